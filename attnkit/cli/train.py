@@ -1,0 +1,128 @@
+"""attnkit train: a recipe in, a run folder and its scores out."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from attnkit.cli.evaluate import evaluate
+from attnkit.cli.options import DeviceOption, JsonOption, SetOption
+from attnkit.errors import RecipeError
+
+if TYPE_CHECKING:
+    from attnkit.recipes import Recipe
+    from attnkit.run_dir import RunDir
+
+_CHANGEABLE = ("train", "decode", "bleu")
+"""Sections that may change when a run is resumed: they touch neither the model nor its data."""
+
+
+def train(
+    recipe: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RECIPE", show_default=False, help="A recipe file, or the name of a shipped one: translation/toy."
+        ),
+    ] = None,
+    overrides: SetOption = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", metavar="DIR", help="Folder of the run  [default: runs/NAME OF THE RECIPE]")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a stopped run from its last checkpoint.")
+    ] = False,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model from a recipe, and score it.
+
+    Everything goes into a run folder. Progress is shown on stderr, the scores of the test set on stdout. Ctrl-C saves
+    and says how to go on. With --resume the recipe is the one that the run folder keeps; of it, --set may only change
+    train.*, decode.* and bleu.*.
+
+    \b
+    Examples:
+      attnkit train translation/toy
+      attnkit train my.yaml --set train.steps=20000 --set model.dropout=0.3
+      attnkit train my.yaml --resume
+    """
+    from attnkit import recipe_file
+
+    if recipe is None and not (resume and run):
+        raise typer.BadParameter("missing; name a recipe, or a run by --resume --run DIR", param_hint="RECIPE")
+    loaded = recipe_file.load(recipe, overrides or []) if recipe else None
+    folder = run or Path("runs") / (loaded.name if loaded else "")
+    if resume:
+        loaded, run_dir = _reopen(folder, overrides or [])
+    else:
+        assert loaded is not None
+        run_dir = _start(folder, loaded)
+    _train(loaded, run_dir, resume=resume, device=device)
+    typer.echo(
+        f"trained: {run_dir.path}; translate with it: attnkit translate --run {run_dir.path} < input.txt", err=True
+    )
+    if _has_test_set(loaded):
+        evaluate(run=run_dir.path, device=device, as_json=as_json)
+
+
+def _start(folder: Path, recipe: Recipe) -> RunDir:
+    from attnkit.recipe_file import dump
+    from attnkit.run_dir import create_run, write_json, write_whole
+
+    run = create_run(folder)
+    write_whole(run.recipe, dump(recipe))
+    write_json(run.environment, _environment())
+    return run
+
+
+def _reopen(folder: Path, overrides: list[str]) -> tuple[Recipe, RunDir]:
+    """The run to resume, and its recipe with what --set changes in it."""
+    from attnkit.recipe_file import dump, load
+    from attnkit.run_dir import open_run, write_whole
+
+    run = open_run(folder)
+    kept, changed = load(run.recipe), load(run.recipe, overrides)
+    for key in type(kept).model_fields:
+        if key not in _CHANGEABLE and getattr(kept, key) != getattr(changed, key):
+            raise RecipeError(
+                f"--set {key}: {run.recipe} was trained with other values; expected changes of "
+                f"{', '.join(_CHANGEABLE)} only; leave the option out, or train a new run"
+            )
+    if changed != kept:
+        write_whole(run.recipe, dump(changed))
+    return changed, run
+
+
+def _train(recipe: Recipe, run: RunDir, *, resume: bool, device: str) -> None:
+    from attnkit.recipes.translation_train import train as train_translation
+
+    try:
+        train_translation(recipe, run, resume=resume, device=device)
+    except BaseException:
+        if not resume and not any(run.checkpoints.iterdir()):
+            run.recipe.unlink(missing_ok=True)  # nothing to resume: the same command may be given again
+        raise
+
+
+def _has_test_set(recipe: Recipe) -> bool:
+    from attnkit.data.parallel_text import open_pairs
+
+    return open_pairs(recipe.data, "test") is not None
+
+
+def _environment() -> dict[str, object]:
+    """What the run was made with and on."""
+    from attnkit.cli.machine import cores, processor, versions
+
+    return {
+        "command": shlex.join(["attnkit", *sys.argv[1:]]),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "processor": processor(),
+        "cores": cores(),
+        "versions": versions(),
+    }

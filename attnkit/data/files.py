@@ -1,0 +1,146 @@
+"""Finding data files, and reading them line by line without ever holding a whole one."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from attnkit.errors import DataError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BUFFER = 1 << 20
+
+
+def cache_folder() -> Path:
+    """Where attnkit keeps what it can make or fetch again: attnkit/ in $XDG_CACHE_HOME or in the platform's place."""
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen) / "attnkit"
+    if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
+        return Path(local) / "attnkit"
+    caches = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    return caches / "attnkit"
+
+
+def find_file(name: str) -> Path:
+    """Look a data file up in the working directory, in $ATTNKIT_DATA, then in the cache.
+
+    Args:
+        name: a path; `~` is the home folder. An absolute one is taken as it is.
+
+    Raises:
+        DataError: it is in none of them; the message lists where it was looked for.
+    """
+    path = Path(name).expanduser()
+    if path.is_absolute():
+        if path.is_file():
+            return path
+        raise DataError(f"{name}: {_what_is_at(path)}; expected a data file; correct the path in the recipe")
+    own = os.environ.get("ATTNKIT_DATA")
+    places = [Path.cwd(), *([Path(own).expanduser()] if own else []), cache_folder() / "data"]
+    for place in places:
+        if (place / path).is_file():
+            return place / path
+    seen = next((place / path for place in places if (place / path).exists()), places[0] / path)
+    looked = f"{places[0]}, $ATTNKIT_DATA ({own or 'not set'}), {places[-1]}"
+    raise DataError(
+        f"{name}: {_what_is_at(seen)}; looked in {looked}; "
+        "correct the path in the recipe, or set ATTNKIT_DATA to the folder that it starts from"
+    )
+
+
+def _what_is_at(path: Path) -> str:
+    return "is a folder, not a file" if path.is_dir() else "no such file"
+
+
+def read_lines(file: Traversable, name: str) -> Iterator[str]:
+    """Read text lines one after the other; gzip is recognised by its first bytes, whatever the name.
+
+    A line ends at a line feed and nowhere else (not at U+0085 or U+2028); carriage returns before it, and a byte order
+    mark at the start of the file, are removed. The last line need not end.
+
+    Args:
+        file: what to read.
+        name: what to call it in errors.
+
+    Raises:
+        DataError: it cannot be opened, is not UTF-8, or its gzip stream is broken.
+    """
+    for number, raw in enumerate(raw_lines(file, name), start=1):
+        try:
+            yield (raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw).decode("utf-8").rstrip("\r")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{name}:{number}: not UTF-8, byte 0x{raw[error.start]:02x} at column {error.start + 1}; "
+                "expected UTF-8 text; convert the file, for instance with iconv -f latin1 -t utf-8"
+            ) from error
+
+
+def raw_lines(file: Traversable, name: str) -> Iterator[bytes]:
+    """Read the bytes of one line after the other, unpacked, without the line feed.
+
+    Raises:
+        DataError: the file cannot be opened, or its gzip stream is broken.
+    """
+    read = 0
+    try:
+        with open_bytes(file) as stream:
+            for raw in stream:
+                yield raw.removesuffix(b"\n")
+                read += 1
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(
+            f"{name}:{read + 1}: broken gzip stream ({error}); expected a whole .gz file; copy or fetch it again"
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{name}: cannot be read ({error.strerror or error}); expected a readable file; see its permissions"
+        ) from error
+
+
+def open_bytes(file: Traversable) -> BinaryIO:
+    """Open a file to read its bytes, unpacked if it is gzip."""
+    raw = cast(BinaryIO, file.open("rb"))
+    start = raw.read(len(_GZIP_MAGIC))
+    raw.seek(0)
+    if start != _GZIP_MAGIC:
+        return raw
+    return cast(BinaryIO, io.BufferedReader(_OwningGzip(raw), _BUFFER))
+
+
+class _OwningGzip(gzip.GzipFile):
+    """A gzip stream that closes the file beneath it."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        super().__init__(fileobj=raw, mode="rb")
+        self._raw_file = raw
+
+    def close(self) -> None:
+        super().close()
+        self._raw_file.close()
+
+
+def hash_file(file: Traversable, name: str) -> str:
+    """SHA-256 of a file's bytes as they lie on disk, in constant memory.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with file.open("rb") as stream:
+            while block := stream.read(_BUFFER):
+                digest.update(block)
+    except OSError as error:
+        raise DataError(
+            f"{name}: cannot be read ({error.strerror or error}); expected a readable file; see its permissions"
+        ) from error
+    return digest.hexdigest()

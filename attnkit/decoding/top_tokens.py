@@ -1,0 +1,86 @@
+"""The likeliest tokens of each row, exactly and always the same ones, with few passes over the vocabulary."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from attnkit.errors import CheckpointError
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+_FOLD = 8
+_ROOM = 64
+
+
+class LogProbs:
+    """Log-softmax into memory that is kept from step to step: fresh pages cost as much as the arithmetic."""
+
+    def __init__(self) -> None:
+        self._memory: Tensor | None = None
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Turn (..., V) logits into (N, V) log-probabilities, valid until the next call."""
+        logits = logits.flatten(0, -2)
+        if self._memory is None or self._memory.shape[0] < logits.shape[0]:
+            self._memory = torch.empty_like(logits)
+        return torch.log_softmax(logits, -1, out=self._memory[: logits.shape[0]])
+
+
+def top_tokens(log_probs: Tensor, count: int) -> tuple[FloatArray, IntArray]:
+    """The `count` likeliest tokens of each row, best first; of equal ones those with the lowest id.
+
+    Args:
+        log_probs: (N, V).
+        count: all V are returned if there are fewer.
+
+    Returns:
+        Log-probabilities and token ids, both (N, count).
+
+    Raises:
+        CheckpointError: a row is not a number.
+    """
+    count = min(count, log_probs.shape[1])
+    # One more than asked for shows whether the last place is disputed by equals.
+    values, ids = (found.cpu().numpy() for found in _top(log_probs, min(count + 1, log_probs.shape[1])))
+    refuse_nan(values)
+    tied = np.flatnonzero((values[:, 1:] == values[:, :-1]).any(1))
+    values, ids = values[:, :count], ids[:, :count]
+    if len(tied):
+        rows = log_probs[torch.from_numpy(tied).to(log_probs.device)]
+        ordered = torch.sort(rows, dim=-1, descending=True, stable=True)
+        values, ids = values.copy(), ids.copy()
+        values[tied] = ordered.values[:, :count].cpu().numpy()
+        ids[tied] = ordered.indices[:, :count].cpu().numpy()
+    return values, ids
+
+
+def refuse_nan(values: FloatArray) -> None:
+    """Stop a search whose model computes nonsense, instead of returning nonsense.
+
+    Raises:
+        CheckpointError: a value is not a number.
+    """
+    if np.isnan(values).any():
+        raise CheckpointError(
+            "model: its output is not a number (NaN); expected finite logits; use an earlier checkpoint of the run"
+        )
+
+
+def _top(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """`torch.topk`, sooner: fold the row into a few layers and look only under the columns with the highest maxima."""
+    width = log_probs.shape[1] // _FOLD
+    if width < _ROOM * count:  # below that, topk itself changes to an algorithm that gains nothing from folding
+        values, ids = log_probs.topk(count)
+        return values, ids
+    folded = log_probs[:, : _FOLD * width].unflatten(1, (_FOLD, width))
+    columns = folded.amax(1).topk(count, sorted=False).indices
+    layers = torch.arange(_FOLD, device=log_probs.device) * width
+    ids = (layers[:, None] + columns[:, None, :]).flatten(1)
+    rest = torch.arange(_FOLD * width, log_probs.shape[1], device=log_probs.device)
+    ids = torch.cat([ids, rest.expand(len(ids), -1)], 1)
+    values, places = log_probs.gather(1, ids).topk(count)
+    return values, ids.gather(1, places)

@@ -1,0 +1,111 @@
+"""What a recipe may say about training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from attnkit.config import Config
+
+
+class AdamConfig(Config):
+    """Adam (Kingma and Ba 2015). The defaults are those of the Transformer paper."""
+
+    name: Literal["adam"] = "adam"
+    beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
+    beta2: float = Field(default=0.98, ge=0.0, lt=1.0)
+    eps: float = Field(default=1e-9, gt=0.0)
+
+
+class AdamWConfig(Config):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019). Biases, norms and embeddings do not decay."""
+
+    name: Literal["adamw"]
+    beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
+    beta2: float = Field(default=0.999, ge=0.0, lt=1.0)
+    eps: float = Field(default=1e-8, gt=0.0)
+    weight_decay: float = Field(default=0.01, ge=0.0)
+
+
+OptimizerConfig = Annotated[AdamConfig | AdamWConfig, Field(discriminator="name")]
+
+
+class InverseSqrtConfig(Config):
+    """Linear warm-up, then the inverse square root of the step (the paper's section 5.3)."""
+
+    name: Literal["inverse_sqrt"] = "inverse_sqrt"
+    warmup_steps: int = Field(default=4000, ge=1)
+    lr: float | None = Field(default=None, gt=0.0)
+    """The peak, reached at the end of the warm-up; none is the paper's embed_dim**-0.5 * warmup_steps**-0.5."""
+
+
+class CosineConfig(Config):
+    """Linear warm-up, then half a cosine down to `final_lr` at the last step."""
+
+    name: Literal["cosine"]
+    lr: float = Field(gt=0.0)
+    warmup_steps: int = Field(default=0, ge=0)
+    final_lr: float = Field(default=0.0, ge=0.0)
+
+
+class PolyConfig(Config):
+    """Linear warm-up, then (1 - progress) ** power."""
+
+    name: Literal["poly"]
+    lr: float = Field(gt=0.0)
+    warmup_steps: int = Field(default=0, ge=0)
+    power: float = Field(default=1.0, gt=0.0)
+    final_lr: float = Field(default=0.0, ge=0.0)
+
+
+class MultiStepConfig(Config):
+    """Linear warm-up, then the rate times `gamma` at each milestone."""
+
+    name: Literal["multi_step"]
+    lr: float = Field(gt=0.0)
+    warmup_steps: int = Field(default=0, ge=0)
+    milestones: tuple[int, ...] = ()
+    gamma: float = Field(default=0.1, gt=0.0)
+
+
+ScheduleConfig = Annotated[InverseSqrtConfig | CosineConfig | PolyConfig | MultiStepConfig, Field(discriminator="name")]
+
+
+class TrainConfig(Config):
+    """How a model is optimised, and when it is scored and saved. Knows no task."""
+
+    steps: int = Field(ge=1)
+    """Optimizer steps."""
+    seed: int = 1
+    accumulate: int = Field(default=1, ge=1)
+    """Batches per optimizer step; the gradient is that of one batch of all their targets."""
+    optimizer: OptimizerConfig = AdamConfig()
+    schedule: ScheduleConfig = InverseSqrtConfig()
+    clip_norm: float | None = Field(default=None, gt=0.0)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """`auto` is what is fastest on this machine: bfloat16 where the processor computes in it, else float32."""
+    ema_decay: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """Keep an exponential moving average of the weights; it is what is scored and kept."""
+    log_every: int = Field(default=50, ge=1)
+    validate_every: int = Field(default=1000, ge=1)
+    save_every: int = Field(default=1000, ge=1)
+    keep_last: int = Field(default=5, ge=1)
+    """How many step checkpoints are kept."""
+    average_last: int = Field(default=5, ge=1)
+    """How many of them the final model is the mean of."""
+    patience: int | None = Field(default=None, ge=1)
+    """Stop after this many validations without a better score."""
+    max_minutes: float | None = Field(default=None, gt=0.0)
+    """Stop after this much training time, counted over all resumes."""
+    tensorboard: bool = False
+    """Write what metrics.jsonl holds for TensorBoard too, into the run's folder `tensorboard`."""
+
+    @model_validator(mode="after")
+    def keeps_what_it_averages(self) -> TrainConfig:
+        """Refuse to average more checkpoints than are kept."""
+        if self.average_last > self.keep_last:
+            raise ValueError(
+                f"average_last {self.average_last} is above keep_last {self.keep_last}; raise keep_last to it"
+            )
+        return self

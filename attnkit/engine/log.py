@@ -1,0 +1,160 @@
+"""What a training says: metrics.jsonl for programs, a live line or plain lines on stderr for people."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from attnkit.errors import AttnkitError
+
+if TYPE_CHECKING:
+    from attnkit.engine.loop import Step
+
+
+class RunLog:
+    """Writes a run's numbers. Steps are summed up between two lines, so that a line is a mean, not a sample."""
+
+    def __init__(self, metrics: Path, *, console: Console, tensorboard: Path | None = None) -> None:
+        self.console = console
+        self._path = metrics
+        self._file: TextIO | None = None
+        self._board = _open_tensorboard(tensorboard) if tensorboard else None
+        self._since: list[Step] = []
+        self._progress: Progress | None = None
+        self._bar: TaskID | None = None
+
+    def say(self, message: str) -> None:
+        """A line for the person who waits."""
+        self.console.print(message, highlight=False, markup=False, soft_wrap=True)
+
+    def warn(self, message: str) -> None:
+        """A line that should not be missed."""
+        self.console.print(f"warning: {message}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+    def resume(self, step: int, seconds: float) -> None:
+        """Forget what was logged behind `step` by a process that was killed before it could save."""
+        self.say(f"resuming at step {step}, after {_clock(seconds)} of training")
+        if not self._path.exists():
+            return
+        kept = []
+        for line in self._path.read_text(encoding="utf-8").split("\n"):
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+            except ValueError:  # a line that was cut off when the process was killed, or the empty one at the end
+                continue
+        self._path.write_text("".join(kept), encoding="utf-8")
+
+    def step(self, step: Step, *, epoch: int, due: bool) -> None:
+        """Take a step; write a line where one is due."""
+        self._since.append(step)
+        if self._progress is not None and self._bar is not None:
+            self._progress.update(self._bar, completed=step.step)
+        if not due:
+            return
+        count = sum(s.count for s in self._since)
+        seconds = sum(s.seconds for s in self._since)
+        numbers: dict[str, float] = {"loss": _mean(self._since, [s.loss for s in self._since])}
+        if len(step.terms) > 1:
+            numbers |= {name: _mean(self._since, [s.terms[name] for s in self._since]) for name in step.terms}
+        numbers |= {name: _mean(self._since, [s.reported[name] for s in self._since]) for name in step.reported}
+        if "nll" in numbers:
+            numbers["perplexity"] = math.exp(min(numbers["nll"], 100.0))
+        numbers |= {"targets_per_second": count / max(seconds, 1e-9), "lr": step.lr, "grad_norm": step.grad_norm}
+        self._write({"kind": "train", "step": step.step, "epoch": epoch, **numbers})
+        self._since = []
+        shown = (
+            f"loss {numbers['loss']:.3f}"
+            + (f"  ppl {numbers['perplexity']:.2f}" if "perplexity" in numbers else "")
+            + f"  {numbers['targets_per_second']:,.0f} targets/s  lr {step.lr:.2e}  {self._time_left(step.step)} left"
+        )
+        if self._progress is not None and self._bar is not None:
+            self._progress.update(self._bar, description=shown)
+        else:
+            self.say(f"step {step.step}  {shown}")
+
+    def validation(self, step: int, scores: dict[str, float], *, is_best: bool) -> None:
+        """The scores of a validation."""
+        self._write({"kind": "valid", "step": step, **scores, "best": is_best})
+        self.say(f"step {step}  valid: {_shown(scores)}{'  (best)' if is_best else ''}")
+
+    def average(self, step: int, count: int, scores: dict[str, float]) -> None:
+        """The scores of the averaged checkpoints."""
+        self._write({"kind": "average", "step": step, "checkpoints": count, **scores})
+        self.say(f"mean of the last {count} checkpoints  valid: {_shown(scores)}")
+
+    @contextmanager
+    def progress(self, done: int, steps: int, *, seconds_left: float = math.inf) -> Iterator[None]:
+        """Show a live line inside the block if there is a terminal; keep the metrics file open.
+
+        Args:
+            done: steps that were done before.
+            steps: the last step.
+            seconds_left: where the time is limited, what is left of it.
+        """
+        self._first, self._last, self._deadline = done, steps, time.monotonic() + seconds_left
+        self._started = time.monotonic()
+        self._file = self._path.open("a", encoding="utf-8")
+        try:
+            if not self.console.is_terminal:
+                yield
+                return
+            columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"))
+            with Progress(*columns, console=self.console) as self._progress:
+                self._bar = self._progress.add_task("starting", total=steps, completed=done)
+                yield
+        finally:
+            self._progress = None
+            self._file.close()
+            self._file = None
+            if self._board is not None:
+                self._board.flush()
+
+    def _time_left(self, step: int) -> str:
+        now = time.monotonic()
+        by_steps = (now - self._started) / max(1, step - self._first) * (self._last - step)
+        return _clock(max(0.0, min(by_steps, self._deadline - now)))
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        assert self._file is not None, "log outside of progress()"
+        self._file.write(json.dumps(entry) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for name, value in entry.items():
+                if isinstance(value, float):
+                    self._board.add_scalar(f"{entry['kind']}/{name}", value, entry["step"])
+
+
+def _mean(steps: list[Step], values: list[float]) -> float:
+    """Over all targets of several steps, from one value a step."""
+    return sum(value * s.count for value, s in zip(values, steps, strict=True)) / max(1, sum(s.count for s in steps))
+
+
+def _shown(scores: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def _open_tensorboard(folder: Path) -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise AttnkitError(
+            "train.tensorboard: TensorBoard is not installed; expected it for tensorboard: true; "
+            "install it with: pip install 'attnkit[tensorboard]', or leave it out"
+        ) from error
+    return SummaryWriter(folder)

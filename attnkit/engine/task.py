@@ -1,0 +1,88 @@
+"""The contract between the loop and what it trains. No task is known here by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+
+class Batch(Protocol):
+    """What one forward pass takes."""
+
+    def __len__(self) -> int:
+        """How many examples."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch on another device."""
+
+    def halves(self) -> tuple[Self, Self]:
+        """Its examples in two smaller batches; asked for when memory runs out, and only of two or more examples."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss of a batch.
+
+    Attributes:
+        terms: by name, each a mean over `count` targets; all of them are summed and descended.
+        count: how many targets; it travels along so that batches of different size are weighted rightly.
+        reported: by name, more means over the same targets that are logged but not descended.
+    """
+
+    terms: dict[str, Tensor]
+    count: int
+    reported: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Tensor:
+        """The sum of the terms."""
+        return torch.stack(list(self.terms.values())).sum()
+
+
+class Metric(Protocol):
+    """Collects predictions and scores them at the end."""
+
+    def update(self, batch: Any, predictions: Any) -> None:
+        """Take the predictions of a batch."""
+
+    def compute(self) -> dict[str, float]:
+        """The scores, by name."""
+
+
+class Task(nn.Module, ABC):
+    """A model together with its loss, its predictions and its score: all that the loop needs to know."""
+
+    model: nn.Module
+    """Whose weights are trained, averaged and kept."""
+    score: str
+    """Which of the metric's numbers decides what is best; higher is better."""
+
+    @abstractmethod
+    def forward(self, batch: Any) -> Loss:
+        """The loss of a batch. This is what a compiler or a data-parallel wrapper wraps."""
+
+    @abstractmethod
+    def predict(self, batch: Any) -> Any:
+        """What the model says of a batch."""
+
+    @abstractmethod
+    def new_metric(self) -> Metric:
+        """An empty metric."""
+
+
+B = TypeVar("B", bound=Batch, covariant=True)
+
+
+class TrainData(Protocol[B]):
+    """Training batches in an order that depends on the epoch (and the data's seed) alone."""
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[B]:
+        """The batches of an epoch, without the first `start` of them."""
+
+
+ValidData = Iterable[Batch]

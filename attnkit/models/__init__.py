@@ -1,0 +1,1 @@
+"""The models: modules with their configs. No files, no data, no loops."""

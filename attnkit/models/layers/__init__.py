@@ -1,0 +1,1 @@
+"""The layers that models are made of. They take plain numbers, never a config."""

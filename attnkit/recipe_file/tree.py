@@ -1,0 +1,167 @@
+"""What a YAML file says, each value with the place it came from.
+
+ruamel.yaml reads YAML 1.2: 1e-4 is a number and no is a text. Equal keys are mistakes, not a silent choice of the last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, SequenceNode
+from ruamel.yaml.nodes import Node as YamlNode
+
+from attnkit.errors import RecipeError
+
+OPTION_LINE = 1_000_000_000
+"""The line of what the command line says: behind every line of a file."""
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where something was said: a line of a file, or an option of the command line."""
+
+    line: int
+    """Counted from 1; OPTION_LINE for options."""
+    name: str
+
+    @property
+    def is_option(self) -> bool:
+        """Whether the command line said it."""
+        return self.line == OPTION_LINE
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, order=True)
+class Mistake:
+    """One thing wrong with a recipe. Sorted, they follow the file."""
+
+    place: Place
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}"
+
+
+@dataclass
+class Node:
+    """A value of a recipe: a section (`keys`), a list (`items`) or a scalar (`value`)."""
+
+    place: Place
+    kind: str = "scalar"
+    value: Any = None
+    text: str = ""
+    """A scalar as it was written."""
+    keys: dict[str, Node] = field(default_factory=dict)
+    items: list[Node] = field(default_factory=list)
+
+    def plain(self) -> Any:
+        """The same as dicts, lists and scalars."""
+        if self.kind == "section":
+            return {key: node.plain() for key, node in self.keys.items()}
+        if self.kind == "list":
+            return [node.plain() for node in self.items]
+        return self.value
+
+
+def parse_file(path: Path) -> tuple[Node, list[Mistake]]:
+    """Read a YAML file.
+
+    Returns:
+        Its top section, and the keys that stand in it twice.
+
+    Raises:
+        RecipeError: it cannot be read, is not UTF-8, not YAML, or not a section of keys.
+    """
+    node = _compose(_read(path), str(path))
+    if not isinstance(node, MappingNode):
+        what = "empty" if node is None else "not a section of keys"
+        raise RecipeError(f"{path}:1: {what}; expected a recipe; start from one: attnkit recipe copy translation/toy")
+    mistakes: list[Mistake] = []
+    return _convert(node, _Source(str(path), None, mistakes), ()), mistakes
+
+
+def parse_value(text: str, place: Place) -> Node:
+    """Read the value of one option as YAML; what is not YAML is taken as it is."""
+    try:
+        node = YAML(typ="safe", pure=True).compose(text)
+    except YAMLError:
+        return Node(place, value=text, text=text)
+    if node is None:
+        return Node(place)
+    mistakes: list[Mistake] = []
+    value = _convert(node, _Source(place.name, place, mistakes), ())
+    if mistakes:
+        raise RecipeError("\n".join(map(str, mistakes)))
+    return value
+
+
+def _read(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise RecipeError(
+            f"{path}:{line}: not UTF-8, byte 0x{content[error.start]:02x}; expected a text file; save it as UTF-8"
+        ) from None
+
+
+def _compose(text: str, name: str) -> YamlNode | None:
+    try:
+        return YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        detail = ", ".join(part for part in (error.context, error.problem) if part)
+        raise RecipeError(f"{name}:{line}: not YAML, {detail}; expected key: value; mend this line") from None
+    except YAMLError as error:
+        raise RecipeError(f"{name}:1: not YAML, {' '.join(str(error).split())}; expected key: value") from None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where nodes come from: the lines of a file, or one fixed place."""
+
+    name: str
+    fixed: Place | None
+    mistakes: list[Mistake]
+
+    def place(self, node: YamlNode) -> Place:
+        line = node.start_mark.line + 1
+        return self.fixed or Place(line, f"{self.name}:{line}")
+
+
+def _convert(node: YamlNode, source: _Source, path: tuple[str, ...]) -> Node:
+    place = source.place(node)
+    if isinstance(node, MappingNode):
+        return _convert_section(node, source, path)
+    if isinstance(node, SequenceNode):
+        return Node(place, kind="list", items=[_convert(item, source, path) for item in node.value])
+    return Node(place, value=_scalar(node), text=node.value)
+
+
+def _convert_section(node: MappingNode, source: _Source, path: tuple[str, ...]) -> Node:
+    section = Node(source.place(node), kind="section")
+    for key_node, value_node in node.value:
+        key, place = str(key_node.value), source.place(key_node)
+        if key in section.keys:
+            dotted = ".".join((*path, key))
+            first = section.keys[key].place
+            source.mistakes.append(Mistake(place, f"{dotted}: stands here twice, first at {first}; remove one of them"))
+            continue
+        section.keys[key] = _convert(value_node, source, (*path, key))
+        section.keys[key].place = place  # a mistake in a section is shown at its key, not at its first line
+    return section
+
+
+def _scalar(node: YamlNode) -> Any:
+    """The value of a scalar; dates and unknown tags stay text."""
+    kind = str(node.tag).rpartition(":")[2]
+    if kind in ("null", "bool", "int", "float"):
+        return YAML(typ="safe", pure=True).constructor.construct_object(node)
+    return node.value

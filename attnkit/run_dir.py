@@ -1,0 +1,163 @@
+"""The names of the files in a run folder; create one, reopen one, find the latest.
+
+    runs/<name>/
+      recipe.yaml           resolved, every value
+      environment.json      versions, processor, command
+      tokenizer/            joint/, or src/ and tgt/
+      metrics.jsonl         a line per logged step and per validation
+      checkpoints/          step_00000400.safetensors ..., best.safetensors, resume.safetensors
+      model.safetensors     the result: written when training has finished
+      scores.json           the last scores per split
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attnkit.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """A run folder. It only knows names; what is in the files is the business of those who write them."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        return self.path / "recipe.yaml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.path / "tokenizer"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def resume(self) -> Path:
+        return self.checkpoints / "resume.safetensors"
+
+    @property
+    def best(self) -> Path:
+        return self.checkpoints / "best.safetensors"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def scores(self) -> Path:
+        return self.path / "scores.json"
+
+    def step(self, step: int) -> Path:
+        """The weights as they were after `step` optimizer steps."""
+        return self.checkpoints / f"step_{step:08d}.safetensors"
+
+    def steps(self) -> list[Path]:
+        """Every step's weights that are still kept, oldest first."""
+        return sorted(self.checkpoints.glob("step_*.safetensors"))
+
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end."""
+        return self.model.is_file()
+
+    def weights(self) -> Path:
+        """The weights to use: the result, or the best so far, or the newest.
+
+        Raises:
+            CheckpointError: nothing was saved yet.
+        """
+        for path in (self.model, self.best, *reversed(self.steps())):
+            if path.is_file():
+                return path
+        raise CheckpointError(
+            f"{self.path}: no weights yet; expected {self.model.name} or checkpoints/; "
+            f"train it first: attnkit train {self.recipe} --run {self.path} --resume"
+        )
+
+
+def create_run(path: Path) -> RunDir:
+    """Make the folder of a new run.
+
+    Raises:
+        CheckpointError: the folder holds a run already.
+    """
+    run = RunDir(path)
+    if run.recipe.exists():
+        raise CheckpointError(
+            f"{path}: holds a run already; expected a new folder; go on with it by --resume, or name another with --run"
+        )
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    return run
+
+
+def open_run(path: Path) -> RunDir:
+    """Reopen a run folder.
+
+    Raises:
+        CheckpointError: it is not one.
+    """
+    run = RunDir(path)
+    if not run.recipe.is_file():
+        what = "no such folder" if not path.exists() else "not a run folder: it has no recipe.yaml"
+        raise CheckpointError(f"{path}: {what}; expected a folder made by attnkit train; see what is under runs/")
+    return run
+
+
+def latest_run(task: str, runs: Path = Path("runs")) -> RunDir:
+    """The newest finished run of a task.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    found = [RunDir(path.parent) for path in runs.glob("*/model.safetensors")]
+    for run in sorted(found, key=lambda run: run.model.stat().st_mtime, reverse=True):
+        if run.recipe.is_file() and _task_of(run) == task:
+            return run
+    raise CheckpointError(
+        f"{runs}: no finished {task} run here; expected one made by attnkit train; name a run folder with --run"
+    )
+
+
+def _task_of(run: RunDir) -> str:
+    """The task of a run, read from the first lines of its resolved recipe (which opens with it)."""
+    with run.recipe.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("task:"):
+                return line.removeprefix("task:").strip()
+    return ""
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all: to a neighbour first, then renamed over `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as readable JSON, whole or not at all."""
+    write_whole(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,55 @@
+"""Read the tokenizers that a run keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from attnkit.errors import CheckpointError
+from attnkit.tokenizers.characters import load_characters
+from attnkit.tokenizers.sentencepiece import load_sentencepiece
+from attnkit.tokenizers.tokenizer import Tokenizer
+from attnkit.tokenizers.words import load_words
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Read the tokenizer that was saved in a folder.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    try:
+        name = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["name"]
+        if name == "sentencepiece":
+            return load_sentencepiece(folder)
+        if name == "whitespace":
+            return load_words(folder)
+        if name == "characters":
+            return load_characters(folder)
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{error.filename}: no such file; expected a tokenizer saved by attnkit train; name another run with --run"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder}: damaged tokenizer ({error}); expected one saved by attnkit train; train the run again"
+        ) from error
+    raise CheckpointError(
+        f"{folder}: unknown kind of tokenizer {name!r}; expected sentencepiece, whitespace or characters; "
+        "use the attnkit that trained this run"
+    )
+
+
+def load_tokenizers(folder: Path) -> tuple[Tokenizer, Tokenizer]:
+    """Read the source and the target tokenizer of a run; the same object twice if they are one.
+
+    Args:
+        folder: holds joint/, or src/ and tgt/.
+
+    Raises:
+        CheckpointError: there are none, or they are damaged.
+    """
+    if (folder / "joint").is_dir():
+        joint = load_tokenizer(folder / "joint")
+        return joint, joint
+    return load_tokenizer(folder / "src"), load_tokenizer(folder / "tgt")
