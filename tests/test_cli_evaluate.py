@@ -215,13 +215,13 @@ bleu: {lowercase: true}
     (folder / "runs/mine/model.safetensors").write_bytes(b"")
     asked = []
 
-    def translate_split(run, split, *, device, decode, checkpoint):
-        asked.append((str(run.path), split, device, decode, str(checkpoint)))
+    def translate_split(recipe, run, split, *, device, checkpoint):
+        asked.append((str(run.path), split, device, recipe.decode, str(checkpoint)))
         return Translations(["a", "b", "c", "d"], HYPOTHESES, REFERENCES)
 
-    module = ModuleType("attnkit.recipes.translation_task")
+    module = ModuleType("attnkit.recipes.translator")
     module.translate_split = translate_split
-    monkeypatch.setitem(sys.modules, "attnkit.recipes.translation_task", module)
+    monkeypatch.setitem(sys.modules, "attnkit.recipes.translator", module)
     return asked
 
 
@@ -238,8 +238,8 @@ def test_the_newest_run(finished, folder):
     score = score_text("bleu", HYPOTHESES, [REFERENCES], lowercase=True)
     assert f"BLEU    {score.value:.2f}" in result.stdout
     assert "case:lc" in result.stdout
-    assert kept(folder)["test"]["bleu.lc"]["value"] == score.value
-    assert kept(folder)["test"]["bleu.lc"]["weights"] == "runs/mine/model.safetensors"
+    assert kept(folder)["test"]["bleu"]["value"] == score.value
+    assert kept(folder)["test"]["bleu"]["weights"] == "runs/mine/model.safetensors"
 
 
 def test_options_reach_the_run(finished, folder):
@@ -269,14 +269,14 @@ def test_options_reach_the_run(finished, folder):
 def test_scores_are_merged_with_those_that_are_there(finished, folder):
     before = {"valid": {"bleu": 1.5}, "test": {"loss": 2.5, "bleu": {"value": 3.5}}, "steps": 7}
     (folder / "runs/mine/scores.json").write_text(json.dumps(before))
-    run("--metric", "bleu", "--cased")
-    run("--metric", "ter")
+    run("--metric", "bleu")
+    run("--metric", "ter", "--cased", "--tokenize", "intl")
     after = kept(folder)
     assert after["valid"] == before["valid"]
     assert after["steps"] == 7
     assert after["test"]["loss"] == 2.5
-    assert after["test"]["bleu"]["value"] == score_text("bleu", HYPOTHESES, [REFERENCES]).value
-    assert set(after["test"]) == {"loss", "bleu", "ter.lc"}
+    assert after["test"]["bleu"]["value"] == score_text("bleu", HYPOTHESES, [REFERENCES], lowercase=True).value
+    assert set(after["test"]) == {"loss", "bleu", "ter.intl.cased"}
 
 
 def test_scores_that_cannot_be_kept_are_still_printed(finished, folder):

@@ -82,7 +82,7 @@ def attnkit(
 
     \b
     Two commands from text files to translations:
-      attnkit recipe new translation --src train.en --tgt train.de > my.yaml
+      attnkit recipe new translation --src train.en --tgt train.de -o my.yaml
       attnkit train my.yaml
     and then:
       attnkit translate < input.txt
@@ -91,8 +91,8 @@ def attnkit(
 
 app.command("train")(train.train)
 app.command("translate")(translate.translate)
-app.command("evaluate")(evaluate.evaluate)
-app.command("eval", help="The same as evaluate.")(evaluate.evaluate)
+app.command("evaluate", short_help="Score a run, or any file of translations.")(evaluate.evaluate)
+app.command("eval", short_help="The same as evaluate.")(evaluate.evaluate)
 app.command("summary")(summary.summary)
 app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,16 +59,20 @@ def _report(recipe: Recipe, *, tokens: bool) -> DataReport:
     from attnkit.data.check import check_parallel_text
     from attnkit.data.finding import Finding
 
-    limits = {"max_length": recipe.filter.max_length, "max_ratio": recipe.filter.max_ratio}
-    if tokens and check_parallel_text(recipe.data, quick=True, **limits).ok:
-        try:
-            tokenizers = _learn_tokenizers(recipe)
-        except DataError as error:
-            report = check_parallel_text(recipe.data, **limits, progress=_progress)
-            report.findings[:0] = [Finding.from_error(line) for line in str(error).splitlines()]
-            return report
-        return check_parallel_text(recipe.data, **limits, tokenizers=tokenizers, progress=_progress)
-    return check_parallel_text(recipe.data, **limits, progress=_progress)
+    look = partial(
+        check_parallel_text,
+        recipe.data,
+        max_length=recipe.filter.max_length,
+        max_ratio=recipe.filter.max_ratio,
+    )
+    if not tokens or not look(quick=True).ok:
+        return look(progress=_progress)
+    try:
+        return look(tokenizers=_learn_tokenizers(recipe), progress=_progress)
+    except DataError as error:  # the vocabulary is larger than the text supports, say
+        report = look(progress=_progress)
+        report.findings[:0] = [Finding.from_error(line) for line in str(error).splitlines()]
+        return report
 
 
 def _learn_tokenizers(recipe: Recipe) -> tuple[Tokenizer, Tokenizer]:

@@ -11,15 +11,15 @@ import typer
 from attnkit.cli.chosen_run import chosen_run
 from attnkit.cli.options import CheckpointOption, DeviceOption, JsonOption, RunOption
 from attnkit.cli.score_table import print_scores
-from attnkit.cli.scoring import Lines, Scoring, check_scoring, language_of, read_text, score_lines
+from attnkit.cli.scoring import Lines, Scoring, check_scoring, read_text, score_lines
 from attnkit.errors import AttnkitError, CheckpointError, DataError
 
 if TYPE_CHECKING:
     from attnkit.data.parallel_text import Split
-    from attnkit.decoding.config import DecodeConfig
     from attnkit.metrics.text import TextScore
     from attnkit.recipe_file import Override
     from attnkit.recipes import Recipe
+    from attnkit.recipes.translation import BleuConfig
     from attnkit.run_dir import RunDir
 
 
@@ -89,7 +89,7 @@ def evaluate(
         return
     folder, recipe = _open_run(run, split, _search_options(beam_size, length_penalty))
     weights = _weights(folder, checkpoint)
-    hypotheses, own = _translate(folder, split, device=device, decode=recipe.decode, weights=weights, save=save)
+    hypotheses, own = _translate(recipe, folder, split, device=device, weights=weights, save=save)
     scoring = Scoring(
         wanted,
         tokenize or recipe.bleu.tokenize,
@@ -101,7 +101,8 @@ def evaluate(
     scores = score_lines(scoring, hypotheses, references or [own], other)
     about = {"weights": str(weights), "decode": recipe.decode.model_dump(mode="json"), "ref": ref, "baseline": baseline}
     _print(scores, {"run": str(folder.path), "split": split, **about}, as_json=as_json)
-    _keep(folder, split, {name + scoring.variant: score.as_dict() | about for name, score in scores.items()})
+    variant = _variant(scoring, recipe.bleu)
+    _keep(folder, split, {name + variant: score.as_dict() | about for name, score in scores.items()})
 
 
 def _check_files_alone(references: list[Lines], *of_runs: object) -> None:
@@ -157,13 +158,13 @@ def _weights(run: RunDir, checkpoint: Path | None) -> Path:
 
 
 def _translate(
-    run: RunDir, split: str, *, device: str, decode: DecodeConfig, weights: Path, save: Path | None
+    recipe: Recipe, run: RunDir, split: str, *, device: str, weights: Path, save: Path | None
 ) -> tuple[Lines, Lines]:
     """The run's translations of a split, saved if asked for, and the references."""
-    from attnkit.recipes.translation_task import translate_split
+    from attnkit.recipes.translator import translate_split
     from attnkit.run_dir import write_whole
 
-    result = translate_split(run, split, device=device, decode=decode, checkpoint=weights)
+    result = translate_split(recipe, run, cast("Split", split), device=device, checkpoint=weights)
     if save is not None:
         write_whole(save, "".join(f"{line}\n" for line in result.hypotheses))
         typer.echo(f"{save}: {len(result.hypotheses)} translations", err=True)
@@ -172,10 +173,21 @@ def _translate(
 
 def _target_language(recipe: Recipe, split: str) -> str | None:
     """What the recipe's data tells of the target language."""
+    from attnkit.data.languages import language_of
+
     if recipe.data.format == "tatoeba_en_de":
         return "de"
     files = getattr(recipe.data, split) if recipe.data.format == "text" else None
     return language_of(files.tgt) if files else None
+
+
+def _variant(scoring: Scoring, usual: BleuConfig) -> str:
+    """What tells these scores from those that the recipe asks for, in scores.json."""
+    if scoring.compat:
+        return f".{scoring.compat}"
+    tokenizer = "" if scoring.tokenize == usual.tokenize else f".{scoring.tokenize}"
+    case = "" if scoring.lowercase == usual.lowercase else ".lc" if scoring.lowercase else ".cased"
+    return tokenizer + case
 
 
 def _print(scores: dict[str, TextScore], about: dict[str, Any], *, as_json: bool) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from attnkit.cli.chosen_run import chosen_run
 from attnkit.cli.options import RunOption
+
+if TYPE_CHECKING:
+    from attnkit.recipes import Recipe
+
+_CHECK_LINES = 200
 
 
 class Format(StrEnum):
@@ -33,7 +39,28 @@ def export(
     Example:
       attnkit export --format ct2 --run runs/demo demo_ct2
     """
-    run_dir = chosen_run(run, task="translation")
-    from attnkit.interop.ctranslate2 import export_ctranslate2
+    from attnkit import recipe_file
 
-    typer.echo(export_ctranslate2(run_dir, folder))
+    run_dir = chosen_run(run, task="translation")
+    recipe = recipe_file.load(run_dir.recipe)
+    from attnkit.interop.ctranslate2 import export_ctranslate2
+    from attnkit.recipes.translator import open_translator
+
+    translator = open_translator(recipe, run_dir, device="cpu")
+    export_ctranslate2(
+        translator.model,
+        translator.src_tokenizer,
+        translator.tgt_tokenizer,
+        folder,
+        check_lines=_check_lines(recipe),
+    )
+    typer.echo(folder)
+
+
+def _check_lines(recipe: Recipe) -> list[str]:
+    """Sentences to compare translations on, of what the run has not been trained on where there is such."""
+    from attnkit.data.parallel_text import open_pairs
+
+    found = open_pairs(recipe.data, "test") or open_pairs(recipe.data, "valid") or open_pairs(recipe.data, "train")
+    assert found is not None
+    return list(islice(found.src_lines(), _CHECK_LINES))

@@ -42,13 +42,6 @@ class Scoring:
     language: str | None
     raw_references: bool
 
-    @property
-    def variant(self) -> str:
-        """What tells these scores from the plain ones, where both are kept."""
-        if self.compat:
-            return f".{self.compat}"
-        return ("" if self.tokenize == "13a" else f".{self.tokenize}") + (".lc" if self.lowercase else "")
-
 
 def check_scoring(metrics: Sequence[str], *, tokenize: str | None, compat: str | None, raw_references: bool) -> None:
     """Refuse options that name nothing, or that do not go together.
@@ -158,13 +151,9 @@ def _score_compat(
     )
 
 
-def language_of(name: str) -> str | None:
-    """The language that a file name ends in: `test.de`, `test.de.gz`."""
-    ending = name.removesuffix(".gz").rpartition(".")[2]
-    return ending if len(ending) == 2 and ending.isalpha() and ending.islower() else None
-
-
 def _language_of(name: str) -> str:
+    from attnkit.data.languages import language_of
+
     language = language_of(name)
     if language is None:
         raise AttnkitError(

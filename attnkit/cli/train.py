@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,7 +55,7 @@ def train(
     from attnkit import recipe_file
 
     if recipe is None and not (resume and run):
-        raise typer.BadParameter("missing; name a recipe, or a run by --resume --run DIR", param_hint="RECIPE")
+        raise RecipeError("RECIPE: missing; expected a recipe, or --resume --run DIR; see: attnkit recipe list")
     loaded = recipe_file.load(recipe, overrides or []) if recipe else None
     folder = run or Path("runs") / (loaded.name if loaded else "")
     if resume:
@@ -105,8 +106,15 @@ def _train(recipe: Recipe, run: RunDir, *, resume: bool, device: str) -> None:
         train_translation(recipe, run, resume=resume, device=device)
     except BaseException:
         if not resume and not any(run.checkpoints.iterdir()):
-            run.recipe.unlink(missing_ok=True)  # nothing to resume: the same command may be given again
+            _forget(run)
         raise
+
+
+def _forget(run: RunDir) -> None:
+    """Take back a run that has nothing to resume, so that the same command may be given again."""
+    for file in (run.recipe, run.environment, run.metrics):
+        file.unlink(missing_ok=True)
+    shutil.rmtree(run.tokenizer, ignore_errors=True)
 
 
 def _has_test_set(recipe: Recipe) -> bool:

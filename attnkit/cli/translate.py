@@ -16,7 +16,7 @@ from attnkit.cli.line_stream import available, lines_of
 from attnkit.cli.options import CheckpointOption, DeviceOption, RunOption
 from attnkit.cli.search_options import search_overrides
 from attnkit.cli.translate_lines import Search, as_json_line, as_text, translate_groups
-from attnkit.errors import DataError, RecipeError
+from attnkit.errors import AttnkitError, DataError, RecipeError
 
 if TYPE_CHECKING:
     from attnkit.recipes import Recipe
@@ -74,7 +74,7 @@ def translate(
       attnkit translate part1.txt part2.txt --json > output.jsonl
     """
     if prefix is not None and prefix_file is not None:
-        raise typer.BadParameter("expected one of --prefix and --prefix-file, got both", param_hint="--prefix-file")
+        raise AttnkitError("--prefix-file: given beside --prefix; expected one of the two; leave one out")
     options = {
         "method": method or _implied_method(temperature, top_k, top_p, beam_size=beam_size),
         "beam_size": beam_size,

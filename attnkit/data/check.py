@@ -28,7 +28,7 @@ class DataReport:
     findings: list[Finding] = field(default_factory=list)
     """Errors first, then by split: train, valid, test."""
     stats: dict[Split, SplitStats] = field(default_factory=dict)
-    """Of the splits that could be read."""
+    """Of the splits that could be read: train, valid, test."""
 
     @property
     def ok(self) -> bool:
@@ -93,7 +93,7 @@ def check_parallel_text(
             found[split] += map(Finding.from_error, str(error).splitlines())
             continue
         check.stats.complete = limit is None or check.stats.pairs < limit
-        found[split] += check.findings()
+        found[split] += check.conclude()
         report.stats[split] = check.stats
         if held is not None:
             held_out.append((split, held))
@@ -102,6 +102,7 @@ def check_parallel_text(
                 found[other_split] += other.findings(pairs)
     everything = [finding for findings in found.values() for finding in findings]
     report.findings = sorted(everything, key=lambda finding: finding.severity)
+    report.stats = {split: report.stats[split] for split in found if split in report.stats}
     return report
 
 

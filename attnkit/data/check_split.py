@@ -30,7 +30,8 @@ class UnknowingEncoder(Encoder, Protocol):
     """A tokenizer that has an id for what it does not know."""
 
     @property
-    def unk_id(self) -> int: ...
+    def unk_id(self) -> int:
+        """The id of an unknown piece."""
 
 
 @dataclass
@@ -159,9 +160,9 @@ class SplitCheck:
         self.stats.pairs += len(chunk)
         self.stats.left_out += int(dropped.sum())
 
-    def findings(self) -> list[Finding]:
-        """Everything that was seen, after the last pair."""
-        if self.stats.pairs == self.stats.left_out:
+    def conclude(self) -> list[Finding]:
+        """Complete the counts after the last pair, and say everything that was seen."""
+        if self.split == "train" and self.stats.pairs == self.stats.left_out:
             return [*self._file_findings, self._nothing_left()]
         sides = [_about_lines(self._src, self._tgt), _about_lines(self._tgt, self._src)]
         return [*self._file_findings, *sides[0], *sides[1], *self._about_pairs()]

@@ -90,15 +90,13 @@ def raw_lines(file: Traversable, name: str) -> Iterator[bytes]:
     Raises:
         DataError: the file cannot be opened, or its gzip stream is broken.
     """
-    read = 0
     try:
         with open_bytes(file) as stream:
             for raw in stream:
                 yield raw.removesuffix(b"\n")
-                read += 1
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(
-            f"{name}:{read + 1}: broken gzip stream ({error}); expected a whole .gz file; copy or fetch it again"
+            f"{name}: broken gzip stream ({error}); expected a whole .gz file; copy or fetch it again"
         ) from error
     except OSError as error:
         raise DataError(

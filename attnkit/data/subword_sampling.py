@@ -13,7 +13,8 @@ from attnkit.data.token_cache import TokenCache
 class SamplingEncoder(Protocol):
     """What is needed of a tokenizer."""
 
-    def sample(self, lines: Sequence[str], /, *, seed: int) -> list[list[int]]: ...
+    def sample(self, lines: Sequence[str], /, *, seed: int) -> list[list[int]]:
+        """Cut lines at random; the same for the same seed."""
 
 
 class SubwordSampler:

@@ -43,10 +43,15 @@ class Encoder(Protocol):
     """What the cache needs of a tokenizer."""
 
     @property
-    def vocab_size(self) -> int: ...
+    def vocab_size(self) -> int:
+        """Every id is below it."""
+
     @property
-    def fingerprint(self) -> str: ...
-    def encode(self, lines: Sequence[str], /) -> list[list[int]]: ...
+    def fingerprint(self) -> str:
+        """A hash of what decides the ids."""
+
+    def encode(self, lines: Sequence[str], /) -> list[list[int]]:
+        """Cut lines into ids."""
 
 
 @dataclass(frozen=True)

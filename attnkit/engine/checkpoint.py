@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,26 +26,31 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     Raises:
         CheckpointError: the disk is full, or the folder cannot be written; what was at `path` is still there.
     """
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(path.name + ".partial")  # a folder: safetensors writes a neighbour of its own first
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
+        partial.mkdir(parents=True)
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, partial, {"facts": json.dumps(facts, sort_keys=True)})
-        with partial.open("rb+") as file:
+        written = partial / path.name
+        save_file(contiguous, written, {"facts": json.dumps(facts, sort_keys=True)})
+        written.chmod(partial.stat().st_mode & 0o666)  # safetensors lets nobody but the owner read it
+        with written.open("rb+") as file:
             os.fsync(file.fileno())
-        partial.replace(path)
+        written.replace(path)
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise CheckpointError(
             f"{path}: cannot be written: {_reason(error)}; expected room and permission to write there; "
             "what was saved before is intact: make room and go on with --resume"
         ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _reason(error: OSError | SafetensorError) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full"
-    return str(error)
+    # safetensors says the system's number in its text only
+    found = re.search(r"os error (\d+)", str(error))
+    number = int(found[1]) if found else getattr(error, "errno", None)
+    return "the disk is full" if number in (errno.ENOSPC, errno.EDQUOT) else str(error)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

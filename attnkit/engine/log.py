@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from attnkit.errors import AttnkitError
+from attnkit.run_dir import write_whole
 
 if TYPE_CHECKING:
     from attnkit.engine.loop import Step
@@ -41,18 +42,23 @@ class RunLog:
         self.console.print(f"warning: {message}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
     def resume(self, step: int, seconds: float) -> None:
-        """Forget what was logged behind `step` by a process that was killed before it could save."""
-        self.say(f"resuming at step {step}, after {_clock(seconds)} of training")
+        """Forget what was logged behind `step` by a process that was killed before it could save.
+
+        A result that was logged is forgotten too, since it is made anew when training is over.
+        """
+        if step:
+            self.say(f"resuming at step {step}, after {_clock(seconds)} of training")
         if not self._path.exists():
             return
         kept = []
         for line in self._path.read_text(encoding="utf-8").split("\n"):
             try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line + "\n")
+                entry = json.loads(line)
             except ValueError:  # a line that was cut off when the process was killed, or the empty one at the end
                 continue
-        self._path.write_text("".join(kept), encoding="utf-8")
+            if entry["step"] <= step and entry["kind"] != "average":
+                kept.append(line + "\n")
+        write_whole(self._path, "".join(kept))
 
     def step(self, step: Step, *, epoch: int, due: bool) -> None:
         """Take a step; write a line where one is due."""

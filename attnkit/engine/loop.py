@@ -155,12 +155,12 @@ def _gradient(
             task.zero_grad(set_to_none=True)
             if device.type == "cuda":
                 torch.cuda.empty_cache()
-            if any(len(part) < 2 for part in parts):
+            if all(len(part) < 2 for part in parts):
                 raise TrainingError(
                     f"step {step}: out of memory with a single example in a batch; expected it to fit; "
                     "lower filter.max_length, or take a smaller model"
                 ) from error
-        parts = [half for part in parts for half in part.halves()]
+        parts = [half for part in parts for half in (part.halves() if len(part) > 1 else (part,))]
         warn(
             f"step {step}: out of memory; trying again in {len(parts)} parts of at most {max(map(len, parts))} "
             "examples. The result is the same; a smaller batch, with a larger train.accumulate, avoids this"
@@ -225,9 +225,11 @@ def fit(parts: Parts, config: TrainConfig, run: RunDir, log: RunLog, *, device: 
     optimizer = build_optimizer(config.optimizer, task.model)
     ema = Ema(task.model, config.ema_decay) if config.ema_decay else None
     state = TrainState()
-    if resume and run.resume.is_file():
-        state = _restore(run, task, optimizer, ema)
-        log.resume(state.step, state.seconds)
+    if resume:
+        if run.resume.is_file():
+            state = _restore(run, task, optimizer, ema)
+        _forget_later(run, state.step)
+    log.resume(state.step, state.seconds)
     batches = forever(parts.train, state)
     steps = optimize(task, batches, optimizer, parts.schedule, config, state, device=device, warn=log.warn)
     with StopRequest() as stop, log.progress(state.step, config.steps, seconds_left=state.seconds_left(config)):
@@ -235,7 +237,9 @@ def fit(parts: Parts, config: TrainConfig, run: RunDir, log: RunLog, *, device: 
             if ema:
                 ema.update(task.model, step.step)
             over = state.over(config)
-            log.step(step, epoch=state.epoch, due=over or step.step % config.log_every == 0)
+            # also before each save, or a resumed run would write other means than an uninterrupted one
+            due = over or stop.requested or step.step % config.save_every == 0 or step.step % config.log_every == 0
+            log.step(step, epoch=state.epoch, due=due)
             if parts.valid is not None and (over or step.step % config.validate_every == 0):
                 _validate(parts, config, run, state, ema, log, device=device)
             if over or state.over(config) or stop.requested or step.step % config.save_every == 0:
@@ -305,11 +309,15 @@ def _restore(run: RunDir, task: Task, optimizer: Optimizer, ema: Ema | None) -> 
     checkpoint.restore_optimizer(optimizer, task.model, parts["optimizer"])
     if ema:
         for name, weight in ema.weights.items():
-            weight.copy_(parts["ema"][name])
-    for later in run.steps():  # written after the state that is resumed, by a process that was killed in between
-        if later > run.step(facts["step"]):
-            later.unlink()
+            weight.copy_(parts["ema"].get(name, parts["model"][name]))  # a resumed run may begin to average
     return TrainState(**facts)
+
+
+def _forget_later(run: RunDir, step: int) -> None:
+    """Remove weights of later steps than the state that is resumed: a process wrote them and was killed in between."""
+    for later in run.steps():
+        if later > run.step(step):
+            later.unlink()
 
 
 def _finish(

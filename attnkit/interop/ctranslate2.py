@@ -7,10 +7,10 @@ if CTranslate2 gives the same translations from it as attnkit gives from the mod
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +20,7 @@ from attnkit.decoding.hypothesis import Hypothesis
 from attnkit.decoding.length_penalty import power_penalty
 from attnkit.decoding.rules import make_rules
 from attnkit.errors import AttnkitError, CheckpointError
-from attnkit.models.layers.attention import MultiHeadAttention
-from attnkit.models.transformer import Residual, Transformer
+from attnkit.models.transformer import DecoderLayer, EncoderLayer, Transformer
 from attnkit.tokenizers.tokenizer import SPECIAL_PIECES, Tokenizer
 
 PAD_PIECE = "<blank>"
@@ -94,16 +93,20 @@ def build_spec(model: Transformer, src_tokenizer: Tokenizer, tgt_tokenizer: Toke
     )
     _set_stack(spec.encoder, spec.encoder.embeddings[0], model.src_embedding, model.src_positions, model)
     _set_stack(spec.decoder, spec.decoder.embeddings, model.tgt_embedding, model.tgt_positions, model)
-    for layer_spec, layer in zip(spec.encoder.layer, model.encoder, strict=True):
-        _set_self_attention(layer_spec.self_attention, layer.self_attention, layer.self_residual)
-        _set_mlp(layer_spec.ffn, layer)
-    for layer_spec, layer in zip(spec.decoder.layer, model.decoder, strict=True):
-        _set_self_attention(layer_spec.self_attention, layer.self_attention, layer.self_residual)
-        _set_cross_attention(layer_spec.attention, layer.cross_attention, layer.cross_residual)
-        _set_mlp(layer_spec.ffn, layer)
+    for layer_spec, encoder_layer in zip(
+        spec.encoder.layer, cast("Iterable[EncoderLayer]", model.encoder), strict=True
+    ):
+        _set_self_attention(layer_spec.self_attention, encoder_layer)
+        _set_mlp(layer_spec.ffn, encoder_layer)
+    for layer_spec, decoder_layer in zip(
+        spec.decoder.layer, cast("Iterable[DecoderLayer]", model.decoder), strict=True
+    ):
+        _set_self_attention(layer_spec.self_attention, decoder_layer)
+        _set_cross_attention(layer_spec.attention, decoder_layer)
+        _set_mlp(layer_spec.ffn, decoder_layer)
     if config.norm == "pre":
-        _set_norm(spec.encoder.layer_norm, model.encoder_norm)
-        _set_norm(spec.decoder.layer_norm, model.decoder_norm)
+        _set_norm(spec.encoder.layer_norm, cast("nn.LayerNorm", model.encoder_norm))
+        _set_norm(spec.decoder.layer_norm, cast("nn.LayerNorm", model.decoder_norm))
     spec.decoder.projection.weight = _array(model.output_weight)
     spec.register_source_vocabulary(_vocabulary(src_tokenizer))
     spec.register_target_vocabulary(_vocabulary(tgt_tokenizer))
@@ -142,20 +145,20 @@ def _position_table(positions: nn.Module, model: Transformer) -> Any:
     return _array(positions(rows, src_lengths=torch.ones(1, dtype=torch.int64, device=device))[0])
 
 
-def _set_self_attention(spec: Any, attention: MultiHeadAttention, residual: Residual) -> None:
-    _set_norm(spec.layer_norm, residual.norm)
-    _set_linear(spec.linear[0], attention.qkv)
-    _set_linear(spec.linear[1], attention.out)
+def _set_self_attention(spec: Any, layer: EncoderLayer | DecoderLayer) -> None:
+    _set_norm(spec.layer_norm, layer.self_residual.norm)
+    _set_linear(spec.linear[0], layer.self_attention.qkv)
+    _set_linear(spec.linear[1], layer.self_attention.out)
 
 
-def _set_cross_attention(spec: Any, attention: MultiHeadAttention, residual: Residual) -> None:
-    _set_norm(spec.layer_norm, residual.norm)
-    _set_linear(spec.linear[0], attention.q)
-    _set_linear(spec.linear[1], attention.kv)
-    _set_linear(spec.linear[2], attention.out)
+def _set_cross_attention(spec: Any, layer: DecoderLayer) -> None:
+    _set_norm(spec.layer_norm, layer.cross_residual.norm)
+    _set_linear(spec.linear[0], layer.cross_attention.q)
+    _set_linear(spec.linear[1], layer.cross_attention.kv)
+    _set_linear(spec.linear[2], layer.cross_attention.out)
 
 
-def _set_mlp(spec: Any, layer: nn.Module) -> None:
+def _set_mlp(spec: Any, layer: EncoderLayer | DecoderLayer) -> None:
     _set_norm(spec.layer_norm, layer.mlp_residual.norm)
     _set_linear(spec.linear_0, layer.mlp.up)
     _set_linear(spec.linear_1, layer.mlp.down)
@@ -205,15 +208,17 @@ def _check(
     Raises:
         CheckpointError: they differ. Two translations of practically the same score count as equal.
     """
-    sources = [ids for ids in src_tokenizer.encode(lines) if ids]
+    lines = [line for line in lines if src_tokenizer.encode([line])[0]]
+    sources = src_tokenizer.encode(lines)
     theirs = translator.translate_batch(
         [src_tokenizer.pieces(ids) for ids in sources],
         beam_size=_CHECK_BEAM,
         length_penalty=_CHECK_ALPHA,
         max_decoding_length=_CHECK_LENGTH,
+        min_decoding_length=0,
         return_scores=True,
     )
-    for line, own, their in zip(lines, _translate(model, sources, tgt_tokenizer), theirs, strict=False):
+    for line, own, their in zip(lines, _translate(model, sources, tgt_tokenizer), theirs, strict=True):
         pieces = tgt_tokenizer.pieces(own.tokens)
         if abs(own.score - their.scores[0]) > _TOLERANCE:
             raise CheckpointError(

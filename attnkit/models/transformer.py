@@ -315,11 +315,7 @@ class DecoderState:
         self._cache = grown
 
     def _repeat_lengths(self, beams: int) -> Tensor:
-        return (
-            self._src_lengths.repeat_interleave(beams)
-            if self._model.config.positions == "fraction"
-            else self._src_lengths
-        )
+        return self._src_lengths.repeat_interleave(beams)
 
 
 def _attention(config: TransformerConfig, *, is_cross: bool = False) -> MultiHeadAttention:

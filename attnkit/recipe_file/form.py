@@ -75,15 +75,14 @@ def root_slot(recipe: Any) -> Slot:
     """What a whole recipe is: one schema, or several told apart by a key."""
     if get_origin(recipe) is Annotated:
         annotation, *metadata = get_args(recipe)
-        keys = [item.discriminator for item in metadata if isinstance(item, FieldInfo)]
+        keys = [_tag_key(item) for item in metadata if isinstance(item, FieldInfo)]
         return Slot(annotation, keys[0] if keys else None)
     return Slot(recipe)
 
 
 def slot_of(field: FieldInfo) -> Slot:
     """What is expected of one field."""
-    key = field.discriminator if isinstance(field.discriminator, str) else None
-    return Slot(field.annotation, key, field.default)
+    return Slot(field.annotation, _tag_key(field), field.default)
 
 
 def fill_in(node: Node, slot: Slot) -> None:
@@ -141,3 +140,7 @@ _WORDS = {
 
 def _tags(section: type[Config], key: str) -> tuple[str, ...]:
     return get_args(section.model_fields[key].annotation)
+
+
+def _tag_key(field: FieldInfo) -> str | None:
+    return field.discriminator if isinstance(field.discriminator, str) else None

@@ -44,7 +44,7 @@ def apply_overrides(tree: Node, root: Slot, overrides: Sequence[Override]) -> No
     Choosing another kind of section (`train.schedule.name=cosine`) drops those keys of the file that it does not have.
     """
     for override in overrides:
-        value = parse_value(override.value, Place(OPTION_LINE, override.option))
+        value = parse_value(override.value, Place(OPTION_LINE, override.option), override.key)
         _put(tree, root, override.key.split("."), value)
 
 

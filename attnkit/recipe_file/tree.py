@@ -86,8 +86,12 @@ def parse_file(path: Path) -> tuple[Node, list[Mistake]]:
     return _convert(node, _Source(str(path), None, mistakes), ()), mistakes
 
 
-def parse_value(text: str, place: Place) -> Node:
-    """Read the value of one option as YAML; what is not YAML is taken as it is."""
+def parse_value(text: str, place: Place, key: str = "") -> Node:
+    """Read the value that an option gives to a dotted key, as YAML; what is not YAML is taken as it is.
+
+    Raises:
+        RecipeError: a section in it has a key twice.
+    """
     try:
         node = YAML(typ="safe", pure=True).compose(text)
     except YAMLError:
@@ -95,7 +99,7 @@ def parse_value(text: str, place: Place) -> Node:
     if node is None:
         return Node(place)
     mistakes: list[Mistake] = []
-    value = _convert(node, _Source(place.name, place, mistakes), ())
+    value = _convert(node, _Source(place.name, place, mistakes), tuple(key.split(".")))
     if mistakes:
         raise RecipeError("\n".join(map(str, mistakes)))
     return value
@@ -151,8 +155,8 @@ def _convert_section(node: MappingNode, source: _Source, path: tuple[str, ...]) 
         key, place = str(key_node.value), source.place(key_node)
         if key in section.keys:
             dotted = ".".join((*path, key))
-            first = section.keys[key].place
-            source.mistakes.append(Mistake(place, f"{dotted}: stands here twice, first at {first}; remove one of them"))
+            first = "" if source.fixed else f", first at {section.keys[key].place}"
+            source.mistakes.append(Mistake(place, f"{dotted}: stands here twice{first}; remove one of them"))
             continue
         section.keys[key] = _convert(value_node, source, (*path, key))
         section.keys[key].place = place  # a mistake in a section is shown at its key, not at its first line

@@ -86,7 +86,7 @@ class SentencePieceTokenizer(Tokenizer):
         return ids
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """Put pieces together as plain text."""
+        """Put pieces together as plain text; whatever a byte piece spells, it stays one line."""
         specials = (self.pad_id, self.bos_id, self.eos_id)
         kept = [[piece for piece in map(int, line) if piece not in specials] for line in ids]
         texts: list[str] = self._processor.decode(kept, num_threads=1)
@@ -154,7 +154,7 @@ def _learn(config: SentencePieceConfig, sample: list[str]) -> bytes:
             unk_piece=unk,
             bos_piece=bos,
             eos_piece=eos,
-            unk_surface=f" {UNKNOWN_TEXT} ",
+            unk_surface=UNKNOWN_TEXT,
         )
     except RuntimeError as error:
         _refuse(config, str(error), error)

@@ -11,6 +11,9 @@ from attnkit.errors import AttnkitError, DataError
 from attnkit.metrics.moses import check_tokenised, prepare, split_compounds
 from attnkit.metrics.text import score_text
 
+MULTI30K = Path(os.environ.get("ATTNKIT_DATA", "no-data")) / "multi30k"
+"""Asked before the tests run, which hide the variable from what they test."""
+
 
 def test_compounds_split_as_in_the_script():
     assert split_compounds(["a rich-text format ."]) == ["a rich ##AT##-##AT## text format ."]
@@ -50,13 +53,12 @@ def test_the_papers_form_keeps_case():
 
 def test_the_published_multi30k_files_come_out_equal():
     pytest.importorskip("sacremoses")
-    folder = Path(os.environ.get("ATTNKIT_DATA", "no-data")) / "multi30k"
-    if not folder.is_dir():
+    if not MULTI30K.is_dir():
         pytest.skip("needs $ATTNKIT_DATA/multi30k")
     tokens = {"de": 12103, "en": 12968, "fr": 13988}
     for language, count in tokens.items():
         raw, tokenised = (
-            gzip.decompress((folder / name).read_bytes()).decode().split("\n")[:-1]
+            gzip.decompress((MULTI30K / name).read_bytes()).decode().split("\n")[:-1]
             for name in (f"test_2016_flickr.{language}.gz", f"tok/test_2016_flickr.lc.norm.tok.{language}.gz")
         )
         prepared = prepare("lc-tok", raw, language=language)

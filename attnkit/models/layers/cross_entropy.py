@@ -51,6 +51,8 @@ def linear_cross_entropy(
     Returns:
         (smoothed, with a gradient; plain, without one), in nats.
     """
+    if not torch.is_grad_enabled():
+        hidden, weight = hidden.detach(), weight.detach()  # or the gradient would be computed for nothing
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
     on_truth, elsewhere = smoothed_targets(label_smoothing, len(weight), form)

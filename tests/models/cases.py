@@ -1,0 +1,151 @@
+"""Every model, small, with sizes that are odd and all different, so that no swapped axis can pass.
+
+A new model is a row of `CASES`, and a row of `PUBLISHED` where its paper gives it a size.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from attnkit.models.config import TransformerConfig
+from attnkit.models.transformer import Transformer
+
+PAD, BOS, EOS = 0, 2, 3
+
+Inputs = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Case(ABC):
+    """What the conformance tests need to know of a model."""
+
+    name: str
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """The model, with fresh weights and no dropout."""
+
+    @abstractmethod
+    def batch(self) -> Inputs:
+        """What `forward` takes, for several examples of different size."""
+
+    @abstractmethod
+    def singles(self) -> list[Inputs]:
+        """The same examples, each as a batch of one without any padding."""
+
+    @abstractmethod
+    def outputs(self, model: nn.Module, inputs: Inputs) -> Tensor:
+        """What the model says: floating point, the examples first."""
+
+    @abstractmethod
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of the outputs of `batch`."""
+
+    @abstractmethod
+    def real(self, outputs: Tensor, example: int) -> Tensor:
+        """The outputs of one example of `batch`, without those of its padding."""
+
+
+@dataclass(frozen=True)
+class TransformerCase(Case):
+    config: TransformerConfig
+    src_vocab_size: int = 29
+    tgt_vocab_size: int = 29
+    src_lengths: tuple[int, ...] = (2, 7, 5)
+    tgt_lengths: tuple[int, ...] = (11, 3, 1)
+
+    def build(self) -> Transformer:
+        torch.manual_seed(1)
+        return self.config.build(
+            src_vocab_size=self.src_vocab_size, tgt_vocab_size=self.tgt_vocab_size, pad_id=PAD
+        ).eval()
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        src, tgt_in = zip(*self.singles(), strict=True)
+        return _pad(src), _pad(tgt_in)
+
+    def singles(self) -> list[Inputs]:
+        generator = torch.Generator().manual_seed(2)
+
+        def some(length: int, vocab_size: int) -> Tensor:
+            return torch.randint(EOS + 1, vocab_size, (1, length), generator=generator)
+
+        return [
+            (
+                F.pad(some(src_length - 1, self.src_vocab_size), (0, 1), value=EOS),
+                F.pad(some(tgt_length - 1, self.tgt_vocab_size), (1, 0), value=BOS),
+            )
+            for src_length, tgt_length in zip(self.src_lengths, self.tgt_lengths, strict=True)
+        ]
+
+    def outputs(self, model: nn.Module, inputs: Inputs) -> Tensor:
+        return F.linear(model(*inputs), model.output_weight)
+
+    def output_shape(self) -> tuple[int, ...]:
+        return len(self.tgt_lengths), max(self.tgt_lengths), self.tgt_vocab_size
+
+    def real(self, outputs: Tensor, example: int) -> Tensor:
+        return outputs[example, : self.tgt_lengths[example]]
+
+
+def small(**changes: Any) -> TransformerConfig:
+    """A Transformer of 2 heads with 5 channels each, without dropout."""
+    sizes: dict[str, Any] = {
+        "embed_dim": 10,
+        "encoder_depth": 2,
+        "decoder_depth": 3,
+        "num_heads": 2,
+        "mlp_dim": 13,
+        "dropout": 0.0,
+    }
+    return TransformerConfig(**(sizes | changes))
+
+
+TRANSFORMERS = [
+    TransformerCase("transformer-post", small()),
+    TransformerCase("transformer-pre", small(norm="pre")),
+    TransformerCase("transformer-gelu", small(activation="gelu")),
+    TransformerCase("transformer-deep-init", small(init="deep", norm="pre")),
+    TransformerCase("transformer-learned", small(positions="learned", max_positions=17)),
+    TransformerCase("transformer-index", small(positions="index")),
+    TransformerCase("transformer-fraction", small(positions="fraction")),
+    TransformerCase("transformer-tied-decoder", small(tied_embeddings="decoder"), src_vocab_size=23),
+    TransformerCase("transformer-tied-none", small(tied_embeddings="none", norm="pre"), src_vocab_size=31),
+    TransformerCase("transformer-odd-width", small(embed_dim=9, num_heads=3, positions="learned", max_positions=11)),
+]
+
+CASES: list[Case] = [*TRANSFORMERS]
+
+
+def _transformer(config: TransformerConfig, vocab_size: int) -> Callable[[], nn.Module]:
+    return lambda: config.build(src_vocab_size=vocab_size, tgt_vocab_size=vocab_size, pad_id=PAD)
+
+
+PUBLISHED: list[tuple[str, Callable[[], nn.Module], int]] = [
+    # Vaswani et al. 2017, tables 2 and 3: 65 and 213 million, with a joint vocabulary of about 37,000. By hand:
+    #                         base (512, 2048)             big (1024, 4096)
+    # attention  4 (CC + C)   4 * 262,656 =  1,050,624     4 * 1,049,600 =   4,198,400
+    # MLP        2 CM + M + C               2,099,712                      8,393,728
+    # norm       2 C                            1,024                          2,048
+    # encoder    6 (a + m + 2n)            18,914,304                     75,577,344
+    # decoder    6 (2a + m + 3n)           25,224,192                    100,780,032
+    # embedding  37,000 C                  18,944,000                     37,888,000
+    ("transformer-base", _transformer(TransformerConfig(), 37_000), 63_082_496),
+    (
+        "transformer-big",
+        _transformer(TransformerConfig(embed_dim=1024, num_heads=16, mlp_dim=4096), 37_000),
+        214_245_376,
+    ),
+]
+
+
+def _pad(rows: tuple[Tensor, ...]) -> Tensor:
+    width = max(row.shape[1] for row in rows)
+    return torch.cat([F.pad(row, (0, width - row.shape[1]), value=PAD) for row in rows])

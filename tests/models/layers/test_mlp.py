@@ -1,0 +1,59 @@
+import math
+
+import pytest
+import torch
+
+from attnkit.models.layers.mlp import Mlp
+
+
+def mlp_by_hand(activation: str) -> Mlp:
+    """Two channels, three inner ones: x0 + 1, -x1 and x0 - x1; out: their sum, and twice the third plus 5."""
+    layer = Mlp(2, 3, activation=activation)
+    layer.up.weight.data = torch.tensor([[1.0, 0.0], [0.0, -1.0], [1.0, -1.0]])
+    layer.up.bias.data = torch.tensor([1.0, 0.0, 0.0])
+    layer.down.weight.data = torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 2.0]])
+    layer.down.bias.data = torch.tensor([0.0, 5.0])
+    return layer
+
+
+def test_relu() -> None:
+    """Of (2, 3): inner 3, -3, -1, so 3 is left; of (-4, -2): inner -3, 2, -2, so 2 is left."""
+    x = torch.tensor([[[2.0, 3.0], [-4.0, -2.0], [1.0, 0.0]]])
+    expected = torch.tensor([[[3.0, 5.0], [2.0, 5.0], [3.0, 7.0]]])
+    torch.testing.assert_close(mlp_by_hand("relu")(x), expected)
+
+
+def test_gelu() -> None:
+    """x times the share of a normal distribution below x (Hendrycks and Gimpel 2016)."""
+
+    def gelu(x: float) -> float:
+        return x * 0.5 * (1 + math.erf(x / math.sqrt(2)))
+
+    x = torch.tensor([[[2.0, 3.0], [1.0, 0.5]]])
+    expected = torch.tensor(
+        [
+            [[gelu(3) + gelu(-3) + gelu(-1), 2 * gelu(-1) + 5], [gelu(2) + gelu(-0.5) + gelu(0.5), 2 * gelu(0.5) + 5]],
+        ]
+    )
+    torch.testing.assert_close(mlp_by_hand("gelu")(x), expected)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_the_same_at_every_position(activation: str) -> None:
+    layer = Mlp(5, 11, activation=activation)
+    x = torch.randn(2, 3, 5)
+    whole = layer(x)
+    assert whole.shape == (2, 3, 5)
+    for place in range(3):
+        torch.testing.assert_close(layer(x[:, place : place + 1]), whole[:, place : place + 1])
+
+
+def test_dropout_stands_behind_the_activation() -> None:
+    """Half of the inner ones, which are all 1, are dropped and the others doubled; the bias is never dropped."""
+    layer = Mlp(1, 1, dropout=0.5)
+    for linear, bias in ((layer.up, 1.0), (layer.down, 10.0)):
+        linear.weight.data.fill_(1.0 if linear is layer.down else 0.0)
+        linear.bias.data.fill_(bias)
+    seen = layer(torch.zeros(7, 11, 1))
+    assert set(seen.unique().tolist()) == {10.0, 12.0}
+    assert set(layer.eval()(torch.zeros(7, 11, 1)).unique().tolist()) == {11.0}
