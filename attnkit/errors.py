@@ -1,4 +1,4 @@
-"""What can go wrong for a user. The command line prints these as plain lines and exits with 2; everything else is a bug.
+"""What can go wrong for a user. The command line prints these as plain lines, exit code 2; all else is a bug.
 
 A message reads `place: what is wrong, with the value; what was expected; what to do`, one line per mistake.
 """

@@ -1,13 +1,13 @@
 """The names of the files in a run folder; create one, reopen one, find the latest.
 
-    runs/<name>/
-      recipe.yaml           resolved, every value
-      environment.json      versions, processor, command
-      tokenizer/            joint/, or src/ and tgt/
-      metrics.jsonl         a line per logged step and per validation
-      checkpoints/          step_00000400.safetensors ..., best.safetensors, resume.safetensors
-      model.safetensors     the result: written when training has finished
-      scores.json           the last scores per split
+runs/<name>/
+  recipe.yaml           resolved, every value
+  environment.json      versions, processor, command
+  tokenizer/            joint/, or src/ and tgt/
+  metrics.jsonl         a line per logged step and per validation
+  checkpoints/          step_00000400.safetensors ..., best.safetensors, resume.safetensors
+  model.safetensors     the result: written when training has finished
+  scores.json           the last scores per split
 """
 
 from __future__ import annotations
@@ -29,38 +29,47 @@ class RunDir:
 
     @property
     def recipe(self) -> Path:
+        """The recipe with every value."""
         return self.path / "recipe.yaml"
 
     @property
     def environment(self) -> Path:
+        """What the run was made with and on."""
         return self.path / "environment.json"
 
     @property
     def tokenizer(self) -> Path:
+        """The folder of the tokenizers."""
         return self.path / "tokenizer"
 
     @property
     def metrics(self) -> Path:
+        """A line of JSON for each logged step and each validation."""
         return self.path / "metrics.jsonl"
 
     @property
     def checkpoints(self) -> Path:
+        """The folder of everything that training saves on the way."""
         return self.path / "checkpoints"
 
     @property
     def resume(self) -> Path:
+        """All that is needed to go on: weights, optimizer, position."""
         return self.checkpoints / "resume.safetensors"
 
     @property
     def best(self) -> Path:
+        """The weights that scored highest on the validation set."""
         return self.checkpoints / "best.safetensors"
 
     @property
     def model(self) -> Path:
+        """The result of the training."""
         return self.path / "model.safetensors"
 
     @property
     def scores(self) -> Path:
+        """The scores that `attnkit evaluate` kept."""
         return self.path / "scores.json"
 
     def step(self, step: int) -> Path:

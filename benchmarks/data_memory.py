@@ -75,7 +75,7 @@ def prepare(folder: Path, pairs: int) -> dict[str, float]:
 
 
 def sentences(count: int, seed: int) -> Iterator[str]:
-    """Lines of 3 to 30 words, frequent ones more often. Both sides have about the same length."""
+    """Lines of 3 to 33 words, frequent ones more often. Both sides have about the same length."""
     import numpy as np
 
     letters = np.random.default_rng(7)
@@ -84,7 +84,7 @@ def sentences(count: int, seed: int) -> Iterator[str]:
     chosen = np.random.default_rng([9, seed])
     for begin in range(0, count, WORDS_AT_ONCE):
         for length in lengths_of.integers(3, 31, size=min(WORDS_AT_ONCE, count - begin)):
-            ranks = (len(words) ** chosen.random(length)).astype(int)
+            ranks = (len(words) ** chosen.random(length + chosen.integers(4))).astype(int)
             yield " ".join([words[rank - 1] for rank in ranks]) + "\n"
 
 
@@ -103,8 +103,9 @@ def epoch(folder: Path, pairs: int) -> dict[str, float]:
     with peak() as result:
         batches = TokenBatches(cache_in(folder), batch_tokens=(BATCH_TOKENS, BATCH_TOKENS), seed=1)
         for batch in batches.batches(0):
-            tokens += batch.num_tgt_tokens
-            places += batch.tgt_out.numel()
+            for ids in (batch.src, batch.tgt_out):
+                tokens += int((ids != batch.pad_id).sum())
+                places += ids.numel()
     return {**result, "per second": pairs / result["seconds"], "padding": 1 - tokens / places}
 
 
@@ -164,7 +165,8 @@ def render(sizes: list[dict[str, dict[str, float]]]) -> str:
         "",
         "Peaks in MiB of each process: *own* memory (anonymous pages), *mapped* pages of files, which the system takes "
         "back when it needs them (libraries among them), and the highest of both together (*resident*). "
-        f"*Start* is own memory once the libraries are loaded. SentencePiece, 8,000 pieces; {BATCH_TOKENS}-token batches.",
+        "*Start* is own memory once the libraries are loaded. "
+        f"SentencePiece, 8,000 pieces; batches of {BATCH_TOKENS} tokens.",
         "",
         "| pairs | text, MB | phase | start | own | mapped | resident | seconds | pairs per second | padding |",
         "| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",

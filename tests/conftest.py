@@ -9,7 +9,9 @@ settings.register_profile("attnkit", deadline=None, derandomize=True, max_exampl
 settings.load_profile("attnkit")
 
 # Shapes in annotations are checked in tests only. This stands before any test imports these modules.
-install_import_hook(["attnkit.models.layers", "attnkit.models.transformer"], "beartype.beartype")
+install_import_hook(
+    ["attnkit.models.layers", "attnkit.models.transformer", "attnkit.models.decoder_state"], "beartype.beartype"
+)
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
 from itertools import repeat
 from types import ModuleType
@@ -293,9 +295,19 @@ def test_prefix_options(run, tmp_path):
     assert run("--prefix-file", "starts", stdin=b"a\nb\n").stdout == "xA\nB\n"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pipes_are_read_like_files(run, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text("a\nb\n"))
+    writer.start()
+    assert run("pipe").stdout == "A\nB\n"
+    writer.join()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["run"], "run: a folder; expected a text file, or - for stdin; check the name"),
         (["none.txt"], "none.txt: no such file; expected a text file, or - for stdin; check the name"),
         (["--prefix-file", "none"], "none: no such file; expected a text file, or - for stdin; check the name"),
         (

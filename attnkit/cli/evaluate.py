@@ -12,6 +12,7 @@ from attnkit.cli.chosen_run import chosen_run
 from attnkit.cli.options import CheckpointOption, DeviceOption, JsonOption, RunOption
 from attnkit.cli.score_table import print_scores
 from attnkit.cli.scoring import Lines, Scoring, check_scoring, read_text, score_lines
+from attnkit.cli.search_options import search_overrides
 from attnkit.errors import AttnkitError, CheckpointError, DataError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def evaluate(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    r"""Score translations: those of a run on its test set, or any file against references.
+    """Score translations: those of a run on its test set, or any file against references.
 
     \b
     Examples:
@@ -87,7 +88,9 @@ def evaluate(
         scores = score_lines(scoring, read_text(hyp), references, other)
         _print(scores, {"hyp": hyp, "ref": ref, "baseline": baseline}, as_json=as_json)
         return
-    folder, recipe = _open_run(run, split, _search_options(beam_size, length_penalty))
+    method = None if beam_size is None else "beam"
+    options = search_overrides({"method": method, "beam_size": beam_size}, length_penalty)
+    folder, recipe = _open_run(run, split, options)
     weights = _weights(folder, checkpoint)
     hypotheses, own = _translate(recipe, folder, split, device=device, weights=weights, save=save)
     scoring = Scoring(
@@ -113,23 +116,6 @@ def _check_files_alone(references: list[Lines], *of_runs: object) -> None:
         )
     if not references:
         raise AttnkitError("--hyp: nothing to compare with; expected the references too; add --ref FILE")
-
-
-def _search_options(beam_size: int | None, length_penalty: str | None) -> list[Override]:
-    """What the options change in the recipe's search."""
-    from attnkit.recipe_file import Override
-
-    options = []
-    if beam_size is not None:
-        option = f"--beam-size {beam_size}"
-        options += [Override(option, "decode.method", "beam"), Override(option, "decode.beam_size", str(beam_size))]
-    if length_penalty is not None:
-        option = f"--length-penalty {length_penalty}"
-        form, _, alpha = length_penalty.partition(":")
-        options.append(Override(option, "decode.length_penalty.form", form))
-        if alpha:
-            options.append(Override(option, "decode.length_penalty.alpha", alpha))
-    return options
 
 
 def _open_run(path: Path | None, split: str, options: list[Override]) -> tuple[RunDir, Recipe]:

@@ -36,7 +36,7 @@ def new(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
 ) -> None:
-    r"""Write a recipe sized to your data, and say why it is as it is.
+    """Write a recipe sized to your data, and say why it is as it is.
 
     Where no validation or test set is given, one is held back: no sentence of it is in another set.
 

@@ -112,8 +112,9 @@ def _implied_method(*sampling: float | None, beam_size: int | None) -> str | Non
 def _readable(paths: Sequence[Path]) -> Sequence[Path]:
     """Refuse a missing file before the first line is translated."""
     for path in paths:
-        if str(path) != "-" and not path.is_file():
-            raise DataError(f"{path}: no such file; expected a text file, or - for stdin; check the name")
+        if str(path) != "-" and (path.is_dir() or not path.exists()):  # a pipe is no file, yet it can be read
+            what = "a folder" if path.is_dir() else "no such file"
+            raise DataError(f"{path}: {what}; expected a text file, or - for stdin; check the name")
     return paths
 
 

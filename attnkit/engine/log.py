@@ -18,7 +18,7 @@ from attnkit.errors import AttnkitError
 from attnkit.run_dir import write_whole
 
 if TYPE_CHECKING:
-    from attnkit.engine.loop import Step
+    from attnkit.engine.optimize import Step
 
 
 class RunLog:

@@ -10,18 +10,20 @@ matrices that they are; `norm: pre` (not in the paper) adds a norm at the end of
 
 import math
 from collections.abc import Iterator
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from attnkit.models.config import TransformerConfig
-from attnkit.models.layers.attention import MultiHeadAttention, attend
+from attnkit.models.layers.attention import MultiHeadAttention
 from attnkit.models.layers.dropout import Dropout
 from attnkit.models.layers.mlp import Mlp
 from attnkit.models.layers.positions import Positions
+
+if TYPE_CHECKING:
+    from attnkit.models.decoder_state import DecoderState
 
 AttentionMaps = dict[str, list[Float[Tensor, "B h Q K"]]]
 
@@ -80,7 +82,7 @@ class Transformer(nn.Module):
         """
         memory, src_mask = self.encode(src)
         tgt_mask = _causal_mask(tgt_in.shape[1], tgt_in.device)
-        x = self._embed_tgt(tgt_in, src_lengths=self._lengths(src))
+        x = self.embed_tgt(tgt_in, src_lengths=self.src_lengths(src))
         for layer in self.decoder_layers:
             x = layer(x, memory, tgt_mask, src_mask)
         return self.decoder_norm(x)
@@ -106,7 +108,7 @@ class Transformer(nn.Module):
             x, weights = layer.forward_with_weights(x, src_mask)
             maps["encoder"].append(weights)
         memory = self.encoder_norm(x)
-        x = self._embed_tgt(tgt_in, src_lengths=self._lengths(src))
+        x = self.embed_tgt(tgt_in, src_lengths=self.src_lengths(src))
         for decoder_layer in self.decoder_layers:
             x, self_weights, cross_weights = decoder_layer.forward_with_weights(
                 x, memory, _causal_mask(tgt_in.shape[1], tgt_in.device), src_mask
@@ -117,19 +119,23 @@ class Transformer(nn.Module):
 
     def start_decoding(self, src: Int[Tensor, "B S"]) -> "DecoderState":
         """Encode the sources and be ready to decode them token by token."""
+        from attnkit.models.decoder_state import DecoderState  # which knows this module
+
         return DecoderState(self, src)
 
     def _embed_src(self, src: Int[Tensor, "B S"]) -> Float[Tensor, "B S C"]:
         x = self.src_embedding(src) * math.sqrt(self.config.embed_dim)
-        return self.dropout(x + self.src_positions(src.shape[1], src_lengths=self._lengths(src)))
+        return self.dropout(x + self.src_positions(src.shape[1], src_lengths=self.src_lengths(src)))
 
-    def _embed_tgt(
+    def embed_tgt(
         self, tgt_in: Int[Tensor, "B T"], *, src_lengths: Int[Tensor, "B"], start: int = 0
     ) -> Float[Tensor, "B T C"]:
+        """What the decoder reads: embeddings times sqrt(C), positions from `start` on, dropout."""
         x = self.tgt_embedding(tgt_in) * math.sqrt(self.config.embed_dim)
         return self.dropout(x + self.tgt_positions(tgt_in.shape[1], start=start, src_lengths=src_lengths))
 
-    def _lengths(self, src: Int[Tensor, "B S"]) -> Int[Tensor, "B"]:
+    def src_lengths(self, src: Int[Tensor, "B S"]) -> Int[Tensor, "B"]:
+        """Tokens of each source, end of sentence counted."""
         return (src != self.pad_id).sum(dim=1)
 
     def _padding_mask(self, src: Int[Tensor, "B S"]) -> Float[Tensor, "B 1 1 S"] | None:
@@ -235,87 +241,6 @@ class Residual(nn.Module):
         """The stream behind the sub-layer."""
         x = x + self.dropout(sublayer)
         return x if self.is_pre else self.norm(x)
-
-
-class DecoderState:
-    """Where a batch of sentences stands in decoding: keys and values so far, and who may see which.
-
-    The k hypotheses of a sentence share one cache: each step appends k slots to it, and `visible` says which slots are
-    a hypothesis' own past. Continuing another hypothesis then changes booleans instead of copying keys and values.
-    """
-
-    def __init__(self, model: Transformer, src: Int[Tensor, "B S"]) -> None:
-        self._model = model
-        memory, self._src_mask = model.encode(src)
-        self._src_lengths = model._lengths(src)
-        self._memory = [layer.cross_attention.project_memory(memory) for layer in model.decoder_layers]
-        self._cache: list[tuple[Tensor, Tensor]] = []
-        self._num_slots = 0
-        self._position = 0
-        self._visible = torch.ones(len(src), 1, 0, dtype=torch.bool, device=src.device)
-
-    def step(self, tokens: Int[Tensor, "B k"]) -> Float[Tensor, "B k V"]:
-        """Append a token to every hypothesis; the logits of what follows, in float32."""
-        model = self._model
-        batch, beams = tokens.shape
-        own = torch.eye(beams, dtype=torch.bool, device=tokens.device).expand(batch, -1, -1)
-        self._visible = torch.cat([self._visible, own], dim=2)  # (B, k, slots)
-        mask = torch.zeros(self._visible.shape, device=tokens.device).masked_fill_(~self._visible, -math.inf)
-        x = model._embed_tgt(tokens.view(-1, 1), src_lengths=self._repeat_lengths(beams), start=self._position)
-        x = x.view(batch, beams, -1)  # the hypotheses of a sentence stand where the positions of a text would
-        self._make_room(batch, beams)
-        for layer, memory, cache in zip(model.decoder_layers, self._memory, self._cache, strict=True):
-            x = self._decoder_layer(layer, x, memory, cache, mask[:, None])
-        self._num_slots += beams
-        self._position += 1
-        return F.linear(model.decoder_norm(x), model.output_weight).float()
-
-    def reorder(self, sentences: Int[Tensor, "B2"], beams: Int[Tensor, "B2 k2"]) -> None:
-        """Make hypothesis (b, j) the continuation of what was (sentences[b], beams[b, j])."""
-        if len(sentences) < len(self._visible):  # sentences only ever leave: same number, same sentences
-            self._visible = self._visible[sentences]
-            self._src_lengths = self._src_lengths[sentences]
-            self._src_mask = None if self._src_mask is None else self._src_mask[sentences]
-            self._memory = [(k[sentences], v[sentences]) for k, v in self._memory]
-            self._cache = [(k[sentences], v[sentences]) for k, v in self._cache]
-        index = beams[:, :, None].expand(-1, -1, self._visible.shape[2])
-        self._visible = self._visible.gather(1, index)
-
-    def _decoder_layer(
-        self,
-        layer: "DecoderLayer",
-        x: Tensor,
-        memory: tuple[Tensor, Tensor],
-        cache: tuple[Tensor, Tensor],
-        mask: Tensor,
-    ) -> Tensor:
-        first, last = self._num_slots, self._num_slots + x.shape[1]
-        q, k, v = layer.self_attention.project(layer.self_residual.enter(x))
-        cache[0][:, :, first:last], cache[1][:, :, first:last] = k, v
-        heads = attend(q, cache[0][:, :, :last], cache[1][:, :, :last], mask)
-        x = layer.self_residual.join(x, layer.self_attention.merge(heads))
-        heads = attend(layer.cross_attention.project_queries(layer.cross_residual.enter(x)), *memory, self._src_mask)
-        x = layer.cross_residual.join(x, layer.cross_attention.merge(heads))
-        return layer.mlp_residual.join(x, layer.mlp(layer.mlp_residual.enter(x)))
-
-    def _make_room(self, batch: int, beams: int) -> None:
-        """Caches with space for `beams` more slots; they grow by doubling."""
-        needed = self._num_slots + beams
-        if self._cache and self._cache[0][0].shape[2] >= needed:
-            return
-        capacity = max(2 * needed, 16 * beams)
-        grown = []
-        for index, (memory_k, _) in enumerate(self._memory):
-            shape = (batch, memory_k.shape[1], capacity, memory_k.shape[3])
-            pair = (memory_k.new_empty(shape), memory_k.new_empty(shape))
-            if self._cache:
-                for new, old in zip(pair, self._cache[index], strict=True):
-                    new[:, :, : self._num_slots] = old[:, :, : self._num_slots]
-            grown.append(pair)
-        self._cache = grown
-
-    def _repeat_lengths(self, beams: int) -> Tensor:
-        return self._src_lengths.repeat_interleave(beams)
 
 
 def _attention(config: TransformerConfig, *, is_cross: bool = False) -> MultiHeadAttention:

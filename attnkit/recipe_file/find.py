@@ -32,11 +32,11 @@ def find_recipe(source: str | Path) -> Path:
         RecipeError: there is none, or the path is a folder.
     """
     path = Path(source)
-    if path.is_file():
-        return path
     if path.is_dir():
         hint = f"{path / 'recipe.yaml'}" if (path / "recipe.yaml").is_file() else "one in it"
         raise RecipeError(f"{source}: a folder; expected a recipe file; name {hint}")
+    if path.exists():
+        return path
     name = str(source).removesuffix(".yaml")
     if name in shipped_recipes():
         return shipped_folder() / f"{name}.yaml"

@@ -64,3 +64,14 @@ class TranslationRecipe(BaseRecipe):
                 "expected 'decoder' or 'none' with tokenizer.joint: false; set one of the two"
             )
         return self
+
+    @model_validator(mode="after")
+    def learned_positions_reach(self) -> TranslationRecipe:
+        """Refuse a table of positions that is shorter than the sentences of training."""
+        longest = self.filter.max_length + 1
+        if self.model.positions == "learned" and self.model.max_positions < longest:
+            raise ValueError(
+                f"model.max_positions: {self.model.max_positions} is too short for filter.max_length "
+                f"{self.filter.max_length} and an end of sentence; expected at least {longest}; change one of the two"
+            )
+        return self

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from attnkit.data.batching import Batch
+from attnkit.decoding.config import DecodeConfig
 from attnkit.decoding.search import search
 from attnkit.engine.task import Loss, Task
 from attnkit.metrics.text import score_text
@@ -57,11 +59,10 @@ class TranslationTask(Task):
     def predict(self, batch: Batch) -> list[str]:
         """Translate the sources of a batch as the recipe says."""
         tokenizer = self.tokenizer
-        src_lengths = (batch.src != batch.pad_id).sum(dim=1) - 1
         found = search(
             self.model.start_decoding(batch.src),
             self.recipe.decode,
-            max_lengths=self.recipe.decode.max_lengths(src_lengths),
+            max_lengths=max_output_lengths(self.model, self.recipe.decode, batch.src),
             bos_id=tokenizer.bos_id,
             eos_id=tokenizer.eos_id,
             pad_id=tokenizer.pad_id,
@@ -72,6 +73,16 @@ class TranslationTask(Task):
     def new_metric(self) -> Bleu:
         """BLEU against the references."""
         return Bleu(self.references, self.recipe.bleu)
+
+
+def max_output_lengths(model: Transformer, decode: DecodeConfig, src: Tensor) -> Tensor:
+    """(B,) the most tokens of each output: what `decode` allows, and what a learned table has positions for.
+
+    Args:
+        src: (B, S) source tokens with the end of sentence, padded on the right.
+    """
+    allowed = decode.max_lengths((src != model.pad_id).sum(dim=1) - 1)
+    return allowed.clamp(max=model.config.max_positions) if model.config.positions == "learned" else allowed
 
 
 class Bleu:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from attnkit.data.batching import Batch, TokenBatches, batches_in_order_of_length
+from attnkit.data.check import check_parallel_text
 from attnkit.data.parallel_text import ParallelText, open_pairs
 from attnkit.data.subword_sampling import SubwordSampler
 from attnkit.data.token_cache import build_token_cache
@@ -37,6 +38,7 @@ def train(recipe: TranslationRecipe, run: RunDir, *, resume: bool, device: str) 
         console=Console(file=sys.stderr),
         tensorboard=run.path / "tensorboard" if recipe.train.tensorboard else None,
     )
+    _check_data(recipe, log)
     pairs = _training_pairs(recipe)
     src_tokenizer, tgt_tokenizer = _tokenizers(recipe, run, pairs, log)
     task = build_task(recipe, src_tokenizer, tgt_tokenizer)
@@ -50,6 +52,7 @@ def train(recipe: TranslationRecipe, run: RunDir, *, resume: bool, device: str) 
             tgt_tokenizer.encode(task.references),
             (recipe.batch.src_tokens // 2, recipe.batch.tgt_tokens // 2),
         )
+        _check_reach(recipe, valid, valid_batches)
     log.say(f"model: {sum(p.numel() for p in task.parameters()):,} parameters, on {place}")
     schedule = build_schedule(recipe.train.schedule, steps=recipe.train.steps, embed_dim=recipe.model.embed_dim)
     fit(Parts(task, train_batches, valid_batches, schedule), recipe.train, run, log, device=place, resume=resume)
@@ -65,6 +68,25 @@ class ValidBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         return batches_in_order_of_length(self.src, self.tgt, batch_tokens=self.batch_tokens)
+
+
+def _check_data(recipe: TranslationRecipe, log: RunLog) -> None:
+    """Look at the head of every data file, so that what is wrong there shows before anything takes long."""
+    report = check_parallel_text(recipe.data, quick=True)
+    report.raise_errors()
+    for finding in report.findings:
+        log.warn(str(finding))
+
+
+def _check_reach(recipe: TranslationRecipe, pairs: ParallelText, valid: ValidBatches) -> None:
+    """Refuse validation sentences, which no filter has seen, that a learned table has no positions for."""
+    for number, (src, tgt) in enumerate(zip(valid.src, valid.tgt, strict=True), start=1):
+        length = max(len(src), len(tgt)) + 1
+        if recipe.model.positions == "learned" and length > recipe.model.max_positions:
+            raise DataError(
+                f"{pairs.src_place(number)}: {length} tokens on one side, but model.max_positions is "
+                f"{recipe.model.max_positions}; expected at most that; take the pair out, or use sinusoidal positions"
+            )
 
 
 def _training_pairs(recipe: TranslationRecipe) -> ParallelText:

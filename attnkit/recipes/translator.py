@@ -20,14 +20,14 @@ from attnkit.engine.precision import find_device
 from attnkit.errors import DataError
 from attnkit.models.transformer import Transformer
 from attnkit.recipes.translation import TranslationRecipe
-from attnkit.recipes.translation_task import build_task, load_tokenizers
+from attnkit.recipes.translation_task import build_task, load_tokenizers, max_output_lengths
 from attnkit.run_dir import RunDir
 from attnkit.tokenizers.tokenizer import Tokenizer
 
 _BATCH_SENTENCES = 128
 _BATCH_TOKENS = 4096
 """Source tokens of a batch, padding counted: long sentences make small batches."""
-_SENTENCE_END = re.compile(r"(?<=[.!?;:。！？])\s+")
+_BETWEEN_SENTENCES = re.compile(r"(?<=[.!?;:]\s)|(?<=[。！？])")
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,10 @@ class Translator:
         found: list[list[Hypothesis]] = [[] for _ in flat]
         for rows in self._batches([part for _, part in flat], batch_size):
             batch = make_batch([flat[row][1] for row in rows], [[] for _ in rows]).to(self.device)
-            max_lengths = decode.max_lengths((batch.src != batch.pad_id).sum(dim=1) - 1)
-            if self.model.config.positions == "learned":
-                max_lengths = max_lengths.clamp(max=self.model.config.max_positions - 1)
             hypotheses = search(
                 self.model.start_decoding(batch.src),
                 decode,
-                max_lengths=max_lengths,
+                max_lengths=max_output_lengths(self.model, decode, batch.src),
                 bos_id=self.tgt_tokenizer.bos_id,
                 eos_id=self.tgt_tokenizer.eos_id,
                 pad_id=self.tgt_tokenizer.pad_id,
@@ -126,15 +123,13 @@ class Translator:
     def _cut(self, line: str) -> list[list[int]]:
         """The source ids of a line, in parts that are no longer than what the model has seen; none of a blank line."""
         longest = self.recipe.filter.max_length
-        if self.model.config.positions == "learned":
-            longest = min(longest, self.model.config.max_positions - 1)
         if not line.strip():
             return []
         ids = self.src_tokenizer.encode([line])[0]
         if len(ids) <= longest:
             return [ids] if ids else []
         parts: list[list[int]] = [[]]
-        for sentence in self.src_tokenizer.encode(_SENTENCE_END.split(line)):
+        for sentence in self.src_tokenizer.encode(_BETWEEN_SENTENCES.split(line)):
             if len(parts[-1]) + len(sentence) > longest and parts[-1]:
                 parts.append([])
             parts[-1].extend(sentence)

@@ -11,17 +11,17 @@ import json
 import math
 import random
 import re
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import sentencepiece
 
 from attnkit.errors import DataError
 from attnkit.run_dir import write_json, write_whole
 from attnkit.tokenizers.config import SentencePieceConfig
+from attnkit.tokenizers.cut_sampling import CutSampler
 from attnkit.tokenizers.tokenizer import SPECIAL_PIECES, UNKNOWN_TEXT, Tokenizer, one_line
 
 MODEL_FILE = "sentencepiece.model"
@@ -32,18 +32,23 @@ _THREADS_PAY_FROM = 1000
 """Lines; below this, starting threads costs more than it saves."""
 _ERRORS_ONLY = 2
 
-_random_generator = threading.Lock()
-"""SentencePiece has one seed for the whole process: whoever sets it holds this until the sampling is done."""
-
 
 class SentencePieceTokenizer(Tokenizer):
     """BPE or unigram pieces."""
 
-    def __init__(self, model: bytes, *, lowercase: bool = False, sampling: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: bytes,
+        *,
+        algorithm: Literal["bpe", "unigram"] = "bpe",
+        lowercase: bool = False,
+        sampling: float = 0.0,
+    ) -> None:
         """Take a trained model.
 
         Args:
             model: the content of a SentencePiece model file whose special ids are 0 to 3.
+            algorithm: what the model was learned by; it matters to sampling only.
             lowercase: lower-case text before it is cut.
             sampling: BPE dropout, or the inverse temperature of unigram sampling.
 
@@ -58,7 +63,9 @@ class SentencePieceTokenizer(Tokenizer):
         if found != (self.pad_id, self.unk_id, self.bos_id, self.eos_id):
             raise ValueError(f"pad, unk, bos, eos are {found} in this SentencePiece model; expected 0, 1, 2, 3")
         self._model = model
+        self._algorithm: Literal["bpe", "unigram"] = algorithm
         self._lowercase = lowercase
+        self._cuts: CutSampler | None = None
         self.sampling = sampling
         self.vocab_size = self._processor.vocab_size()
         self.fingerprint = hashlib.sha256(model + bytes([lowercase])).hexdigest()
@@ -73,17 +80,9 @@ class SentencePieceTokenizer(Tokenizer):
         """Cut lines at random: BPE dropout (Provilkov et al. 2020) or unigram sampling (Kudo 2018)."""
         if not self.sampling:
             return self.encode(lines)
-        with _random_generator:
-            sentencepiece.set_random_generator_seed(seed % 2**32)
-            ids: list[list[int]] = self._processor.encode(
-                self._cased(lines),
-                out_type=int,
-                enable_sampling=True,
-                alpha=self.sampling,
-                nbest_size=-1,
-                num_threads=1,
-            )
-        return ids
+        if self._cuts is None:
+            self._cuts = CutSampler(self._processor, algorithm=self._algorithm, amount=self.sampling)
+        return self._cuts.sample(self._processor.normalize(self._cased(lines)), seed=seed)
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Put pieces together as plain text; whatever a byte piece spells, it stays one line."""
@@ -101,6 +100,7 @@ class SentencePieceTokenizer(Tokenizer):
         write_whole(folder / MODEL_FILE, self._model)
         settings = {
             "name": "sentencepiece",
+            "algorithm": self._algorithm,
             "lowercase": self._lowercase,
             "sampling": self.sampling,
             "fingerprint": self.fingerprint,
@@ -126,7 +126,9 @@ def train_sentencepiece(config: SentencePieceConfig, lines: Iterable[str], folde
     sample = draw_lines(texts, config.max_training_lines)
     if not sample:
         raise DataError("tokenizer: no training text; expected at least one line that is not empty; see the data files")
-    tokenizer = SentencePieceTokenizer(_learn(config, sample), lowercase=config.lowercase, sampling=config.sampling)
+    tokenizer = SentencePieceTokenizer(
+        _learn(config, sample), algorithm=config.algorithm, lowercase=config.lowercase, sampling=config.sampling
+    )
     tokenizer.save(folder)
     return tokenizer
 
@@ -209,7 +211,10 @@ def load_sentencepiece(folder: Path) -> SentencePieceTokenizer:
     settings = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     model = (folder / MODEL_FILE).read_bytes()
     tokenizer = SentencePieceTokenizer(
-        model, lowercase=bool(settings["lowercase"]), sampling=float(settings["sampling"])
+        model,
+        algorithm=settings.get("algorithm", "bpe"),
+        lowercase=bool(settings["lowercase"]),
+        sampling=float(settings["sampling"]),
     )
     if tokenizer.fingerprint != settings["fingerprint"]:
         raise ValueError(f"{MODEL_FILE} is not the file that was saved with tokenizer.json")

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from attnkit.engine.config import TrainConfig
-from attnkit.engine.loop import TrainState, optimize
+from attnkit.engine.optimize import TrainState, optimize
 from attnkit.engine.task import Loss
 from attnkit.errors import TrainingError
 from tests.engine.line_task import LineTask, make_points

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from attnkit.engine.config import TrainConfig
-from attnkit.engine.loop import TrainState, forever
+from attnkit.engine.optimize import TrainState, forever
 from attnkit.errors import DataError
 from tests.engine.line_task import PointBatches
 

@@ -44,6 +44,12 @@ def test_the_rule_at_the_end_of_the_line():
     assert prepare("lc-tok", ['Es heißt "Tee."'], language="de") == ["es heißt &quot; tee &quot; ."]
 
 
+def test_the_script_and_not_an_improvement_of_it():
+    # The Perl script makes quotes of apostrophes beside letters that are not ASCII, and so did the published text.
+    pytest.importorskip("sacremoses")
+    assert prepare("lc-tok", ["C’est l’été."], language="fr") == ["c&apos; est l &quot; été ."]
+
+
 def test_the_papers_form_keeps_case():
     pytest.importorskip("sacremoses")
     assert prepare("paper", ["Das „E-Mail“-Konto."], language="de") == [

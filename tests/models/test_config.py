@@ -26,9 +26,7 @@ def test_heads_must_share_the_width() -> None:
 
 
 def test_sinusoids_come_in_pairs() -> None:
-    with pytest.raises(
-        ValidationError, match="embed_dim 9 is odd; sinusoidal positions need pairs; make it even"
-    ):
+    with pytest.raises(ValidationError, match="embed_dim 9 is odd; sinusoidal positions need pairs; make it even"):
         TransformerConfig(embed_dim=9, num_heads=3)
     assert TransformerConfig(embed_dim=9, num_heads=3, positions="learned").embed_dim == 9
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attnkit.models.transformer import DecoderState, Transformer
+from attnkit.models.decoder_state import DecoderState
+from attnkit.models.transformer import Transformer
 from tests.models.cases import BOS, EOS, PAD, TRANSFORMERS, TransformerCase, small
 
 each_transformer = pytest.mark.parametrize("case", TRANSFORMERS, ids=lambda case: case.name)
@@ -126,6 +127,22 @@ def test_a_reorder_before_the_first_step() -> None:
     decoding.reorder(beams=2, leaving=1)
     decoding.step()
     decoding.step()
+
+
+@torch.no_grad()
+def test_tokens_may_be_a_view() -> None:
+    """A search takes columns out of larger tensors."""
+    case = TransformerCase("", small())
+    model, src = case.build(), case.batch()[0]
+    tokens = torch.tensor([[17, 1, 18], [19, 1, 20], [21, 1, 22]])[:, ::2]
+
+    def second_logits(tokens: Tensor) -> Tensor:
+        state = model.start_decoding(src)
+        state.step(torch.full((3, 1), BOS))
+        state.reorder(torch.arange(3), torch.zeros(3, 2, dtype=torch.int64))
+        return state.step(tokens)
+
+    assert torch.equal(second_logits(tokens), second_logits(tokens.contiguous()))
 
 
 @torch.no_grad()

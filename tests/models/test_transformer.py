@@ -184,7 +184,10 @@ def test_learned_positions_are_as_wide_as_the_embeddings() -> None:
 def matrices(model: Transformer) -> dict[str, Tensor]:
     """Every matrix of the layers; fused ones apart."""
     found = {}
-    for name, module in [*model.encoder.named_modules(prefix="encoder"), *model.decoder.named_modules(prefix="decoder")]:
+    for name, module in [
+        *model.encoder.named_modules(prefix="encoder"),
+        *model.decoder.named_modules(prefix="decoder"),
+    ]:
         if isinstance(module, nn.Linear):
             pieces = module.weight.split(60) if name.endswith(("qkv", "kv")) else [module.weight]
             found |= {f"{name}.{place}": piece for place, piece in enumerate(pieces)}
@@ -249,7 +252,7 @@ def test_the_way_that_keeps_the_maps_gives_the_same_hidden_states(case: Transfor
     model = case.build()
     src, tgt_in = case.batch()
     memory, src_mask = model.encode(src)
-    x = y = model._embed_tgt(tgt_in, src_lengths=torch.tensor(case.src_lengths))
+    x = y = model.embed_tgt(tgt_in, src_lengths=torch.tensor(case.src_lengths))
     T = tgt_in.shape[1]
     causal = torch.full((T, T), -math.inf).triu(1)[None, None]
     for layer in model.decoder_layers:

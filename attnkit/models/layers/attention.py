@@ -57,13 +57,12 @@ def attend_with_weights(
 ) -> tuple[Float[Tensor, "B h Q d"], Float[Tensor, "B h Q K"]]:
     """The same as `attend`, step by step; the weights (before dropout) come with the values.
 
-    The products of short sequences are so small that converting them to bfloat16 costs more than it saves: on a CPU
-    they are done in float32.
+    The products of short sequences are so small that converting them to bfloat16 costs more than it saves: they are
+    done in float32.
     """
     dtype = q.dtype
     with torch.autocast(q.device.type, enabled=False):
-        if q.device.type == "cpu":
-            q, k, v = q.float(), k.float(), v.float()
+        q, k, v = q.float(), k.float(), v.float()
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # (B, h, Q, K)
         if attn_mask is not None:
             scores = scores + attn_mask

@@ -192,7 +192,7 @@ def test_bfloat16_autocast_is_near_float32() -> None:
 
 
 def test_a_truth_whose_probability_underflows() -> None:
-    """Logits 0 and -200: the likelihood is exp(-200), which float32 holds as 0; its logarithm is asked for all the same."""
+    """Logits 0 and -200: float32 holds the likelihood, exp(-200), as 0; its logarithm is asked for all the same."""
     weight = torch.tensor([[0.0], [-200.0], [-1000.0]], requires_grad=True)
     hidden = torch.ones(1, 1, requires_grad=True)
     loss, nll = linear_cross_entropy(hidden, weight, torch.tensor([1]))

@@ -1,0 +1,194 @@
+"""The mathematics of training: `optimize` yields once per optimizer step. When to score and save stands in loop.py."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from attnkit.engine.config import TrainConfig
+from attnkit.engine.memory import is_out_of_memory
+from attnkit.engine.precision import autocast
+from attnkit.engine.schedule import Schedule
+from attnkit.engine.task import Batch, Task, TrainData
+from attnkit.errors import DataError, TrainingError
+
+
+@dataclass
+class TrainState:
+    """Where a training stands. With the weights, the optimizer's memory and the average it is all that resuming needs:
+    batches depend on (seed, epoch) and dropout on (seed, step), so there is no generator to store."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    """How many batches of the epoch are used."""
+    best: float | None = None
+    best_step: int = 0
+    worse: int = 0
+    """Validations since the best."""
+    seconds: float = 0.0
+    """Time in training, over all resumes."""
+
+    def over(self, config: TrainConfig) -> bool:
+        """Whether there is nothing left to do."""
+        out_of_patience = config.patience is not None and self.worse >= config.patience
+        return self.step >= config.steps or out_of_patience or self.seconds_left(config) <= 0
+
+    def seconds_left(self, config: TrainConfig) -> float:
+        """Of the time that the recipe allows."""
+        return math.inf if config.max_minutes is None else 60 * config.max_minutes - self.seconds
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimizer step did.
+
+    Attributes:
+        step: its number; 1 is the first.
+        loss: the sum of the terms, a mean over `count` targets.
+        terms: each term of the loss.
+        reported: what the task reports beside it.
+        count: targets of the step.
+        lr: learning rate.
+        grad_norm: of all gradients together, before clipping.
+        seconds: how long it took.
+    """
+
+    step: int
+    loss: float
+    terms: dict[str, float]
+    reported: dict[str, float]
+    count: int
+    lr: float
+    grad_norm: float
+    seconds: float
+
+
+def forever(data: TrainData[Batch], state: TrainState) -> Iterator[Batch]:
+    """Batches from where `state` stands, epoch after epoch; the state moves along.
+
+    Raises:
+        DataError: an epoch without a batch.
+    """
+    while True:
+        for batch in data.batches(state.epoch, start=state.batch):
+            state.batch += 1
+            yield batch
+        if state.batch == 0:
+            raise DataError(
+                "training data: no batch; expected at least one pair that passes the filter; relax the filter"
+            )
+        state.epoch += 1
+        state.batch = 0
+
+
+def optimize(
+    task: Task,
+    batches: Iterator[Batch],
+    optimizer: Optimizer,
+    schedule: Schedule,
+    config: TrainConfig,
+    state: TrainState,
+    *,
+    device: torch.device,
+    warn: Callable[[str], None],
+) -> Iterator[Step]:
+    """Descend, and yield after each optimizer step, until the state is over.
+
+    The gradient of a step is that of the mean over all its targets, however they are cut into batches.
+
+    Raises:
+        TrainingError: a loss or gradient that is not finite, or a single example too large for the memory.
+    """
+    weights = [p for p in task.parameters() if p.requires_grad]
+    while not state.over(config):
+        started = time.perf_counter()
+        parts = [next(batches) for _ in range(config.accumulate)]
+        terms, reported, count = _gradient(task, parts, config, state.step + 1, device=device, warn=warn)
+        _check_finite(state.step + 1, {**terms, **reported})
+        torch._foreach_div_([p.grad for p in weights if p.grad is not None], float(count))
+        norm = torch.nn.utils.clip_grad_norm_(weights, config.clip_norm or math.inf)
+        _check_finite(state.step + 1, {"the gradient's norm": float(norm)})
+        lr = schedule(state.step + 1)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+        state.step += 1
+        seconds = time.perf_counter() - started
+        state.seconds += seconds
+        yield Step(state.step, sum(terms.values()), terms, reported, count, lr, float(norm), seconds)
+
+
+def _gradient(
+    task: Task,
+    parts: Sequence[Batch],
+    config: TrainConfig,
+    step: int,
+    *,
+    device: torch.device,
+    warn: Callable[[str], None],
+) -> tuple[dict[str, float], dict[str, float], int]:
+    """Sum the gradients of all targets of a step; where memory runs out, begin again with every batch cut in half."""
+    while True:
+        torch.manual_seed(_mix(config.seed, step))
+        try:
+            return _accumulate(task, parts, config, device=device)
+        except (RuntimeError, MemoryError, OSError) as error:
+            if not is_out_of_memory(error):
+                raise
+            task.zero_grad(set_to_none=True)
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+            if all(len(part) < 2 for part in parts):
+                raise TrainingError(
+                    f"step {step}: out of memory with a single example in a batch; expected it to fit; "
+                    "lower filter.max_length, or take a smaller model"
+                ) from error
+        parts = [half for part in parts for half in (part.halves() if len(part) > 1 else (part,))]
+        warn(
+            f"step {step}: out of memory; trying again in {len(parts)} parts of at most {max(map(len, parts))} "
+            "examples. The result is the same; a smaller batch, with a larger train.accumulate, avoids this"
+        )
+
+
+def _accumulate(
+    task: Task, parts: Sequence[Batch], config: TrainConfig, *, device: torch.device
+) -> tuple[dict[str, float], dict[str, float], int]:
+    """Backward on total * count of every part; the means over all parts."""
+    terms: dict[str, Tensor] = {}
+    reported: dict[str, Tensor] = {}
+    count = 0
+    for part in parts:
+        with autocast(config.precision, device):
+            loss = task(part.to(device))
+        (loss.total * loss.count).backward()
+        for sums, means in ((terms, loss.terms), (reported, loss.reported)):
+            for name, mean in means.items():
+                sums[name] = sums.get(name, torch.zeros((), device=device)) + mean.detach() * loss.count
+        count += loss.count
+    return (
+        {name: float(total) / count for name, total in terms.items()},
+        {name: float(total) / count for name, total in reported.items()},
+        count,
+    )
+
+
+def _mix(seed: int, step: int) -> int:
+    """A seed for each step, so that its randomness does not depend on what was drawn before it."""
+    return (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) % (1 << 63)
+
+
+def _check_finite(step: int, values: dict[str, float]) -> None:
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"step {step}: {name} is {value}; expected a finite number; lower the learning rate, set "
+                "train.clip_norm, or use --set train.precision=float32 (the last checkpoint is still good)"
+            )
