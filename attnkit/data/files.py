@@ -43,7 +43,7 @@ def find_file(name: str) -> Path:
     if path.is_absolute():
         if path.is_file():
             return path
-        raise DataError(f"{name}: {_what_is_at(path)}; expected a data file; correct the path in the recipe")
+        raise DataError(f"{name}: {_what_is_at(path)}; expected a data file; correct the path")
     own = os.environ.get("ATTNKIT_DATA")
     places = [Path.cwd(), *([Path(own).expanduser()] if own else []), cache_folder() / "data"]
     for place in places:
@@ -53,7 +53,7 @@ def find_file(name: str) -> Path:
     looked = f"{places[0]}, $ATTNKIT_DATA ({own or 'not set'}), {places[-1]}"
     raise DataError(
         f"{name}: {_what_is_at(seen)}; looked in {looked}; "
-        "correct the path in the recipe, or set ATTNKIT_DATA to the folder that it starts from"
+        "correct the path, or set ATTNKIT_DATA to the folder that it starts from"
     )
 
 

@@ -51,6 +51,16 @@ class TransformerConfig(Config):
             raise ValueError(f"embed_dim {self.embed_dim} is odd; sinusoidal positions need pairs; make it even")
         return self
 
+    @model_validator(mode="after")
+    def positions_survive_the_norm(self) -> TransformerConfig:
+        """Refuse to add the same number to every channel in front of a norm, which takes off what all channels share."""
+        if self.norm == "pre" and self.positions in ("index", "fraction"):
+            raise ValueError(
+                f"positions '{self.positions}' add the same number to every channel, and with norm 'pre' the first "
+                "layer norm takes it off again; expected norm 'post' with them; set one of the two"
+            )
+        return self
+
     def build(self, *, src_vocab_size: int, tgt_vocab_size: int, pad_id: int) -> Transformer:
         """Make the model, with fresh weights."""
         from attnkit.models.transformer import Transformer

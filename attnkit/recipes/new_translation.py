@@ -133,7 +133,7 @@ def _recipe_text(
     """The recipe as YAML, its reasons on top."""
     preset = sizing.preset
     splits = "".join(f"\n  {split}: {_flow(files[split])}" for split in ("train", "valid", "test"))
-    lr = "" if preset.lr is None else f", lr: {preset.lr}"
+    lr = "" if sizing.lr is None else f", lr: {sizing.lr}"
     why = "\n".join(fill(reason, 118, initial_indent="# - ", subsequent_indent="#   ") for reason in reasons)
     tokenize = _bleu_tokenizer(files["test"].tgt, size)
     return f"""\
@@ -151,7 +151,8 @@ tokenizer:
   name: sentencepiece
   algorithm: bpe
   vocab_size: {sizing.vocab_size}
-  joint: true{BYTE_FALLBACK if sizing.byte_fallback else ""}
+  joint: true
+  sampling: {preset.sampling}{BYTE_FALLBACK if sizing.byte_fallback else ""}
 model:
   name: transformer
   embed_dim: {preset.embed_dim}
@@ -159,6 +160,7 @@ model:
   decoder_depth: {preset.depth}
   num_heads: {preset.num_heads}
   mlp_dim: {preset.mlp_dim}
+  norm: {preset.norm}
   tied_embeddings: all
   dropout: {preset.dropout}
 loss:
@@ -170,7 +172,7 @@ train:
   steps: {sizing.steps}
   accumulate: {preset.accumulate}
   optimizer: {preset.optimizer}
-  schedule: {{name: inverse_sqrt, warmup_steps: {sizing.warmup_steps}{lr}}}
+  schedule: {{name: {preset.schedule}, warmup_steps: {sizing.warmup_steps}{lr}}}
   validate_every: {sizing.validate_every}
   save_every: {sizing.save_every}
   keep_last: {preset.average_last}

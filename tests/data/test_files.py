@@ -45,7 +45,7 @@ class TestFindFile:
             find_file("set/a.txt")
         assert str(caught.value) == (
             f"set/a.txt: no such file; looked in {places[0]}, $ATTNKIT_DATA ({places[1]}), {places[2]}; "
-            "correct the path in the recipe, or set ATTNKIT_DATA to the folder that it starts from"
+            "correct the path, or set ATTNKIT_DATA to the folder that it starts from"
         )
 
     def test_it_says_that_the_variable_is_not_set(self, places, monkeypatch):

@@ -90,7 +90,10 @@ def test_others_may_read_it(tmp_path):
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk is full"),
         # how safetensors says it
-        (SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"), "the disk is full"),
+        (
+            SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+            "the disk is full",
+        ),
         (SafetensorError("Error while serializing: I/O error: File too large (os error 27)"), "File too large"),
         (PermissionError(errno.EACCES, "Permission denied"), "Permission denied"),
     ],
@@ -155,7 +158,8 @@ def test_a_file_of_another_kind(tmp_path):
 
 def test_no_file(tmp_path):
     with pytest.raises(
-        CheckpointError, match=r"none: no such file; expected a checkpoint made by attnkit train; look into the run folder"
+        CheckpointError,
+        match=r"none: no such file; expected a checkpoint made by attnkit train; look into the run folder",
     ):
         load_tensors(tmp_path / "none")
 

@@ -82,9 +82,10 @@ def test_four_batches_of_two_are_one_of_eight():
     # What the mean of the means would have done is something else.
     mean_of_means = LineTask()
     for _ in range(3):
+        parameters = list(mean_of_means.parameters())
         total = torch.stack([mean_of_means(quarter).total for quarter in quarters]).mean()
-        for p, g in zip(mean_of_means.parameters(), torch.autograd.grad(total, list(mean_of_means.parameters()))):
-            p.data -= 0.1 * g
+        for p, gradient in zip(parameters, torch.autograd.grad(total, parameters), strict=True):
+            p.data -= 0.1 * gradient
     assert (weights(mean_of_means) - weights(whole)).abs().max() > 1e-3
 
 

@@ -40,7 +40,9 @@ class NoBatches:
 
 
 def test_data_without_a_batch():
-    with pytest.raises(DataError, match=r"^training data: no batch; expected at least one pair that passes the filter; "):
+    with pytest.raises(
+        DataError, match=r"^training data: no batch; expected at least one pair that passes the filter; "
+    ):
         next(forever(NoBatches(), TrainState()))
 
 

@@ -31,6 +31,13 @@ def test_sinusoids_come_in_pairs() -> None:
     assert TransformerConfig(embed_dim=9, num_heads=3, positions="learned").embed_dim == 9
 
 
+@pytest.mark.parametrize("positions", ["index", "fraction"])
+def test_naive_positions_do_not_go_with_a_norm_in_front(positions: str) -> None:
+    """They add the same number to every channel, and a layer norm takes off what all channels share."""
+    with pytest.raises(ValidationError, match=f"positions '{positions}' add the same number .*; expected norm 'post'"):
+        TransformerConfig(positions=positions, norm="pre")
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

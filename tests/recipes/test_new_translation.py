@@ -4,6 +4,7 @@ import gzip
 import random
 import subprocess
 import sys
+from string import ascii_letters
 
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +13,7 @@ from attnkit import recipe_file
 from attnkit.cli import app
 from attnkit.data.check import check_parallel_text
 from attnkit.data.parallel_text import open_pairs
+from attnkit.recipes.translation_size import SideSize, TextSize
 
 ENGLISH = ["the", "dog", "sees", "a", "small", "house", "in", "red", "light", "while", "my", "old", "friend", "sings"]
 GERMAN = [
@@ -265,3 +267,20 @@ def test_no_torch(folder):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "en_de.yaml\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("pairs", "mlp_dim", "optimizer", "form"), [(160_000, 1024, "adamw", "power"), (4_500_000, 2048, "adam", "gnmt")]
+)
+def test_large_text_gives_right_recipes_too(folder, monkeypatch, pairs, mlp_dim, optimizer, form):
+    side = SideSize(words=20 * pairs, characters=120 * pairs)
+    size = TextSize(pairs, side, side, set(ascii_letters), {str(number) for number in range(70_000)})
+    monkeypatch.setattr("attnkit.recipes.new_translation.measure", lambda pairs: size)
+    write_pairs(folder, "test", 50, seed=2)
+    given = ["--valid-src", "test.en", "--valid-tgt", "test.de", "--test-src", "test.en", "--test-tgt", "test.de"]
+    assert new("--src", "train.en", "--tgt", "train.de", *given).exit_code == 0
+    recipe = recipe_file.load("en_de.yaml")
+    assert (recipe.model.mlp_dim, recipe.train.optimizer.name) == (mlp_dim, optimizer)
+    assert recipe.decode.length_penalty.form == form
+    assert recipe.train.schedule.lr == (5e-4 if pairs < 1_000_000 else None)
+    assert recipe.train.accumulate * recipe.batch.tgt_tokens == (4096 if pairs < 1_000_000 else 25_000)

@@ -30,12 +30,14 @@ def test_text_without_spaces_is_measured_in_characters():
     assert not measure([Pair("นี่คือการทดสอบ ABC", "x")]).src.has_spaces
 
 
-def test_multi30k_gets_its_published_recipe():
+def test_multi30k_gets_its_published_size_and_the_shipped_recipes_training():
     sizing = size_recipe(text(29_000, words=12))
     assert (sizing.preset.name, sizing.preset.embed_dim, sizing.preset.dropout) == ("tiny", 128, 0.3)
     assert (sizing.vocab_size, sizing.batch_tokens) == (10_000, 4096)
     assert 7000 <= sizing.steps <= 9000
-    assert 1800 <= sizing.warmup_steps <= 2000
+    preset = sizing.preset
+    assert (preset.norm, preset.sampling, preset.schedule, preset.patience) == ("pre", 0.1, "cosine", None)
+    assert (sizing.warmup_steps, sizing.lr) == (600, 4e-3)
     assert 110 <= sizing.save_every <= 140, "about an epoch"
     assert any("26 to 31" in reason for reason in sizing.reasons)
 
@@ -43,7 +45,7 @@ def test_multi30k_gets_its_published_recipe():
 def test_iwslt_gets_its_published_recipe():
     sizing = size_recipe(text(160_000, words=19))
     assert (sizing.preset.name, sizing.preset.mlp_dim, sizing.preset.dropout) == ("iwslt", 1024, 0.3)
-    assert (sizing.vocab_size, sizing.batch_tokens, sizing.warmup_steps, sizing.preset.lr) == (10_000, 4096, 4000, 5e-4)
+    assert (sizing.vocab_size, sizing.batch_tokens, sizing.warmup_steps, sizing.lr) == (10_000, 4096, 4000, 5e-4)
     assert 45_000 <= sizing.steps <= 55_000
 
 
@@ -52,7 +54,7 @@ def test_millions_get_the_papers_base():
     assert (sizing.preset.name, sizing.preset.mlp_dim, sizing.preset.dropout) == ("base", 2048, 0.1)
     assert (sizing.vocab_size, sizing.steps, sizing.warmup_steps) == (32_000, 100_000, 4000)
     assert sizing.batch_tokens * sizing.preset.accumulate == 25_000
-    assert sizing.preset.lr is None
+    assert sizing.lr is None
     assert any("the paper's peak" in reason for reason in sizing.reasons)
 
 
@@ -77,7 +79,9 @@ def test_the_numbers_go_together(pairs, words):
 
 
 def test_small_text_gets_small_batches():
-    assert [size_recipe(text(pairs)).batch_tokens for pairs in (1000, 9000, 25_000)] == [1024, 2048, 4096]
+    sizings = [size_recipe(text(pairs)) for pairs in (1000, 9000, 25_000)]
+    assert [sizing.batch_tokens for sizing in sizings] == [1024, 2048, 4096]
+    assert [sizing.lr for sizing in sizings] == [2e-3, 3e-3, 4e-3], "smaller steps, for smaller batches say less"
 
 
 @pytest.mark.parametrize(

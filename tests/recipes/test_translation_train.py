@@ -130,7 +130,9 @@ def test_what_the_filter_leaves_out_is_said(run, tmp_path, capfd):
         tgt.write("leer\nlang\n")
     run(recipe)
     said = capfd.readouterr().err
-    assert re.search(r"^data: \d+ of 66 training pairs \(1 empty, \d+ too long, 0 of uneven length left out\)$", said, re.M)
+    assert re.search(
+        r"^data: \d+ of 66 training pairs \(1 empty, \d+ too long, 0 of uneven length left out\)$", said, re.M
+    )
     assert re.search(r"^warning: .*train\.en:65: empty line, but .*train\.de:65 has text; ", said, re.M)
 
 
