@@ -21,8 +21,8 @@ from torch import Tensor
 from attnkit.decoding.hypothesis import Hypothesis
 from attnkit.decoding.length_penalty import LengthPenalty
 from attnkit.decoding.rules import Rules
-from attnkit.decoding.steps import DecoderSteps
-from attnkit.decoding.top_tokens import FloatArray, IntArray, LogProbs, top_tokens
+from attnkit.decoding.steps import DecoderSteps, IntArray, close_gaps
+from attnkit.decoding.top_tokens import FloatArray, LogProbs, top_tokens
 
 
 def beam_search(
@@ -160,7 +160,7 @@ class _BeamSearch:
         num_endings = np.array([len(self.endings[sentence]) for sentence in self.alive])
         stays = (num_endings < self.beam_size) & (self.rules.limits[self.alive] > step + 1)
         stays &= (live.log_probs > -np.inf).any(1)
-        rows = np.flatnonzero(stays)
+        rows = close_gaps(stays)
         live = live.of(rows)
         self.alive, self.live = self.alive[rows], live.log_probs
         row_of = np.full(self.rules.num_sentences, -1)

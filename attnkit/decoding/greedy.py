@@ -8,8 +8,7 @@ from attnkit.decoding.hypothesis import Hypothesis
 from attnkit.decoding.length_penalty import LengthPenalty, no_penalty
 from attnkit.decoding.paths import follow_paths
 from attnkit.decoding.rules import Rules
-from attnkit.decoding.steps import DecoderSteps
-from attnkit.decoding.top_tokens import IntArray
+from attnkit.decoding.steps import DecoderSteps, IntArray
 
 
 def greedy_search(

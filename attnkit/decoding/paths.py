@@ -15,8 +15,8 @@ from torch import Tensor
 from attnkit.decoding.hypothesis import Hypothesis
 from attnkit.decoding.length_penalty import LengthPenalty
 from attnkit.decoding.rules import Rules
-from attnkit.decoding.steps import DecoderSteps
-from attnkit.decoding.top_tokens import FloatArray, IntArray, LogProbs, refuse_nan
+from attnkit.decoding.steps import DecoderSteps, IntArray, close_gaps
+from attnkit.decoding.top_tokens import FloatArray, LogProbs, refuse_nan
 
 Pick = Callable[[Tensor, IntArray, int], Tensor]
 """From log-probabilities (B', p, V), the numbers of the B' sentences and the step to the tokens to take, (B', p)."""
@@ -78,7 +78,7 @@ class _Paths:
         at_limit = (self.rules.limits[self.alive] == step + 1)[:, None]
         ends = ((chosen == self.rules.eos_id) | at_limit) & (self.lengths[self.alive] == 0)
         self.lengths[self.alive] += ends * (step + 1)
-        rows = np.flatnonzero((self.lengths[self.alive] == 0).any(1))
+        rows = close_gaps((self.lengths[self.alive] == 0).any(1))
         if len(rows) and (len(rows) < len(self.alive) or (step == 0 and self.num_paths > 1)):
             beams = np.zeros(self.num_paths, np.int64) if step == 0 else np.arange(self.num_paths)
             self.steps.reorder(self.to_device(rows), self.to_device(np.tile(beams, (len(rows), 1))))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnkit.decoding.top_tokens import IntArray
+from attnkit.decoding.steps import IntArray
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
+
+IntArray = npt.NDArray[np.int64]
 
 
 class DecoderSteps(Protocol):
@@ -28,7 +32,16 @@ class DecoderSteps(Protocol):
         """Go on with other rows: the new row (b, j) continues the old row (sentences[b], beams[b, j]).
 
         Args:
-            sentences: (B',) int64, strictly ascending: as many as before means that no sentence left.
+            sentences: (B',) int64. Each that can keeps its place, and the last ones fill the gaps: sentences[b] is b, or
+                else at least B'. So what is kept per sentence can be moved in place, and when none left, none moves.
             beams: (B', k') int64; k' may differ from k.
         """
         ...
+
+
+def close_gaps(stays: npt.NDArray[np.bool_]) -> IntArray:
+    """The rows that stay, as `reorder` wants them: each in its place, and the last ones where a row has left."""
+    rows = np.flatnonzero(stays)
+    kept = np.arange(len(rows))
+    kept[~stays[: len(rows)]] = rows[rows >= len(rows)]
+    return kept

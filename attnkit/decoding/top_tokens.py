@@ -7,10 +7,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from attnkit.decoding.steps import IntArray
 from attnkit.errors import CheckpointError
 
 FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 _FOLD = 8
 _ROOM = 64

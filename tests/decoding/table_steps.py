@@ -39,7 +39,8 @@ class TableSteps:
         assert sentences.dtype == beams.dtype == torch.int64
         assert len(sentences) == len(beams) > 0
         kept = sentences.tolist()
-        assert kept == sorted(set(kept))
+        assert all(old == new or old >= len(kept) for new, old in enumerate(kept))
+        assert len(set(kept)) == len(kept)
         self.reorders += 1
         self.tables = [self.tables[sentence] for sentence in kept]
         self.rows = [
