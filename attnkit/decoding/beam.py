@@ -22,7 +22,7 @@ from attnkit.decoding.hypothesis import Hypothesis
 from attnkit.decoding.length_penalty import LengthPenalty
 from attnkit.decoding.rules import Rules
 from attnkit.decoding.steps import DecoderSteps, IntArray, close_gaps
-from attnkit.decoding.top_tokens import FloatArray, LogProbs, top_tokens
+from attnkit.decoding.top_tokens import FloatArray, to_log_probs, top_tokens
 
 
 def beam_search(
@@ -91,7 +91,6 @@ class _BeamSearch:
     ) -> None:
         self.steps, self.rules, self.beam_size, self.n_best = steps, rules, beam_size, n_best
         self.penalty = length_penalty
-        self.compute_log_probs = LogProbs()
         self.alive = np.arange(rules.num_sentences)  # (B',) the sentences that are still searched
         self.live = np.zeros((rules.num_sentences, 1), np.float32)  # (B', k) log-probability of each live hypothesis
         self.endings: list[list[_Ending]] = [[] for _ in self.alive]
@@ -111,7 +110,7 @@ class _BeamSearch:
 
     def candidates(self, logits: Tensor, step: int) -> _Candidates:
         """The 2k best continuations of each sentence."""
-        log_probs = self.compute_log_probs(logits)  # (B' k, V)
+        log_probs = to_log_probs(logits)  # (B' k, V)
         self.rules.forbid(log_probs, step)
         # A hypothesis cannot place more than 2k of its continuations among the best 2k of all.
         values, ids = top_tokens(log_probs, 2 * self.beam_size)

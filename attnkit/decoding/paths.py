@@ -16,7 +16,7 @@ from attnkit.decoding.hypothesis import Hypothesis
 from attnkit.decoding.length_penalty import LengthPenalty
 from attnkit.decoding.rules import Rules
 from attnkit.decoding.steps import DecoderSteps, IntArray, close_gaps
-from attnkit.decoding.top_tokens import FloatArray, LogProbs, refuse_nan
+from attnkit.decoding.top_tokens import FloatArray, refuse_nan, to_log_probs
 
 Pick = Callable[[Tensor, IntArray, int], Tensor]
 """From log-probabilities (B', p, V), the numbers of the B' sentences and the step to the tokens to take, (B', p)."""
@@ -38,7 +38,6 @@ class _Paths:
         self, steps: DecoderSteps, rules: Rules, pick: Pick, num_paths: int, length_penalty: LengthPenalty
     ) -> None:
         self.steps, self.rules, self.pick, self.penalty = steps, rules, pick, length_penalty
-        self.compute_log_probs = LogProbs()
         self.num_paths = num_paths
         self.alive = np.arange(rules.num_sentences)  # (B',)
         self.lengths = np.zeros(
@@ -58,7 +57,7 @@ class _Paths:
 
     def choose(self, logits: Tensor, step: int) -> tuple[IntArray, FloatArray]:
         """The next token of every path, and its log-probability, both (B', p)."""
-        log_probs = self.compute_log_probs(logits)
+        log_probs = to_log_probs(logits)
         self.rules.forbid(log_probs, step)
         log_probs = log_probs.unflatten(0, (len(self.alive), -1)).expand(-1, self.num_paths, -1)  # (B', p, V)
         tokens = self.pick(log_probs, self.alive, step)

@@ -32,8 +32,8 @@ class DecoderSteps(Protocol):
         """Go on with other rows: the new row (b, j) continues the old row (sentences[b], beams[b, j]).
 
         Args:
-            sentences: (B',) int64. Each that can keeps its place, and the last ones fill the gaps: sentences[b] is b, or
-                else at least B'. So what is kept per sentence can be moved in place, and when none left, none moves.
+            sentences: (B',) int64. Each that can keeps its place, and the last ones fill the gaps: sentences[b] is b or
+                at least B'. So what is kept per sentence can be moved in place, and where none has left, none moves.
             beams: (B', k') int64; k' may differ from k.
         """
         ...

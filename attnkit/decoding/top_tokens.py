@@ -16,18 +16,18 @@ _FOLD = 8
 _ROOM = 64
 
 
-class LogProbs:
-    """Log-softmax into memory that is kept from step to step: fresh pages cost as much as the arithmetic."""
+def to_log_probs(logits: Tensor) -> Tensor:
+    """Log-softmax over the vocabulary, in the memory of `logits` on a CPU: fresh pages cost as much as the arithmetic.
 
-    def __init__(self) -> None:
-        self._memory: Tensor | None = None
+    Args:
+        logits: (..., V); not to be used afterwards.
 
-    def __call__(self, logits: Tensor) -> Tensor:
-        """Turn (..., V) logits into (N, V) log-probabilities, valid until the next call."""
-        logits = logits.flatten(0, -2)
-        if self._memory is None or self._memory.shape[0] < logits.shape[0]:
-            self._memory = torch.empty_like(logits)
-        return torch.log_softmax(logits, -1, out=self._memory[: logits.shape[0]])
+    Returns:
+        (N, V).
+    """
+    logits = logits.detach().flatten(0, -2)
+    # The kernel reads a whole row before it writes the first of its numbers.
+    return torch.log_softmax(logits, -1, out=logits if logits.device.type == "cpu" else None)
 
 
 def top_tokens(log_probs: Tensor, count: int) -> tuple[FloatArray, IntArray]:

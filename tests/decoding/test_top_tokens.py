@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attnkit.decoding.top_tokens import LogProbs, top_tokens
+from attnkit.decoding.top_tokens import to_log_probs, top_tokens
 from attnkit.errors import CheckpointError
 
 
@@ -52,12 +52,16 @@ def test_nan_is_refused() -> None:
         top_tokens(scores, 2)
 
 
-def test_log_probs_of_fewer_rows_reuse_the_memory() -> None:
-    log_probs = LogProbs()
-    first = torch.randn(2, 3, 7)
-    start = log_probs(first)
-    torch.testing.assert_close(start, first.view(6, 7).log_softmax(1))
-    second = torch.randn(2, 2, 7)
-    again = log_probs(second)
-    assert again.data_ptr() == start.data_ptr()
-    torch.testing.assert_close(again, second.view(4, 7).log_softmax(1))
+@pytest.mark.parametrize(("rows", "vocab_size"), [(1, 1), (3, 7), (11, 129), (5, 4099), (37, 1023)])
+def test_log_probs_are_made_in_place_and_right(rows: int, vocab_size: int) -> None:
+    logits = 9 * torch.randn(rows, 2, vocab_size, generator=torch.Generator().manual_seed(rows))
+    expected = logits.double().log_softmax(2).view(2 * rows, vocab_size)
+    log_probs = to_log_probs(logits)
+    torch.testing.assert_close(log_probs.double(), expected, atol=1e-5, rtol=1e-5)
+    assert log_probs.data_ptr() == logits.data_ptr()
+
+
+def test_log_probs_of_logits_that_are_not_contiguous_or_need_a_gradient() -> None:
+    logits = torch.randn(3, 7, 5, requires_grad=True).transpose(1, 2)
+    expected = logits.log_softmax(2).flatten(0, 1)
+    torch.testing.assert_close(to_log_probs(logits), expected.detach())

@@ -284,7 +284,7 @@ def test_killed_between_the_weights_and_the_state(run, uninterrupted, monkeypatc
         train(run, config(**EVERYTHING))
     assert kept(run) == [3, 6]
     monkeypatch.undo()
-    run.step(7).write_bytes(b"from another future")
+    run.step(50).write_bytes(b"from a longer training that was killed")
     assert "resuming at step 3, after 0:00:00 of training" in train(run, config(**EVERYTHING), resume=True)
     assert_same(run, uninterrupted)
 
