@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from attnkit.engine.optimize import TrainState, forever, optimize
 from attnkit.engine.optimizer import build_optimizer
 from attnkit.engine.schedule import Schedule
 from attnkit.engine.task import Batch, Task, TrainData, ValidData
-from attnkit.errors import Interrupted
+from attnkit.errors import CheckpointError, Interrupted
 from attnkit.run_dir import RunDir
 
 
@@ -70,7 +71,7 @@ def fit(parts: Parts, config: TrainConfig, run: RunDir, log: RunLog, *, device: 
             if stop.requested and not state.over(config):
                 raise Interrupted(
                     f"stopped at step {state.step} of {config.steps}; everything is saved; go on with: "
-                    f"attnkit train {run.recipe} --run {run.path} --resume"
+                    f"attnkit train --resume --run {shlex.quote(str(run.path))}"
                 )
         _finish(parts, config, run, state, log, device=device)
 
@@ -124,6 +125,11 @@ def _save(
 def _restore(run: RunDir, task: Task, optimizer: Optimizer, ema: Ema | None) -> TrainState:
     """Put everything back as `_save` found it."""
     tensors, facts = checkpoint.load_tensors(run.resume)
+    if facts.keys() != asdict(TrainState()).keys():
+        raise CheckpointError(
+            f"{run.resume}: holds no training state; expected the file that attnkit train wrote there; "
+            "put it back, or train anew into another --run"
+        )
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "ema": {}}
     for full_name, tensor in tensors.items():
         part, name = full_name.split("/", 1)
