@@ -64,7 +64,7 @@ def attnkit_system(folder: Path, threads: int) -> Translate:
     facts = read(folder)
     model = TransformerConfig.model_validate(facts["model"]).build(**facts["vocabulary"], pad_id=PAD)
     load_model(model, folder / "model.safetensors")
-    model.eval()
+    model.eval().pack()
     config = DecodeConfig(
         beam_size=facts["beam"],
         length_penalty={"form": "power", "alpha": facts["alpha"]},

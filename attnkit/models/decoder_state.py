@@ -9,7 +9,6 @@ import math
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from attnkit.models.layers.attention import attend
 from attnkit.models.transformer import DecoderLayer, Transformer
@@ -27,7 +26,7 @@ class DecoderState:
         self._model = model
         memory, self._src_mask = model.encode(src)
         self._src_lengths = model.src_lengths(src)
-        self._memory = [layer.cross_attention.project_memory(memory) for layer in model.decoder_layers]
+        self._memory = [_contiguous(layer.cross_attention.project_memory(memory)) for layer in model.decoder_layers]
         self._cache: list[tuple[Tensor, Tensor]] = []
         self._num_slots = 0
         self._position = 0
@@ -47,19 +46,26 @@ class DecoderState:
             x = self._decoder_layer(layer, x, memory, cache, mask[:, None])
         self._num_slots += beams
         self._position += 1
-        return F.linear(model.decoder_norm(x), model.output_weight).float()
+        return model.logits(model.decoder_norm(x)).float()
 
     def reorder(self, sentences: Int[Tensor, "B2"], beams: Int[Tensor, "B2 k2"]) -> None:
         """Make hypothesis (b, j) the continuation of what was (sentences[b], beams[b, j]).
 
-        Sentences only ever leave: `sentences` ascends, and where it has them all nothing of theirs is copied.
+        Sentences only ever leave. Those that keep their place are not copied: the others are moved in between them.
         """
         if len(sentences) < len(self._visible):
-            self._visible = self._visible[sentences]
-            self._src_lengths = self._src_lengths[sentences]
-            self._src_mask = None if self._src_mask is None else self._src_mask[sentences]
-            self._memory = [(k[sentences], v[sentences]) for k, v in self._memory]
-            self._cache = [(k[sentences], v[sentences]) for k, v in self._cache]
+            places = torch.arange(len(sentences), device=sentences.device)
+            to = places[sentences != places]
+            moved = sentences[to]
+
+            def close(kept: Tensor) -> Tensor:
+                kept[to] = kept[moved]
+                return kept[: len(sentences)]
+
+            self._visible, self._src_lengths = close(self._visible), close(self._src_lengths)
+            self._src_mask = None if self._src_mask is None else close(self._src_mask)
+            self._memory = [(close(k), close(v)) for k, v in self._memory]
+            self._cache = [(close(k), close(v)) for k, v in self._cache]
         index = beams[:, :, None].expand(-1, -1, self._visible.shape[2])
         self._visible = self._visible.gather(1, index)
 
@@ -98,3 +104,8 @@ class DecoderState:
 
     def _repeat_lengths(self, beams: int) -> Tensor:
         return self._src_lengths.repeat_interleave(beams)
+
+
+def _contiguous(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Keys and values as every step wants them, so that it need not copy them again."""
+    return pair[0].contiguous(), pair[1].contiguous()

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, cast
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from attnkit.models.config import TransformerConfig
 from attnkit.models.layers.attention import MultiHeadAttention
 from attnkit.models.layers.dropout import Dropout
 from attnkit.models.layers.mlp import Mlp
+from attnkit.models.layers.packed_linear import PackedLinear, can_be_packed, pack_linears
 from attnkit.models.layers.positions import Positions
 
 if TYPE_CHECKING:
@@ -56,12 +58,29 @@ class Transformer(nn.Module):
         self.encoder_norm = nn.LayerNorm(config.embed_dim) if is_pre else nn.Identity()
         self.decoder_norm = nn.LayerNorm(config.embed_dim) if is_pre else nn.Identity()
         self._init_weights()
+        self._packed_output: list[PackedLinear] = []  # in a list, so that its weight has no second name
 
     @property
     def output_weight(self) -> Float[Tensor, "V C"]:
         """The matrix from hidden states to logits: the target embedding where the two are tied."""
         embedding: nn.Module = self.output if self.config.tied_embeddings == "none" else self.tgt_embedding
         return cast("Tensor", embedding.weight)
+
+    def logits(self, hidden: Float[Tensor, "*N C"]) -> Float[Tensor, "*N V"]:
+        """What `hidden` says about the next token."""
+        return self._packed_output[0](hidden) if self._packed_output else F.linear(hidden, self.output_weight)
+
+    def pack(self) -> None:
+        """Bring the weights of a finished model into the order in which a CPU multiplies fastest, where there is one.
+
+        They must not change afterwards, and there are no gradients; the memory for the weights doubles.
+        """
+        pack_linears(self)
+        if can_be_packed(self.output_weight) and not self._packed_output:
+            vocab_size, embed_dim = self.output_weight.shape
+            output = nn.Linear(embed_dim, vocab_size, bias=False, device="meta")
+            output.weight = nn.Parameter(self.output_weight, requires_grad=False)
+            self._packed_output.append(PackedLinear(output))
 
     @property
     def encoder_layers(self) -> Iterator["EncoderLayer"]:

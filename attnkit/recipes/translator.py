@@ -210,7 +210,9 @@ def open_translator(
     src_tokenizer, tgt_tokenizer = load_tokenizers(run)
     model = build_task(recipe, src_tokenizer, tgt_tokenizer).model
     load_weights(checkpoint or run.weights(), model)
-    return Translator(recipe, model, src_tokenizer, tgt_tokenizer, device=place)
+    translator = Translator(recipe, model, src_tokenizer, tgt_tokenizer, device=place)
+    translator.model.pack()  # from here on the weights stay as they are
+    return translator
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ CASES = {
     "post, gelu, learned positions": {"activation": "gelu", "positions": "learned", "max_positions": 23},
     "pre, tied decoder": {"norm": "pre", "tied_embeddings": "decoder"},
     "post, nothing tied, 1+3 layers": {"tied_embeddings": "none", "encoder_depth": 1, "decoder_depth": 3},
-    "pre, index": {"norm": "pre", "positions": "index"},
+    "post, index": {"positions": "index"},
 }
 
 
