@@ -142,8 +142,7 @@ def test_a_signal_saves_and_says_how_to_go_on(recipe, tmp_path, number):
     assert "Traceback" not in said
     step = load_tensors(run.resume)[1]["step"]
     assert said.splitlines()[-1] == (
-        f"stopped at step {step} of 1000000; everything is saved; go on with: "
-        f"attnkit train --resume --run {run.path}"
+        f"stopped at step {step} of 1000000; everything is saved; go on with: attnkit train --resume --run {run.path}"
     )
     assert run.step(step).is_file()
     assert not run.finished

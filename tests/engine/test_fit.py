@@ -294,8 +294,7 @@ def test_a_signal_saves_and_says_how_to_go_on(run, uninterrupted, number):
     handlers = signal.getsignal(number)
     said = train(run, config(**EVERYTHING), task=At(9, lambda task: os.kill(os.getpid(), number)))
     assert said.endswith(
-        "stopped at step 5 of 12; everything is saved; go on with: "
-        f"attnkit train --resume --run {run.path}"
+        f"stopped at step 5 of 12; everything is saved; go on with: attnkit train --resume --run {run.path}"
     )
     assert signal.getsignal(number) is handlers
     assert load_tensors(run.resume)[1]["step"] == 5
@@ -376,7 +375,8 @@ def test_a_state_that_is_none_is_said(run):
     train(run, config(steps=3, save_every=3))
     run.resume.write_bytes(run.model.read_bytes())
     with pytest.raises(
-        CheckpointError, match=r"resume\.safetensors: holds no training state; expected the file that attnkit train wrote"
+        CheckpointError,
+        match=r"resume\.safetensors: holds no training state; expected the file that attnkit train wrote",
     ):
         train(run, config(steps=6, save_every=3), resume=True)
 
