@@ -53,7 +53,7 @@ class TransformerConfig(Config):
 
     @model_validator(mode="after")
     def positions_survive_the_norm(self) -> TransformerConfig:
-        """Refuse to add the same number to every channel in front of a norm, which takes off what all channels share."""
+        """Refuse to add the same number to every channel in front of a norm, which takes it off again."""
         if self.norm == "pre" and self.positions in ("index", "fraction"):
             raise ValueError(
                 f"positions '{self.positions}' add the same number to every channel, and with norm 'pre' the first "
