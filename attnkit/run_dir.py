@@ -128,23 +128,22 @@ def open_run(path: Path) -> RunDir:
     return run
 
 
-def latest_run(task: str, runs: Path = Path("runs")) -> RunDir:
-    """The newest finished run of a task.
+def latest_run(task: str | None, runs: Path = Path("runs")) -> RunDir:
+    """The newest finished run of a task, or of any.
 
     Raises:
         CheckpointError: there is none.
     """
     found = [RunDir(path.parent) for path in runs.glob("*/model.safetensors")]
     for run in sorted(found, key=lambda run: run.model.stat().st_mtime, reverse=True):
-        if run.recipe.is_file() and _task_of(run) == task:
+        if run.recipe.is_file() and task in (None, task_of(run)):
             return run
-    raise CheckpointError(
-        f"{runs}: no finished {task} run here; expected one made by attnkit train; name a run folder with --run"
-    )
+    what = "finished run" if task is None else f"finished {task} run"
+    raise CheckpointError(f"{runs}: no {what} here; expected one made by attnkit train; name a run folder with --run")
 
 
-def _task_of(run: RunDir) -> str:
-    """The task of a run, read from the first lines of its resolved recipe (which opens with it)."""
+def task_of(run: RunDir) -> str:
+    """The task of a run, read from the first lines of its resolved recipe, which opens with it; "" of none."""
     with run.recipe.open(encoding="utf-8") as lines:
         for line in lines:
             if line.startswith("task:"):

@@ -9,9 +9,8 @@ settings.register_profile("attnkit", deadline=None, derandomize=True, max_exampl
 settings.load_profile("attnkit")
 
 # Shapes in annotations are checked in tests only. This stands before any test imports these modules.
-install_import_hook(
-    ["attnkit.models.layers", "attnkit.models.transformer", "attnkit.models.decoder_state"], "beartype.beartype"
-)
+_WITH_SHAPES = ("layers", "transformer", "decoder_state", "vit", "resnet_v2", "swin", "cnn")
+install_import_hook([f"attnkit.models.{name}" for name in _WITH_SHAPES], "beartype.beartype")
 
 
 @pytest.fixture(autouse=True)

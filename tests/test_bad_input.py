@@ -345,7 +345,7 @@ def test_a_full_disk_while_saving(folder, monkeypatch):
     run = RunDir(folder / "runs/mine")
     assert refused("train", "my.yaml")[-1] == (
         "runs/mine/checkpoints/best.safetensors: cannot be written: the disk is full; expected room and permission to "
-        "write there; what was saved before is intact: make room and go on with --resume"
+        "write there; what was saved before is intact: make room and train again, with --resume if a step was saved"
     )
     assert load_tensors(run.resume)[1]["step"] == 2
     assert attnkit("translate", "--run", "runs/mine", stdin="a small dog\n").exit_code == 0

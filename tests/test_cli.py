@@ -20,9 +20,11 @@ from attnkit.errors import AttnkitError, DataError, Interrupted
 COMMANDS = [
     ["train"],
     ["translate"],
+    ["classify"],
     ["evaluate"],
     ["eval"],
     ["summary"],
+    ["import"],
     ["export"],
     ["doctor"],
     ["recipe", "list"],
@@ -244,7 +246,8 @@ def test_recipe_check_with_set(folder):
 
 
 def test_recipe_schema():
-    assert json.loads(run("recipe", "schema").stdout)["title"] == "TranslationRecipe"
+    tasks = json.loads(run("recipe", "schema").stdout)["discriminator"]
+    assert (tasks["propertyName"], list(tasks["mapping"])) == ("task", ["classification", "translation"])
 
 
 # doctor and summary
@@ -254,7 +257,7 @@ def test_doctor():
     facts = json.loads(run("doctor", "--json").stdout)
     assert facts["versions"]["attnkit"] == __version__
     assert facts["machine"]["cores"] >= 1
-    assert set(facts["extras"]) == {"tensorboard", "ct2", "moses", "peers"}
+    assert set(facts["extras"]) == {"tensorboard", "ct2", "moses", "timm", "onnx", "plot", "peers"}
 
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch):

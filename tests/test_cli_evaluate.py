@@ -157,8 +157,14 @@ def test_no_torch_for_files(folder):
         ),
         (["--hyp", "hyp.de", "--ref", "ref.de", "--baseline", "short"], "hyp.de: 4 lines, but short has 3;"),
         (["--hyp", "latin", "--ref", "ref.de"], "latin:2: not UTF-8, byte 0xfc"),
-        (["--metric", "blue"], "--metric: there is no 'blue'; expected bleu, chrf, ter; did you mean bleu?"),
-        (["--metric", "xyz"], "--metric: there is no 'xyz'; expected bleu, chrf, ter; choose one of them"),
+        (
+            ["--metric", "blue"],
+            "--metric: there is no 'blue'; expected bleu, chrf, ter, top1, top5, ece, real; did you mean bleu?",
+        ),
+        (
+            ["--metric", "xyz"],
+            "--metric: there is no 'xyz'; expected bleu, chrf, ter, top1, top5, ece, real; choose one",
+        ),
         (["--hyp", "hyp.de", "--ref", "ref.de", "--save", "x"], "--hyp: scores a file, no run; expected no --run, "),
         (["--hyp", "hyp.de", "--ref", "ref.de", "--tokenize", "13b"], "tokenize: sacreBLEU has no tokenizer '13b'"),
         (["--compat", "lctok"], "--compat: there is no 'lctok'; expected lc-tok, paper; did you mean lc-tok?"),
@@ -167,7 +173,8 @@ def test_no_torch_for_files(folder):
         (["--raw-ref"], "--raw-ref: says how --compat reads references; expected --compat too; add it"),
         (["--split", "train"], "--split: there is no 'train' to score; expected test or valid; choose one of them"),
         (["--run", "nowhere"], "nowhere: no such folder; expected a folder made by attnkit train"),
-        ([], "runs: no finished translation run here; expected one made by attnkit train"),
+        (["--metric", "ter"], "runs: no finished translation run here; expected one made by attnkit train"),
+        ([], "runs: no finished run here; expected one made by attnkit train"),
     ],
 )
 def test_mistakes(folder, arguments, message):

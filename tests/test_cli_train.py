@@ -55,7 +55,7 @@ def run(*arguments):
 def test_a_run_keeps_its_resolved_recipe_and_its_environment(training, tmp_path):
     result = run("my.yaml", "--set", "model.embed_dim=64")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "trained: runs/mine; translate with it: attnkit translate --run runs/mine < input.txt\n"
+    assert result.stderr == "trained: runs/mine; use it: attnkit translate --run runs/mine < input.txt\n"
     recipe = recipe_file.load("my.yaml", ["model.embed_dim=64"])
     assert training.calls == [(recipe, RunDir(tmp_path.__class__("runs/mine")), False, "auto")]
     assert (tmp_path / "runs/mine/recipe.yaml").read_text(encoding="utf-8") == recipe_file.dump(recipe)

@@ -16,7 +16,8 @@ from attnkit.recipe_file import Override
 from attnkit.recipe_file.form import Slot, expected, fill_in, root_slot
 from attnkit.recipe_file.mistakes import mistakes_of
 from attnkit.recipe_file.tree import Node, Place, parse_value
-from attnkit.recipes import Recipe
+from attnkit.recipes.base import BaseRecipe
+from attnkit.recipes.translation import TranslationRecipe
 
 MINIMAL = """\
 name: mine
@@ -147,7 +148,7 @@ def test_unknown_key_without_a_neighbour_lists_the_keys(mistakes):
         ("train: {steps: 1, clip_norm: 0}", "train.clip_norm: expected above 0, got 0"),
         (
             "train: {steps: 1, optimizer: adam}",
-            "train.optimizer: expected a section with name: adam or adamw, got 'adam'",
+            "train.optimizer: expected a section with name: adam, adamw or sgd, got 'adam'",
         ),
         (
             "train: {steps: 1, schedule: {name: multi_step, lr: 1, milestones: [1, x]}}",
@@ -215,7 +216,7 @@ def test_not_a_recipe_at_all(mistakes, text, message):
 
 
 def test_schema_default_is_the_version_of_the_package():
-    assert Recipe.model_fields["attnkit"].default == ".".join(__version__.split(".")[:2])
+    assert BaseRecipe.model_fields["attnkit"].default == ".".join(__version__.split(".")[:2])
 
 
 @pytest.mark.parametrize(
@@ -299,7 +300,7 @@ def test_mistakes_of_set_stand_behind_those_of_the_file(mistakes):
 
 
 def _keys_of_train_after_clip_norm():
-    keys = list(Recipe.model_fields["train"].annotation.model_fields)
+    keys = list(BaseRecipe.model_fields["train"].annotation.model_fields)
     rest = keys[keys.index("clip_norm") + 1 :]
     return f"{', '.join(rest[:-1])} or {rest[-1]}"
 
@@ -345,7 +346,7 @@ def test_file_before_shipped_recipe(tmp_path, monkeypatch):
     ("name", "hint"),
     [
         ("translation/toi", "did you mean translation/toy?"),
-        ("toy.yaml", "did you mean translation/toy?"),
+        ("toy.yaml", "did you mean classification/toy or translation/toy?"),
         ("multi30k-en-de", "did you mean translation/multi30k_en_de?"),
         ("zzzzzzzzz", "see them by attnkit recipe list"),
     ],
@@ -381,7 +382,7 @@ def test_dump_opens_with_the_task_and_holds_every_value(my):
 
 @given(st.text(alphabet="noytrue0123456789.e-", min_size=1), st.floats(0, 0.99), st.integers(1, 10**12))
 def test_dump_round_trip(tmp_path_factory, word, number, steps):
-    recipe = TypeAdapter(Recipe).validate_python(
+    recipe = TypeAdapter(TranslationRecipe).validate_python(
         {
             "name": "x" + word,
             "train": {"steps": steps, "schedule": {"name": "multi_step", "lr": 1e-9, "milestones": [3, 5]}},

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from attnkit import __version__
-from attnkit.cli import data, doctor, evaluate, export, recipe, summary, train, translate
+from attnkit.cli import classify, data, doctor, evaluate, export, import_, recipe, summary, train, translate
 from attnkit.errors import AttnkitError, Interrupted
 
 _DISK = {
@@ -81,19 +81,23 @@ def attnkit(
     """Train attention models from a recipe, score them and run them.
 
     \b
-    Two commands from text files to translations:
+    Two commands from text files, or a folder of images, to a model:
       attnkit recipe new translation --src train.en --tgt train.de -o my.yaml
+      attnkit recipe new classification --data photos/ -o my.yaml
       attnkit train my.yaml
     and then:
       attnkit translate < input.txt
+      attnkit classify photo.jpg
     """
 
 
 app.command("train")(train.train)
 app.command("translate")(translate.translate)
-app.command("evaluate", short_help="Score a run, or any file of translations.")(evaluate.evaluate)
+app.command("classify", short_help="Say what images show: their most probable classes.")(classify.classify)
+app.command("evaluate", short_help="Score a run, or anyone's predictions.")(evaluate.evaluate)
 app.command("eval", short_help="The same as evaluate.")(evaluate.evaluate)
 app.command("summary")(summary.summary)
+app.command("import")(import_.import_)
 app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)
 app.add_typer(recipe.app, name="recipe")

@@ -7,20 +7,44 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from attnkit.errors import CheckpointError
+
 if TYPE_CHECKING:
     from attnkit.run_dir import RunDir
 
 
-def chosen_run(path: Path | None, *, task: str) -> RunDir:
+def chosen_run(path: Path | None, *, task: str | None) -> RunDir:
     """Open the run that --run names, else the newest finished one of the task, and say which that is.
 
-    Raises:
-        CheckpointError: the path is no run folder, or there is no finished run.
-    """
-    from attnkit.run_dir import latest_run, open_run
+    Args:
+        path: what --run names.
+        task: what the command is for; None where it takes any.
 
-    if path is not None:
-        return open_run(path)
-    run = latest_run(task)
-    typer.echo(f"using the newest run, {run.path}", err=True)
+    Raises:
+        CheckpointError: the path is no run folder, or a run of another task, or there is no finished run.
+    """
+    from attnkit.run_dir import latest_run, open_run, task_of
+
+    if path is None:
+        run = latest_run(task)
+        typer.echo(f"using the newest run, {run.path}", err=True)
+        return run
+    run = open_run(path)
+    if task is not None and task_of(run) not in ("", task):
+        raise CheckpointError(
+            f"{path}: a {task_of(run)} run; expected a {task} run; name one with --run, or leave it out for the newest"
+        )
     return run
+
+
+def chosen_weights(run: RunDir, checkpoint: Path | None) -> Path:
+    """The weights that --checkpoint names, else the run's result.
+
+    Raises:
+        CheckpointError: there is no such file, or nothing was saved yet.
+    """
+    if checkpoint is not None and not checkpoint.is_file():
+        raise CheckpointError(
+            f"{checkpoint}: no such file; expected weights of the run, such as {run.best}; see {run.checkpoints}"
+        )
+    return checkpoint or run.weights()

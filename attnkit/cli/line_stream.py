@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from attnkit.errors import DataError
 
+T = TypeVar("T")
 _BLOCK = 1 << 16
 _BOM = "\ufeff"
 
@@ -61,13 +62,13 @@ def lines_of(paths: Iterable[Path], stdin: BinaryIO) -> Iterator[str]:
                 yield from decode_lines(file.read, str(path))
 
 
-def available(lines: Iterator[str], *, limit: int) -> Iterator[list[str]]:
-    """Give lines in groups: all that are waiting, at least one, at most `limit`.
+def available(lines: Iterator[T], *, limit: int) -> Iterator[list[T]]:
+    """Give lines, or whatever else arrives, in groups: all that are waiting, at least one, at most `limit`.
 
     A thread reads ahead, so that a slow writer is answered line by line and a fast one in large groups. An error of
     `lines` is raised here, after the lines before it.
     """
-    waiting: queue.Queue[str | _End] = queue.Queue(maxsize=2 * limit)
+    waiting: queue.Queue[T | _End] = queue.Queue(maxsize=2 * limit)
     threading.Thread(target=_fill, args=(lines, waiting), daemon=True).start()
     end = None
     while end is None:
@@ -85,7 +86,7 @@ class _End:
     error: Exception | None = None
 
 
-def _fill(lines: Iterator[str], waiting: queue.Queue[str | _End]) -> None:
+def _fill(lines: Iterator[T], waiting: queue.Queue[T | _End]) -> None:
     try:
         for line in lines:
             waiting.put(line)
@@ -95,8 +96,8 @@ def _fill(lines: Iterator[str], waiting: queue.Queue[str | _End]) -> None:
         waiting.put(_End())
 
 
-def _take(waiting: queue.Queue[str | _End], limit: int) -> tuple[list[str], _End | None]:
-    group: list[str] = []
+def _take(waiting: queue.Queue[T | _End], limit: int) -> tuple[list[T], _End | None]:
+    group: list[T] = []
     item = waiting.get()
     while not isinstance(item, _End):
         group.append(item)

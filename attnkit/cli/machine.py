@@ -30,6 +30,9 @@ EXTRAS = {
     "tensorboard": ("tensorboard", "curves in TensorBoard"),
     "ct2": ("ctranslate2", "export to CTranslate2"),
     "moses": ("sacremoses", "BLEU on Moses-tokenised text (--compat lc-tok)"),
+    "timm": ("timm", "any network of timm in a recipe (model: {name: timm, ...})"),
+    "onnx": ("onnxruntime", "export to ONNX"),
+    "plot": ("matplotlib", "the confusion matrix as a picture"),
     "peers": ("transformers", "the benchmarks against other toolkits"),
 }
 """Extra of attnkit: the package it brings, and what for."""

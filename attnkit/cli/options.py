@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from attnkit.errors import AttnkitError
+
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped one: translation/toy.")
 ]
@@ -26,3 +28,21 @@ CheckpointOption = Annotated[
     typer.Option("--checkpoint", metavar="FILE", help="Weights of the run to use  [default: the final ones]"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        "--precision", metavar="NAME", help="float32 or bfloat16; auto takes bfloat16 where the processor has it."
+    ),
+]
+
+
+def refuse_precision(precision: str) -> None:
+    """Refuse a precision that does not exist.
+
+    Raises:
+        AttnkitError: it is none of the three.
+    """
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise AttnkitError(
+            f"--precision: there is no '{precision}'; expected auto, float32 or bfloat16; choose one of them"
+        )

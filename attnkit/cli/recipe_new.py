@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,9 +17,14 @@ if TYPE_CHECKING:
 
 
 def new(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="translation.")],
-    src: Annotated[str, typer.Option(metavar="FILE", help="Training sentences, one per line; .gz is read as it is.")],
-    tgt: Annotated[str, typer.Option(metavar="FILE", help="Their translations; line n belongs to line n.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="translation or classification.")],
+    src: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Translation: training sentences, one per line; .gz is read as it is."),
+    ] = None,
+    tgt: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Their translations; line n belongs to line n.")
+    ] = None,
     valid_src: Annotated[
         str | None, typer.Option(metavar="FILE", help="Sentences to validate on  [default: some are held back]")
     ] = None,
@@ -27,6 +33,20 @@ def new(
         str | None, typer.Option(metavar="FILE", help="Sentences to score on  [default: some are held back]")
     ] = None,
     test_tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Their translations.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Classification: a folder, or an archive, with a folder of images per class."
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(metavar="PIXELS", min=16, help="Of the model's input  [default: by images and machine]"),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(metavar="N", min=0.01, help="Of training, images  [default: 60 on processor cores, 720 on a GPU]"),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="The recipe; held-back sets are written beside it."),
@@ -38,24 +58,79 @@ def new(
 ) -> None:
     """Write a recipe sized to your data, and say why it is as it is.
 
-    Where no validation or test set is given, one is held back: no sentence of it is in another set.
+    Where no validation or test set is given, one is held back: no sentence or image of it is in another set.
 
     \b
     Examples:
       attnkit recipe new translation --src train.en --tgt train.de --output my.yaml
       attnkit recipe new translation --src a.en --tgt a.de --test-src b.en --test-tgt b.de
+      attnkit recipe new classification --data photos
+      attnkit recipe new classification --data photos.zip --image-size 64 --minutes 10
     """
-    if task != "translation":
-        raise AttnkitError(f"recipe new: there is no task '{task}'; expected translation; write that")
-    from attnkit.recipes.new_translation import new_translation
-
-    given = _given({"train": (src, tgt), "valid": (valid_src, valid_tgt), "test": (test_src, test_tgt)})
-    file = output or Path(f"{_languages(src, tgt)}.yaml")
-    written = new_translation(given, output=file, name=name or _name_of(file), force=force)
-    for line in filter(None, (*written.reasons, written.warning)):
-        typer.echo(line, err=True)
+    texts = {
+        "--src": src,
+        "--tgt": tgt,
+        "--valid-src": valid_src,
+        "--valid-tgt": valid_tgt,
+        "--test-src": test_src,
+        "--test-tgt": test_tgt,
+    }
+    images = {"--data": data, "--image-size": image_size, "--minutes": minutes}
+    if task == "translation":
+        _check_options(task, texts, needed=("--src", "--tgt"), others=images)
+        assert src is not None
+        assert tgt is not None
+        given = _given({"train": (src, tgt), "valid": (valid_src, valid_tgt), "test": (test_src, test_tgt)})
+        file = output or Path(f"{_languages(src, tgt)}.yaml")
+        _new_translation(given, file, name=name, force=force)
+    elif task == "classification":
+        _check_options(task, images, needed=("--data",), others=texts)
+        assert data is not None
+        file = output or Path(f"{_name_of(Path(data.rstrip('/')), otherwise=task)}.yaml")
+        _new_classification(data, file, name=name, image_size=image_size, minutes=minutes, force=force)
+    else:
+        raise AttnkitError(
+            f"recipe new: there is no task '{task}'; expected translation or classification; write one of them"
+        )
     typer.echo(f"next: attnkit train {file}", err=True)
     typer.echo(str(file))
+
+
+def _check_options(
+    task: str, own: Mapping[str, object], *, needed: tuple[str, ...], others: Mapping[str, object]
+) -> None:
+    """Refuse options of another task, and the lack of what this one needs."""
+    for option, value in others.items():
+        if value is not None:
+            raise AttnkitError(f"{option}: is no option of {task}; expected {', '.join(own)}; leave it out")
+    for option in needed:
+        if own[option] is None:
+            raise AttnkitError(f"{option}: not given; expected {' and '.join(needed)} for {task}; add it")
+
+
+def _new_translation(given: dict[Split, PairOfFiles], file: Path, *, name: str | None, force: bool) -> None:
+    from attnkit.recipes.new_translation import new_translation
+
+    written = new_translation(given, output=file, name=name or _name_of(file, otherwise="translation"), force=force)
+    for line in filter(None, (*written.reasons, written.warning)):
+        typer.echo(line, err=True)
+
+
+def _new_classification(
+    data: str, file: Path, *, name: str | None, image_size: int | None, minutes: float | None, force: bool
+) -> None:
+    from attnkit.recipes.new_classification import new_classification
+
+    written = new_classification(
+        data,
+        output=file,
+        name=name or _name_of(file, otherwise="classification"),
+        image_size=image_size,
+        minutes=minutes,
+        force=force,
+    )
+    for line in (*written.reasons, *written.warnings):
+        typer.echo(line, err=True)
 
 
 def _given(sides: dict[Split, tuple[str | None, str | None]]) -> dict[Split, PairOfFiles]:
@@ -84,6 +159,7 @@ def _languages(src: str, tgt: str) -> str:
     return "_".join(filter(None, languages)) if all(languages) else "translation"
 
 
-def _name_of(file: Path) -> str:
+def _name_of(file: Path, *, otherwise: str) -> str:
     """A file's name with nothing in it that a recipe's name may not have."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", file.stem).lstrip("._-") or "translation"
+    stem = file.name.partition(".tar")[0] if ".tar" in file.name else file.stem
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).lstrip("._-") or otherwise

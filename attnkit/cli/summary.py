@@ -1,38 +1,98 @@
-"""attnkit summary: what a recipe's model costs."""
+"""attnkit summary: what a model costs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from attnkit.cli.options import JsonOption, SetOption
+from attnkit.errors import AttnkitError, RecipeError
+
+Counting = Literal["paper", "fvcore", "mmcv"]
 
 
 def summary(
-    source: Annotated[str, typer.Argument(metavar="RECIPE_OR_RUN", help="A recipe, its name, or a run folder.")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE_OR_RUN", help="A recipe, its name, a run folder, or an architecture: swin_t."),
+    ],
     overrides: SetOption = None,
+    convention: Annotated[
+        Counting | None, typer.Option("--convention", help="How GMACs of images are counted  [default: paper]")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option("--image-size", min=8, metavar="PIXELS", help="Of an architecture, not its own.")
+    ] = None,
+    speed: Annotated[
+        bool | None,
+        typer.Option("--speed/--no-speed", help="Measure images per second  [default: where it is quick]"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Count the parameters and training FLOPs of a recipe.
+    """Count what a model costs, beside the published numbers.
+
+    Of text parameters and training FLOPs; of images parameters, GMACs, memory and speed.
 
     \b
     Examples:
       attnkit summary translation/wmt14_en_de_big
       attnkit summary runs/demo --json
+      attnkit summary swin_t
+      attnkit summary vit_b16_384 --convention fvcore
     """
+    from attnkit.recipes.architectures import ARCHITECTURES
+
+    if source in ARCHITECTURES and not Path(source).exists():
+        if overrides:
+            raise AttnkitError(f"--set: {source} is an architecture, not a recipe; expected a recipe; leave it out")
+        from attnkit.recipes.classification_summary import summarize_architecture
+
+        facts = summarize_architecture(source, image_size=image_size, convention=convention or "paper", speed=speed)
+    elif image_size is not None:
+        raise AttnkitError("--image-size: is for architectures; expected --set image.size=N for a recipe; write that")
+    else:
+        facts = _of_recipe(source, overrides or [], convention=convention, speed=speed)
+    typer.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else "\n".join(table(facts)))
+
+
+def _of_recipe(source: str, overrides: list[str], *, convention: Counting | None, speed: bool | None) -> dict[str, Any]:
     from attnkit import recipe_file
+    from attnkit.recipes.classification import ClassificationRecipe
     from attnkit.run_dir import open_run
 
-    path = open_run(Path(source)).recipe if Path(source).is_dir() else source
-    recipe = recipe_file.load(path, overrides or [])
-    from attnkit.recipes.translation_summary import summarize
+    run = open_run(Path(source)) if Path(source).is_dir() else None
+    try:
+        recipe = recipe_file.load(run.recipe if run else source, overrides)
+    except RecipeError as error:
+        if not run and not Path(source).exists() and (close := _close_architecture(source)):
+            raise RecipeError(f"{source}: no such recipe, run or architecture; did you mean {close}?") from error
+        raise
+    if not isinstance(recipe, ClassificationRecipe):
+        if convention is not None or speed is not None:
+            option = "--speed" if convention is None else "--convention"
+            raise AttnkitError(f"{option}: is for images, but {source} is a {recipe.task} recipe; leave it out")
+        return recipe.summarize()
+    from attnkit.engine.checkpoint import load_tensors
+    from attnkit.recipes.classification_summary import summarize
 
-    facts = summarize(recipe)
-    typer.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else "\n".join(table(facts)))
+    classes = load_tensors(run.weights())[1].get("classes") if run and (run.finished or run.steps()) else None
+    return summarize(
+        recipe,
+        num_classes=len(classes) if classes else None,
+        convention=convention or "paper",
+        speed=speed,
+    )
+
+
+def _close_architecture(name: str) -> str | None:
+    from attnkit.recipes.architectures import ARCHITECTURES
+
+    return next(iter(get_close_matches(name, ARCHITECTURES, n=1, cutoff=0.7)), None)
 
 
 def table(facts: Mapping[str, Any], *, indent: int = 0) -> list[str]:
@@ -53,4 +113,4 @@ def _written(value: Any) -> str:
         return str(value)
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.3g}"
+    return f"{value:.3g}" if abs(value) >= 1e9 else f"{value:,.4f}".rstrip("0").rstrip(".")

@@ -64,10 +64,8 @@ def train(
         assert loaded is not None
         run_dir = _start(folder, loaded)
     _train(loaded, run_dir, resume=resume, device=device)
-    typer.echo(
-        f"trained: {run_dir.path}; translate with it: attnkit translate --run {run_dir.path} < input.txt", err=True
-    )
-    if _has_test_set(loaded):
+    typer.echo(f"trained: {run_dir.path}; use it: {loaded.how_to_use(run_dir.path)}", err=True)
+    if loaded.has_split("test"):
         evaluate(run=run_dir.path, device=device, as_json=as_json)
 
 
@@ -100,10 +98,8 @@ def _reopen(folder: Path, overrides: list[str]) -> tuple[Recipe, RunDir]:
 
 
 def _train(recipe: Recipe, run: RunDir, *, resume: bool, device: str) -> None:
-    from attnkit.recipes.translation_train import train as train_translation
-
     try:
-        train_translation(recipe, run, resume=resume, device=device)
+        recipe.fit(run, resume=resume, device=device)
     except BaseException:
         if not resume and not any(run.checkpoints.iterdir()):
             _forget(run)
@@ -115,12 +111,6 @@ def _forget(run: RunDir) -> None:
     for file in (run.recipe, run.environment, run.metrics):
         file.unlink(missing_ok=True)
     shutil.rmtree(run.tokenizer, ignore_errors=True)
-
-
-def _has_test_set(recipe: Recipe) -> bool:
-    from attnkit.data.parallel_text import open_pairs
-
-    return open_pairs(recipe.data, "test") is not None
 
 
 def _environment() -> dict[str, object]:

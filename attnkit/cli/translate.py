@@ -19,7 +19,7 @@ from attnkit.cli.translate_lines import Search, as_json_line, as_text, translate
 from attnkit.errors import AttnkitError, DataError, RecipeError
 
 if TYPE_CHECKING:
-    from attnkit.recipes import Recipe
+    from attnkit.recipes.translation import TranslationRecipe
     from attnkit.run_dir import RunDir
 
 
@@ -124,15 +124,19 @@ def _prefixes(prefix: str | None, file: Path | None) -> Iterator[str] | None:
     return None if file is None else lines_of(_readable([file]), sys.stdin.buffer)
 
 
-def _recipe(run: RunDir, options: Mapping[str, object], length_penalty: str | None, *, n_best: int) -> Recipe:
+def _recipe(
+    run: RunDir, options: Mapping[str, object], length_penalty: str | None, *, n_best: int
+) -> TranslationRecipe:
     """The run's recipe, with what the options change in how it searches.
 
     Raises:
         RecipeError: an option has a value that cannot be.
     """
     from attnkit.recipe_file import load
+    from attnkit.recipes.translation import TranslationRecipe
 
     recipe = load(run.recipe, options=search_overrides(options, length_penalty))
+    assert isinstance(recipe, TranslationRecipe), "chosen_run has looked at the task"
     decode = recipe.decode
     most = {"beam": decode.beam_size, "greedy": 1}.get(decode.method, n_best)
     if n_best > most:

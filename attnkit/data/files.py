@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -39,15 +39,28 @@ def find_file(name: str) -> Path:
     Raises:
         DataError: it is in none of them; the message lists where it was looked for.
     """
+    return _find(name, Path.is_file, expected="a data file")
+
+
+def find_file_or_folder(name: str) -> Path:
+    """Look a data file or a folder of such files up, where `find_file` looks.
+
+    Raises:
+        DataError: it is in none of these places; the message lists where it was looked for.
+    """
+    return _find(name, Path.exists, expected="a folder or a data file")
+
+
+def _find(name: str, fits: Callable[[Path], bool], *, expected: str) -> Path:
     path = Path(name).expanduser()
     if path.is_absolute():
-        if path.is_file():
+        if fits(path):
             return path
-        raise DataError(f"{name}: {_what_is_at(path)}; expected a data file; correct the path")
+        raise DataError(f"{name}: {_what_is_at(path)}; expected {expected}; correct the path")
     own = os.environ.get("ATTNKIT_DATA")
     places = [Path.cwd(), *([Path(own).expanduser()] if own else []), cache_folder() / "data"]
     for place in places:
-        if (place / path).is_file():
+        if fits(place / path):
             return place / path
     seen = next((place / path for place in places if (place / path).exists()), places[0] / path)
     looked = f"{places[0]}, $ATTNKIT_DATA ({own or 'not set'}), {places[-1]}"

@@ -40,7 +40,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{path}: cannot be written: {_reason(error)}; expected room and permission to write there; "
-            "what was saved before is intact: make room and go on with --resume"
+            "what was saved before is intact: make room and train again, with --resume if a step was saved"
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -26,9 +26,27 @@ class AdamWConfig(Config):
     beta2: float = Field(default=0.999, ge=0.0, lt=1.0)
     eps: float = Field(default=1e-8, gt=0.0)
     weight_decay: float = Field(default=0.01, ge=0.0)
+    layer_decay: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Each layer learns this many times as fast as the one above it; 1 is the same rate for all."""
 
 
-OptimizerConfig = Annotated[AdamConfig | AdamWConfig, Field(discriminator="name")]
+class SgdConfig(Config):
+    """Gradient descent with momentum, which the ViT paper fine-tunes with. Its weight decay is part of the gradient."""
+
+    name: Literal["sgd"]
+    momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
+    nesterov: bool = False
+    weight_decay: float = Field(default=0.0, ge=0.0)
+
+    @model_validator(mode="after")
+    def nesterov_needs_momentum(self) -> SgdConfig:
+        """Refuse Nesterov's step without momentum."""
+        if self.nesterov and self.momentum == 0.0:
+            raise ValueError("nesterov: needs momentum, which is 0; expected more than 0; change one of the two")
+        return self
+
+
+OptimizerConfig = Annotated[AdamConfig | AdamWConfig | SgdConfig, Field(discriminator="name")]
 
 
 class InverseSqrtConfig(Config):
@@ -85,6 +103,8 @@ class TrainConfig(Config):
     clip_norm: float | None = Field(default=None, gt=0.0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """`auto` is what is fastest on this machine: bfloat16 where the processor computes in it, else float32."""
+    compile: bool = False
+    """Compile the model by torch.compile: slow first steps, faster ones after; needs a C++ compiler on a CPU."""
     ema_decay: float | None = Field(default=None, gt=0.0, lt=1.0)
     """Keep an exponential moving average of the weights; it is what is scored and kept."""
     log_every: int = Field(default=50, ge=1)

@@ -14,9 +14,6 @@ from attnkit.engine.task import Task, ValidData
 def evaluate(task: Task, data: ValidData, *, device: torch.device, precision: Precision) -> dict[str, float]:
     """The metric's scores, the mean of every loss term and reported number over all targets, and `perplexity` where
     the task reports an `nll`.
-
-    The loss is computed in the precision of training; predictions are made in float32, so that they do not depend on
-    how the data happens to be cut into batches.
     """
     was_training = task.training
     task.eval()
@@ -26,12 +23,11 @@ def evaluate(task: Task, data: ValidData, *, device: torch.device, precision: Pr
         count = 0
         for batch in data:
             on_device = batch.to(device)
-            with autocast(precision, device):
-                loss = task(on_device)
+            loss, predictions = task.evaluate(on_device, autocast(precision, device))
             for name, mean in {**loss.terms, **loss.reported}.items():
                 sums[name] = sums.get(name, 0.0) + float(mean) * loss.count
             count += loss.count
-            metric.update(on_device, task.predict(on_device))
+            metric.update(on_device, predictions)
     finally:
         task.train(was_training)
     means = {name: total / max(1, count) for name, total in sums.items()}

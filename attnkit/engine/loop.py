@@ -18,7 +18,7 @@ from attnkit.engine.ema import Ema
 from attnkit.engine.evaluate import evaluate
 from attnkit.engine.interrupt import StopRequest
 from attnkit.engine.log import RunLog
-from attnkit.engine.memory import keep_pages
+from attnkit.engine.memory import give_back_pages, keep_pages
 from attnkit.engine.optimize import TrainState, forever, optimize
 from attnkit.engine.optimizer import build_optimizer
 from attnkit.engine.schedule import Schedule
@@ -68,6 +68,7 @@ def fit(parts: Parts, config: TrainConfig, run: RunDir, log: RunLog, *, device: 
                 _validate(parts, config, run, state, ema, log, device=device)
             if over or state.over(config) or stop.requested or step.step % config.save_every == 0:
                 _save(run, config, state, task, optimizer, ema)
+                give_back_pages()
             if stop.requested and not state.over(config):
                 raise Interrupted(
                     f"stopped at step {state.step} of {config.steps}; everything is saved; go on with: "
@@ -94,7 +95,7 @@ def _validate(
         scores = evaluate(task, parts.valid, device=device, precision=config.precision)
         is_best = state.best is None or scores[task.score] > state.best
         if is_best:
-            checkpoint.save_weights(run.best, task.model, {"step": state.step, "scores": scores})
+            checkpoint.save_weights(run.best, task.model, {**task.facts, "step": state.step, "scores": scores})
     if is_best:
         state.best, state.best_step, state.worse = scores[task.score], state.step, 0
     else:
@@ -112,7 +113,7 @@ def _save(
 ) -> None:
     """Write the step's weights, then all that resuming needs, then forget the oldest weights."""
     with _averaged(ema, task):
-        checkpoint.save_weights(run.step(state.step), task.model, {"step": state.step})
+        checkpoint.save_weights(run.step(state.step), task.model, {**task.facts, "step": state.step})
     tensors = {f"model/{name}": tensor for name, tensor in checkpoint.named_weights(task.model).items()}
     tensors |= {f"optimizer/{name}": t for name, t in checkpoint.optimizer_tensors(optimizer, task.model).items()}
     if ema:
@@ -156,7 +157,7 @@ def _finish(
     task = parts.task
     last = run.steps()[-config.average_last :]
     checkpoint.fit_weights(last[-1], checkpoint.average_weights(last), task.model)
-    facts: dict[str, Any] = {"step": state.step, "averaged": [path.stem for path in last]}
+    facts: dict[str, Any] = {**task.facts, "step": state.step, "averaged": [path.stem for path in last]}
     if parts.valid is not None:
         scores = evaluate(task, parts.valid, device=device, precision=config.precision)
         log.average(state.step, len(last), scores)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import sys
+from collections.abc import Callable
 
 import torch
 
@@ -19,14 +20,27 @@ def keep_pages() -> None:
     A training step allocates the same large tensors again and again; by default glibc maps each afresh and the kernel
     clears it page by page, which can cost as much as the arithmetic. Elsewhere than on glibc nothing happens.
     """
+    mallopt = _of_glibc("mallopt")
+    if mallopt:
+        mallopt(_M_MMAP_THRESHOLD, _MMAP_FROM)
+        mallopt(_M_TRIM_THRESHOLD, _ALWAYS)
+
+
+def give_back_pages() -> None:
+    """Give the pages of freed tensors back once. Kept pages between tensors of ever new sizes add up over hours."""
+    malloc_trim = _of_glibc("malloc_trim")
+    if malloc_trim:
+        malloc_trim(0)
+
+
+def _of_glibc(name: str) -> Callable[..., int] | None:
     if not sys.platform.startswith("linux"):
-        return
+        return None
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        function: Callable[..., int] = getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError):
-        return
-    mallopt(_M_MMAP_THRESHOLD, _MMAP_FROM)
-    mallopt(_M_TRIM_THRESHOLD, _ALWAYS)
+        return None
+    return function
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from attnkit.engine.compiled import CompiledTask
 from attnkit.engine.config import TrainConfig
 from attnkit.engine.memory import is_out_of_memory
 from attnkit.engine.precision import autocast
@@ -82,7 +83,7 @@ def forever(data: TrainData[Batch], state: TrainState) -> Iterator[Batch]:
             yield batch
         if state.batch == 0:
             raise DataError(
-                "training data: no batch; expected at least one pair that passes the filter; relax the filter"
+                "training data: no batch; expected at least one example that is not filtered out; relax the filter"
             )
         state.epoch += 1
         state.batch = 0
@@ -107,17 +108,18 @@ def optimize(
         TrainingError: a loss or gradient that is not finite, or a single example too large for the memory.
     """
     weights = [p for p in task.parameters() if p.requires_grad]
+    forward = CompiledTask(task) if config.compile else task
     while not state.over(config):
         started = time.perf_counter()
         parts = [next(batches) for _ in range(config.accumulate)]
-        terms, reported, count = _gradient(task, parts, config, state.step + 1, device=device, warn=warn)
+        terms, reported, count = _gradient(forward, parts, config, state.step + 1, device=device, warn=warn)
         _check_finite(state.step + 1, {**terms, **reported})
         torch._foreach_div_([p.grad for p in weights if p.grad is not None], float(count))
         norm = torch.nn.utils.clip_grad_norm_(weights, config.clip_norm or math.inf)
         _check_finite(state.step + 1, {"the gradient's norm": float(norm)})
         lr = schedule(state.step + 1)
         for group in optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("lr_scale", 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=False)
         state.step += 1
@@ -127,7 +129,7 @@ def optimize(
 
 
 def _gradient(
-    task: Task,
+    forward: Task | CompiledTask,
     parts: Sequence[Batch],
     config: TrainConfig,
     step: int,
@@ -139,17 +141,17 @@ def _gradient(
     while True:
         torch.manual_seed(_mix(config.seed, step))
         try:
-            return _accumulate(task, parts, config, device=device)
+            return _accumulate(forward, parts, config, device=device)
         except (RuntimeError, MemoryError, OSError) as error:
             if not is_out_of_memory(error):
                 raise
-            task.zero_grad(set_to_none=True)
+            forward.zero_grad(set_to_none=True)
             if device.type == "cuda":
                 torch.cuda.empty_cache()
             if all(len(part) < 2 for part in parts):
                 raise TrainingError(
                     f"step {step}: out of memory with a single example in a batch; expected it to fit; "
-                    "lower filter.max_length, or take a smaller model"
+                    "take shorter or smaller inputs, or a smaller model"
                 ) from error
         parts = [half for part in parts for half in (part.halves() if len(part) > 1 else (part,))]
         warn(
@@ -159,7 +161,7 @@ def _gradient(
 
 
 def _accumulate(
-    task: Task, parts: Sequence[Batch], config: TrainConfig, *, device: torch.device
+    forward: Task | CompiledTask, parts: Sequence[Batch], config: TrainConfig, *, device: torch.device
 ) -> tuple[dict[str, float], dict[str, float], int]:
     """Backward on total * count of every part; the means over all parts."""
     terms: dict[str, Tensor] = {}
@@ -167,7 +169,7 @@ def _accumulate(
     count = 0
     for part in parts:
         with autocast(config.precision, device):
-            loss = task(part.to(device))
+            loss = forward(part.to(device))
         (loss.total * loss.count).backward()
         for sums, means in ((terms, loss.terms), (reported, loss.reported)):
             for name, mean in means.items():

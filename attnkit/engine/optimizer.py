@@ -1,22 +1,80 @@
-"""Optimizers, and which parameters their weight decay spares."""
+"""Optimizers: which parameters weight decay spares, and how fast each layer learns."""
 
 from __future__ import annotations
 
-from torch import nn
-from torch.optim import Adam, AdamW, Optimizer
+from typing import Protocol, runtime_checkable
 
-from attnkit.engine.config import AdamConfig, OptimizerConfig
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from attnkit.engine.config import AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig
+from attnkit.errors import AttnkitError
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A model that numbers its layers from the input to the output."""
+
+    num_layers: int
+    """The number of what comes last; that of the embeddings is 0."""
+
+    def layer_of(self, parameter: str) -> int:
+        """The number of the layer that a parameter belongs to."""
+
+
+@runtime_checkable
+class Sparing(Protocol):
+    """A model that names parameters which weight decay spares, beside those with less than two dimensions."""
+
+    spared: frozenset[str]
 
 
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> Optimizer:
-    """The optimizer of a model; the learning rate is set anew before each step."""
-    betas = (config.beta1, config.beta2)
-    if isinstance(config, AdamConfig):
-        return Adam(model.parameters(), lr=0.0, betas=betas, eps=config.eps, fused=True)
-    spared = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-    spared |= {id(p) for p in model.parameters() if p.ndim < 2}
-    groups = [
-        {"params": [p for p in model.parameters() if id(p) not in spared], "weight_decay": config.weight_decay},
-        {"params": [p for p in model.parameters() if id(p) in spared], "weight_decay": 0.0},
-    ]
-    return AdamW([group for group in groups if group["params"]], lr=0.0, betas=betas, eps=config.eps, fused=True)
+    """The optimizer of what is trained in a model.
+
+    The learning rate is set anew before each step: the schedule's, times the group's `lr_scale`.
+
+    Raises:
+        AttnkitError: layer-wise decay for a model whose layers are not numbered.
+    """
+    match config:
+        case AdamConfig():
+            betas = (config.beta1, config.beta2)
+            return Adam(_groups(model, 0.0), lr=0.0, betas=betas, eps=config.eps, fused=True)
+        case AdamWConfig():
+            betas = (config.beta1, config.beta2)
+            groups = _groups(model, config.weight_decay, config.layer_decay)
+            return AdamW(groups, lr=0.0, betas=betas, eps=config.eps, fused=True)
+        case SgdConfig():
+            groups = _groups(model, config.weight_decay)
+            return SGD(groups, lr=0.0, momentum=config.momentum, nesterov=config.nesterov, fused=True)
+
+
+def _groups(model: nn.Module, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, object]]:
+    """The parameters that are trained, by their weight decay and their share of the learning rate."""
+    spared = _spared(model)
+    by_kind: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            kind = (0.0 if name in spared else weight_decay, _lr_scale(model, name, layer_decay))
+            by_kind.setdefault(kind, []).append(p)
+    return [{"params": group, "weight_decay": decay, "lr_scale": scale} for (decay, scale), group in by_kind.items()]
+
+
+def _spared(model: nn.Module) -> set[str]:
+    """Biases, norms and embeddings, and what the model itself names."""
+    embeddings = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    named = model.spared if isinstance(model, Sparing) else frozenset()
+    return {name for name, p in model.named_parameters() if p.ndim < 2 or id(p) in embeddings or name in named}
+
+
+def _lr_scale(model: nn.Module, name: str, layer_decay: float) -> float:
+    """layer_decay ** (layers above), as Clark et al. 2020 (ELECTRA) and BEiT have it."""
+    if layer_decay == 1.0:
+        return 1.0
+    if not isinstance(model, Layered):
+        raise AttnkitError(
+            f"train.optimizer.layer_decay: {type(model).__name__} has no numbered layers; expected a ViT or Swin; "
+            "leave it out"
+        )
+    return layer_decay ** (model.num_layers - model.layer_of(name))

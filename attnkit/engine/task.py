@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, TypeVar
 
@@ -61,6 +62,12 @@ class Task(nn.Module, ABC):
     """Whose weights are trained, averaged and kept."""
     score: str
     """Which of the metric's numbers decides what is best; higher is better."""
+    facts: dict[str, Any]
+    """What must travel with the weights because nothing else tells it, such as the names of the classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.facts = {}
 
     @abstractmethod
     def forward(self, batch: Any) -> Loss:
@@ -69,6 +76,19 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def predict(self, batch: Any) -> Any:
         """What the model says of a batch."""
+
+    def evaluate(self, batch: Any, precision: AbstractContextManager[Any]) -> tuple[Loss, Any]:
+        """The loss of a batch, in the precision of training, and its predictions, in float32.
+
+        A task whose predictions fall out of the forward pass of its loss overrides this.
+
+        Args:
+            batch: on the device of the model.
+            precision: the context in which training runs its forward pass.
+        """
+        with precision:
+            loss = self(batch)
+        return loss, self.predict(batch)
 
     @abstractmethod
     def new_metric(self) -> Metric:

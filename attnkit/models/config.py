@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from attnkit.config import Config
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from attnkit.models.swin import SwinTransformer
     from attnkit.models.transformer import Transformer
+    from attnkit.models.vit import VisionTransformer
 
 
 class TransformerConfig(Config):
@@ -42,11 +46,7 @@ class TransformerConfig(Config):
     @model_validator(mode="after")
     def heads_divide_width(self) -> TransformerConfig:
         """Refuse a width that the heads cannot share."""
-        if self.embed_dim % self.num_heads:
-            raise ValueError(
-                f"embed_dim {self.embed_dim} does not divide into num_heads {self.num_heads}; "
-                "expected a multiple; change one of the two"
-            )
+        _check_heads(self.embed_dim, self.num_heads)
         if self.embed_dim % 2 and self.positions == "sinusoidal":
             raise ValueError(f"embed_dim {self.embed_dim} is odd; sinusoidal positions need pairs; make it even")
         return self
@@ -66,3 +66,161 @@ class TransformerConfig(Config):
         from attnkit.models.transformer import Transformer
 
         return Transformer(self, src_vocab_size=src_vocab_size, tgt_vocab_size=tgt_vocab_size, pad_id=pad_id)
+
+
+class ViTConfig(Config):
+    """The Vision Transformer (Dosovitskiy et al. 2020) and DeiT (Touvron et al. 2020). The defaults are ViT-B/16."""
+
+    name: Literal["vit"] = "vit"
+    patch_size: int = Field(default=16, ge=1)
+    """Pixels; with `resnet_depths` cells of the feature map."""
+    embed_dim: int = Field(default=768, ge=2)
+    """The paper's D."""
+    depth: int = Field(default=12, ge=1)
+    num_heads: int = Field(default=12, ge=1)
+    mlp_ratio: float = Field(default=4.0, gt=0.0)
+    pooling: Literal["class_token", "average"] = "class_token"
+    """What the head sees: the class token, or the mean of the patches."""
+    representation: bool = False
+    """The pre-logits layer, linear and tanh, which pre-training has and fine-tuning drops."""
+    distillation: bool = False
+    """DeiT's second token with its own head; predictions are the mean of the two heads."""
+    positions: Literal["learned", "sincos"] = "learned"
+    resnet_depths: tuple[int, ...] | None = None
+    """A hybrid: blocks per stage of the ResNet in front; none at all, [], is its root alone."""
+    activation: Literal["gelu", "gelu_tanh"] = "gelu"
+    norm_eps: float = Field(default=1e-6, gt=0.0)
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    attention_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    drop_path_rate: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Of the last block; it grows linearly from 0 at the first."""
+    init: Literal["truncated", "google"] = "truncated"
+    """truncated: DeiT's, normal of 0.02; google: the paper's code, Xavier and a head of zeros."""
+    gradient_checkpointing: bool = False
+    """Compute each block again on the way back, instead of keeping what it computed: less memory, a third more time."""
+
+    @model_validator(mode="after")
+    def heads_divide_width(self) -> ViTConfig:
+        """Refuse a width that the heads cannot share."""
+        _check_heads(self.embed_dim, self.num_heads)
+        if self.positions == "sincos" and self.embed_dim % 4:
+            raise ValueError(
+                f"embed_dim {self.embed_dim}: sincos positions need a multiple of 4; change one of the two"
+            )
+        if self.distillation and self.pooling == "average":
+            raise ValueError("distillation: needs pooling class_token; expected that; set one of the two")
+        return self
+
+    def build(self, *, num_classes: int, image_size: int) -> VisionTransformer:
+        """Make the model, with fresh weights."""
+        from attnkit.models.vit import VisionTransformer
+
+        return VisionTransformer(self, num_classes=num_classes, image_size=image_size)
+
+
+class SwinConfig(Config):
+    """The Swin Transformer (Liu et al. 2021). The defaults are Swin-T."""
+
+    name: Literal["swin"]
+    patch_size: int = Field(default=4, ge=1)
+    embed_dim: int = Field(default=96, ge=1)
+    """The paper's C: channels of the first stage; they double from stage to stage."""
+    depths: tuple[int, ...] = (2, 2, 6, 2)
+    num_heads: tuple[int, ...] = (3, 6, 12, 24)
+    window_size: int = Field(default=7, ge=1)
+    """The paper's M."""
+    mlp_ratio: float = Field(default=4.0, gt=0.0)
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    attention_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    drop_path_rate: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Of the last block; it grows linearly from 0 at the first."""
+    gradient_checkpointing: bool = False
+    """Compute each block again on the way back, instead of keeping what it computed: less memory, a third more time."""
+
+    @model_validator(mode="after")
+    def stages_fit(self) -> SwinConfig:
+        """Refuse stages that do not fit each other."""
+        if not self.depths or len(self.depths) != len(self.num_heads) or min(self.depths) < 1:
+            raise ValueError(
+                f"depths {list(self.depths)} and num_heads {list(self.num_heads)}: expected as many of each, "
+                "at least 1, one per stage; mend one of the two"
+            )
+        for stage, heads in enumerate(self.num_heads):
+            _check_heads(self.embed_dim * 2**stage, heads)
+        return self
+
+    def build(self, *, num_classes: int, image_size: int) -> SwinTransformer:
+        """Make the classifier, with fresh weights; it takes images of any size, `image_size` is not needed."""
+        from attnkit.models.swin import SwinTransformer
+
+        return SwinTransformer(self, num_classes=num_classes)
+
+
+class LeNet5Config(Config):
+    """LeNet-5 (LeCun et al. 1998), with as many input channels as images have now."""
+
+    name: Literal["lenet5"]
+
+    def build(self, *, num_classes: int, image_size: int) -> nn.Module:
+        """Make the model, with fresh weights."""
+        from attnkit.models.cnn import LeNet5
+
+        return LeNet5(num_classes=num_classes, image_size=image_size)
+
+
+class AlexNetConfig(Config):
+    """AlexNet (Krizhevsky et al. 2012), torchvision's single-column form."""
+
+    name: Literal["alexnet"]
+    dropout: float = Field(default=0.5, ge=0.0, lt=1.0)
+
+    def build(self, *, num_classes: int, image_size: int) -> nn.Module:
+        """Make the model, with fresh weights."""
+        from attnkit.models.cnn import alexnet
+
+        return alexnet(num_classes=num_classes, dropout=self.dropout, image_size=image_size)
+
+
+class ResNetConfig(Config):
+    """ResNet (He et al. 2015), torchvision's: the stride of a bottleneck is in its 3x3 convolution."""
+
+    name: Literal["resnet"]
+    depth: Literal[18, 34, 50, 101, 152] = 50
+
+    def build(self, *, num_classes: int, image_size: int) -> nn.Module:
+        """Make the model, with fresh weights; it takes images of any size."""
+        from attnkit.models.cnn import resnet
+
+        return resnet(self.depth, num_classes=num_classes)
+
+
+class TimmConfig(Config):
+    """Any network of the package timm (pip install 'attnkit[timm]')."""
+
+    name: Literal["timm"]
+    architecture: str
+    """timm's name of it: resnest50d, efficientnet_b0, resnetv2_50x1_bit."""
+    drop_path_rate: float | None = Field(default=None, ge=0.0, lt=1.0)
+
+    def build(self, *, num_classes: int, image_size: int) -> nn.Module:
+        """Make the model, with fresh weights; nothing is downloaded.
+
+        Raises:
+            AttnkitError: timm is not installed, or has no such network.
+        """
+        from attnkit.models.timm_model import timm_model
+
+        return timm_model(self, num_classes=num_classes, image_size=image_size)
+
+
+ClassifierConfig = Annotated[
+    ViTConfig | SwinConfig | LeNet5Config | AlexNetConfig | ResNetConfig | TimmConfig, Field(discriminator="name")
+]
+
+
+def _check_heads(embed_dim: int, num_heads: int) -> None:
+    if embed_dim % num_heads:
+        raise ValueError(
+            f"embed_dim {embed_dim} does not divide into num_heads {num_heads}; "
+            "expected a multiple; change one of the two"
+        )

@@ -61,7 +61,7 @@ def load(source: str | Path, overrides: Sequence[str] = (), *, options: Sequence
 
 def dump(recipe: Recipe) -> str:
     """Write a recipe as YAML, with every value; the task comes first. `load` reads the same recipe back."""
-    values = recipe.model_dump(mode="json")
+    values = recipe.model_dump(mode="json", by_alias=True)
     opening = {key: values.pop(key) for key in ("task", "name", "attnkit")}
     yaml = YAML()
     yaml.width = 4096

@@ -52,7 +52,7 @@ def _suggest(name: str) -> str:
     same_last = [known for known in names if known.rpartition("/")[2] == last]
     close = same_last or get_close_matches(name, names, n=1) or _close_last(last, names)
     if close:
-        return f"did you mean {close[0]}?"
+        return f"did you mean {' or '.join(close)}?"
     return "see them by attnkit recipe list"
 
 

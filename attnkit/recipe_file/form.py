@@ -68,7 +68,8 @@ class Slot:
             lists = [member for member in self.members if get_origin(member) in (list, tuple)]
             return Slot(get_args(lists[0])[0]) if lists else Slot(Any)
         section = self.section_at(node)
-        return slot_of(section.model_fields[key]) if section and key in section.model_fields else Slot(Any)
+        fields = fields_of(section) if section else {}
+        return slot_of(fields[key]) if key in fields else Slot(Any)
 
 
 def root_slot(recipe: Any) -> Slot:
@@ -78,6 +79,11 @@ def root_slot(recipe: Any) -> Slot:
         keys = [_tag_key(item) for item in metadata if isinstance(item, FieldInfo)]
         return Slot(annotation, keys[0] if keys else None)
     return Slot(recipe)
+
+
+def fields_of(section: type[Config]) -> dict[str, FieldInfo]:
+    """The keys that a section may have in a file; `from` is one, though no attribute can have that name."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def slot_of(field: FieldInfo) -> Slot:

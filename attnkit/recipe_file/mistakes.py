@@ -9,7 +9,7 @@ from typing import get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from attnkit.recipe_file.form import Slot, expected, one_of
+from attnkit.recipe_file.form import Slot, expected, fields_of, one_of
 from attnkit.recipe_file.tree import Mistake, Node
 
 _LIMITS = {
@@ -104,7 +104,7 @@ def _find(node: Node | None, path: list[str]) -> Node | None:
 
 
 def _suggest_key(path: str, section: Slot) -> str:
-    known = [key for member in section.sections for key in member.model_fields]
+    known = [key for member in section.sections for key in fields_of(member)]
     return _did_you_mean(path.rpartition(".")[2], known) or f"expected {one_of(known)}"
 
 

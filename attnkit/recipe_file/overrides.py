@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from attnkit.recipe_file.form import Slot
+from attnkit.recipe_file.form import Slot, fields_of
 from attnkit.recipe_file.tree import OPTION_LINE, Mistake, Node, Place, parse_value
 
 
@@ -61,5 +61,5 @@ def _put(node: Node, slot: Slot, path: list[str], value: Node) -> None:
     after = slot.section_at(node)
     if key == slot.tag_key and after is not None and after is not before:
         for old in list(node.keys):
-            if old not in after.model_fields and not node.keys[old].place.is_option:
+            if old not in fields_of(after) and not node.keys[old].place.is_option:
                 del node.keys[old]

@@ -1,6 +1,11 @@
 """The recipe modules, one per task. `Recipe` is the list of tasks."""
 
+from typing import Annotated
+
+from pydantic import Field
+
+from attnkit.recipes.classification import ClassificationRecipe
 from attnkit.recipes.translation import TranslationRecipe
 
-Recipe = TranslationRecipe
-"""Will be a union, told apart by `task`, once there are more tasks."""
+Recipe = Annotated[TranslationRecipe | ClassificationRecipe, Field(discriminator="task")]
+"""A recipe of any task; `task` tells which."""

@@ -2,17 +2,74 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
 from pydantic import Field
 
 from attnkit.config import Config
 from attnkit.engine.config import TrainConfig
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-class BaseRecipe(Config):
-    """The part of a recipe that knows no task."""
+    from attnkit.data.finding import Finding
+    from attnkit.run_dir import RunDir
+
+
+@dataclass(frozen=True)
+class CheckedData:
+    """What a look at the data of a recipe found."""
+
+    findings: Sequence[Finding]
+    """Errors first."""
+    counts: Mapping[str, Any]
+    """By split, for programs."""
+    lines: Sequence[str]
+    """The counts for people."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether training can go ahead: nothing is an error."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+
+class BaseRecipe(Config, ABC):
+    """The part of a recipe that knows no task, and what every task can do. Its methods import torch when called."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """The run folder is runs/<name>."""
     attnkit: str = "0.1"
     """The version of the recipe format: major.minor of the attnkit that it was written for."""
     train: TrainConfig
+
+    @abstractmethod
+    def fit(self, run: RunDir, *, resume: bool, device: str) -> None:
+        """Train the model in a run folder, from the beginning or from its last checkpoint.
+
+        Raises:
+            AttnkitError: whatever the user can mend; the run folder then holds what was saved before.
+        """
+
+    @abstractmethod
+    def has_split(self, split: Literal["train", "valid", "test"]) -> bool:
+        """Whether the recipe has data of that kind."""
+
+    @abstractmethod
+    def check_data(self, *, deep: bool, say: Callable[[str], None]) -> CheckedData:
+        """Look for what in the data makes training fail or its scores misleading.
+
+        Args:
+            deep: also look at what takes long: learn the tokenizer, decode every image.
+            say: takes a line on how far it is.
+        """
+
+    @abstractmethod
+    def summarize(self) -> dict[str, Any]:
+        """Count what the recipe asks for: nested facts, in the order in which they are printed."""
+
+    @abstractmethod
+    def how_to_use(self, run: Path) -> str:
+        """The command that puts the trained model to work."""

@@ -6,7 +6,7 @@ the model with its loss and score, translation_train.py the training, translator
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,8 +14,14 @@ from attnkit.config import Config
 from attnkit.data.config import PairFilterConfig, PairsConfig
 from attnkit.decoding.config import DecodeConfig
 from attnkit.models.config import TransformerConfig
-from attnkit.recipes.base import BaseRecipe
+from attnkit.recipes.base import BaseRecipe, CheckedData
 from attnkit.tokenizers.config import SentencePieceConfig, TokenizerConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from attnkit.run_dir import RunDir
 
 
 class LossConfig(Config):
@@ -75,3 +81,31 @@ class TranslationRecipe(BaseRecipe):
                 f"{self.filter.max_length} and an end of sentence; expected at least {longest}; change one of the two"
             )
         return self
+
+    def fit(self, run: RunDir, *, resume: bool, device: str) -> None:
+        """Learn the tokenizer, then train."""
+        from attnkit.recipes.translation_train import train
+
+        train(self, run, resume=resume, device=device)
+
+    def has_split(self, split: Literal["train", "valid", "test"]) -> bool:
+        """Whether there are pairs of that kind."""
+        from attnkit.data.parallel_text import open_pairs
+
+        return open_pairs(self.data, split) is not None
+
+    def check_data(self, *, deep: bool, say: Callable[[str], None]) -> CheckedData:
+        """Look at every pair; deep: count tokens and unknown ones too."""
+        from attnkit.recipes.translation_check import check
+
+        return check(self, tokens=deep, say=say)
+
+    def summarize(self) -> dict[str, Any]:
+        """Parameters, and the arithmetic of the training."""
+        from attnkit.recipes.translation_summary import summarize
+
+        return summarize(self)
+
+    def how_to_use(self, run: Path) -> str:
+        """The command that translates."""
+        return f"attnkit translate --run {run} < input.txt"

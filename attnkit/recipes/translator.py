@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -147,7 +148,13 @@ class Translator:
                 f"prefixes: {len(prefixes)} for {len(parts)} lines; expected one per line; a line may be blank"
             )
         forced = []
-        for ids, of_line in zip(self.tgt_tokenizer.encode(list(prefixes)), parts, strict=True):
+        longest = self.model.config.max_positions if self.model.config.positions == "learned" else math.inf
+        for prefix, ids, of_line in zip(prefixes, self.tgt_tokenizer.encode(list(prefixes)), parts, strict=True):
+            if len(ids) > longest:
+                raise DataError(
+                    f"prefix '{prefix[:40]}': {len(ids)} tokens, but the model has positions for {longest}; "
+                    "expected no more than that; shorten the prefix"
+                )
             forced += [ids if first else [] for first in [True] + [False] * (len(of_line) - 1) if of_line]
         return forced
 

@@ -114,7 +114,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, error, re
     assert reason in message
     assert message.endswith(
         "; expected room and permission to write there; "
-        "what was saved before is intact: make room and go on with --resume"
+        "what was saved before is intact: make room and train again, with --resume if a step was saved"
     )
     assert "\n" not in message
     tensors, facts = load_tensors(path)

@@ -7,6 +7,14 @@ import pytest
 from attnkit.engine.interrupt import StopRequest
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_as_python_has_it():
+    """A shell that starts the tests in the background lets them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def send(number):
     os.kill(os.getpid(), number)
 

@@ -1,9 +1,10 @@
 import errno
+import sys
 
 import pytest
 import torch
 
-from attnkit.engine.memory import is_out_of_memory, keep_pages
+from attnkit.engine.memory import give_back_pages, is_out_of_memory, keep_pages
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,24 @@ def test_keeping_pages_is_harmless_anywhere(monkeypatch):
     keep_pages()
     monkeypatch.setattr("sys.platform", "darwin")
     keep_pages()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_kept_pages_are_given_back():
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1])
+
+    keep_pages()
+    blocks = [torch.ones(1 << 16) for _ in range(400)]  # 100 MB in pieces that glibc takes from its heap
+    last = torch.ones(1 << 16)  # above them, so that the heap cannot simply shrink
+    full = resident()
+    blocks.clear()
+    give_back_pages()
+    assert resident() < full - 15_000
+    assert last.sum() == 1 << 16
+
+
+def test_giving_back_is_harmless_anywhere(monkeypatch):
+    monkeypatch.setattr("sys.platform", "darwin")
+    give_back_pages()

@@ -161,7 +161,7 @@ def test_a_single_example_that_does_not_fit():
     with pytest.raises(
         TrainingError,
         match=r"^step 1: out of memory with a single example in a batch; expected it to fit; "
-        r"lower filter\.max_length, or take a smaller model$",
+        r"take shorter or smaller inputs, or a smaller model$",
     ):
         descend(task, [make_points(4)], warn=lambda message: None)
     assert torch.equal(weights(task), before)
@@ -256,3 +256,16 @@ def test_no_time_left_means_no_step():
         warn=pytest.fail,
     )
     assert list(steps) == []
+
+
+def test_each_group_has_its_share_of_the_learning_rate():
+    task, points = LineTask(), make_points(3)
+    model = task.model
+    before = weights(task)
+    grads = torch.cat([g.flatten() for g in torch.autograd.grad(task(points).total, [model.weight, model.bias])])
+    optimizer = torch.optim.SGD(
+        [{"params": [model.weight], "lr_scale": 0.25}, {"params": [model.bias], "lr_scale": 1.0}], lr=0.0
+    )
+    descend(task, [points], lr=0.1, optimizer=optimizer)
+    scales = torch.tensor([0.025, 0.025, 0.025, 0.1])
+    torch.testing.assert_close(weights(task), before - scales * grads)

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from attnkit.engine.config import AdamConfig, AdamWConfig
+from attnkit.engine.config import AdamConfig, AdamWConfig, SgdConfig
 from attnkit.engine.optimizer import build_optimizer
+from attnkit.errors import AttnkitError
 
 
 def one_number(value=1.0):
@@ -82,3 +83,86 @@ def test_decay_spares_biases_norms_and_embeddings():
 
 def test_a_model_without_matrices_has_no_empty_group():
     assert len(build_optimizer(AdamWConfig(name="adamw"), nn.LayerNorm(3)).param_groups) == 1
+
+
+# Gradient descent with momentum
+
+
+def test_momentum_by_hand():
+    model = one_number(2.0)
+    sgd = build_optimizer(SgdConfig(name="sgd", momentum=0.5, weight_decay=0.1), model)
+    nn.init.constant_(model.weight, 2.0)
+    step(sgd, model, lr=0.1, grad=3.0)
+    assert model.weight.item() == pytest.approx(2.0 - 0.1 * (3.0 + 0.2))
+    weight, velocity = model.weight.item(), 3.2
+    step(sgd, model, lr=0.1, grad=-1.0)
+    velocity = 0.5 * velocity - 1.0 + 0.1 * weight
+    assert model.weight.item() == pytest.approx(weight - 0.1 * velocity)
+
+
+def test_nesterov_looks_ahead():
+    model = one_number(2.0)
+    sgd = build_optimizer(SgdConfig(name="sgd", momentum=0.5, nesterov=True), model)
+    step(sgd, model, lr=0.1, grad=3.0)
+    assert model.weight.item() == pytest.approx(2.0 - 0.1 * (3.0 + 0.5 * 3.0))
+
+
+def test_nesterov_without_momentum_is_refused():
+    with pytest.raises(ValueError, match="nesterov: needs momentum, which is 0; expected more than 0; change one of"):
+        SgdConfig(name="sgd", momentum=0.0, nesterov=True)
+
+
+# Layers
+
+
+class Tower(nn.Module):
+    """An embedding of positions and three layers, of which the last is the head."""
+
+    num_layers = 3
+    spared = frozenset({"positions"})
+
+    def __init__(self):
+        super().__init__()
+        self.positions = nn.Parameter(torch.ones(2, 3))
+        self.first = nn.Linear(3, 5)
+        self.second = nn.Linear(5, 2)
+        self.head = nn.Linear(2, 7, bias=False)
+
+    def layer_of(self, parameter):
+        return {"positions": 0, "first": 1, "second": 2, "head": 3}[parameter.split(".")[0]]
+
+
+def test_layer_decay_slows_lower_layers():
+    model = Tower()
+    optimizer = build_optimizer(AdamWConfig(name="adamw", weight_decay=0.2, layer_decay=0.5), model)
+    names = {id(p): name for name, p in model.named_parameters()}
+    found = {
+        names[id(p)]: (group["lr_scale"], group["weight_decay"])
+        for group in optimizer.param_groups
+        for p in group["params"]
+    }
+    assert found == {
+        "positions": (0.125, 0.0),
+        "first.weight": (0.25, 0.2),
+        "first.bias": (0.25, 0.0),
+        "second.weight": (0.5, 0.2),
+        "second.bias": (0.5, 0.0),
+        "head.weight": (1.0, 0.2),
+    }
+
+
+def test_layer_decay_needs_numbered_layers():
+    config = AdamWConfig(name="adamw", layer_decay=0.5)
+    with pytest.raises(
+        AttnkitError,
+        match=r"^train\.optimizer\.layer_decay: Linear has no numbered layers; expected a ViT or Swin; leave it out$",
+    ):
+        build_optimizer(config, nn.Linear(2, 3))
+
+
+@pytest.mark.parametrize("config", [AdamConfig(), AdamWConfig(name="adamw"), SgdConfig(name="sgd")])
+def test_what_is_frozen_is_left_out(config):
+    model = Tower()
+    model.first.requires_grad_(False)
+    chosen = {id(p) for group in build_optimizer(config, model).param_groups for p in group["params"]}
+    assert chosen == {id(p) for name, p in model.named_parameters() if not name.startswith("first.")}

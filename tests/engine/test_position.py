@@ -41,7 +41,7 @@ class NoBatches:
 
 def test_data_without_a_batch():
     with pytest.raises(
-        DataError, match=r"^training data: no batch; expected at least one pair that passes the filter; "
+        DataError, match=r"^training data: no batch; expected at least one example that is not filtered out; "
     ):
         next(forever(NoBatches(), TrainState()))
 

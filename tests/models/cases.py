@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attnkit.models.config import TransformerConfig
+from attnkit.models.config import LeNet5Config, SwinConfig, TransformerConfig, ViTConfig
 from attnkit.models.transformer import Transformer
 
 PAD, BOS, EOS = 0, 2, 3
@@ -121,7 +121,74 @@ TRANSFORMERS = [
     TransformerCase("transformer-odd-width", small(embed_dim=9, num_heads=3, positions="learned", max_positions=11)),
 ]
 
-CASES: list[Case] = [*TRANSFORMERS]
+
+@dataclass(frozen=True)
+class ImageCase(Case):
+    """A classifier. None of its weights has the value that it is born with, or a head of zeros would hide the rest."""
+
+    config: ViTConfig | SwinConfig | LeNet5Config
+    image_size: int
+    num_classes: int = 5
+    images: int = 3
+
+    def build(self) -> nn.Module:
+        torch.manual_seed(1)
+        model = self.config.build(num_classes=self.num_classes, image_size=self.image_size).eval()
+        for parameter in model.parameters():
+            parameter.data += 0.1 * torch.randn(parameter.shape)
+        return model
+
+    def batch(self) -> tuple[Tensor]:
+        generator = torch.Generator().manual_seed(2)
+        return (torch.randn(self.images, 3, self.image_size, self.image_size, generator=generator),)
+
+    def singles(self) -> list[Inputs]:
+        (images,) = self.batch()
+        return [(images[example : example + 1],) for example in range(self.images)]
+
+    def outputs(self, model: nn.Module, inputs: Inputs) -> Tensor:
+        return model(*inputs)
+
+    def output_shape(self) -> tuple[int, ...]:
+        return self.images, self.num_classes
+
+    def real(self, outputs: Tensor, example: int) -> Tensor:
+        return outputs[example]
+
+
+def small_vit(**changes: Any) -> ViTConfig:
+    """A ViT of 2 heads with 6 channels each, for images of 15 pixels: a grid of 3 x 3."""
+    sizes: dict[str, Any] = {"patch_size": 5, "embed_dim": 12, "depth": 3, "num_heads": 2, "mlp_ratio": 1.5}
+    return ViTConfig(**(sizes | changes))
+
+
+def small_swin(**changes: Any) -> SwinConfig:
+    """A Swin of two stages, for images of any size."""
+    sizes: dict[str, Any] = {"patch_size": 2, "embed_dim": 6, "depths": (2, 2), "num_heads": (2, 3), "window_size": 3}
+    return SwinConfig(name="swin", **(sizes | changes))
+
+
+VITS = [
+    ImageCase("vit", small_vit(), 15),
+    ImageCase("vit-average", small_vit(pooling="average"), 15),
+    ImageCase("vit-distilled", small_vit(distillation=True), 15),
+    ImageCase("vit-representation", small_vit(representation=True), 15),
+    ImageCase("vit-sincos", small_vit(positions="sincos", activation="gelu_tanh"), 15),
+    ImageCase("vit-plain", small_vit(positions="sincos", pooling="average", representation=True), 15),
+    ImageCase("vit-google", small_vit(init="google"), 15),
+    ImageCase("vit-root", small_vit(patch_size=2, resnet_depths=()), 21),
+    ImageCase("vit-hybrid", small_vit(patch_size=1, resnet_depths=(1, 2)), 21),
+    ImageCase("vit-many-patches", small_vit(patch_size=1, depth=1), 13),
+]
+
+CLASSIFIERS = [
+    *VITS,
+    ImageCase("swin", small_swin(), 22),
+    ImageCase("lenet5-28", LeNet5Config(name="lenet5"), 28),
+    ImageCase("lenet5-37", LeNet5Config(name="lenet5"), 37),
+]
+
+CASES: list[Case] = [*TRANSFORMERS, *CLASSIFIERS]
 
 
 def _transformer(config: TransformerConfig, vocab_size: int) -> Callable[[], nn.Module]:

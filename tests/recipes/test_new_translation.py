@@ -255,7 +255,7 @@ def test_mistakes(folder, arguments, message):
 
 
 def test_unknown_tasks(folder):
-    message = "recipe new: there is no task 'sorting'; expected translation; write that\n"
+    message = "recipe new: there is no task 'sorting'; expected translation or classification; write one of them\n"
     assert refused("--src", "train.en", "--tgt", "train.de", task="sorting") == message
 
 

@@ -3,11 +3,51 @@
 import re
 
 import pytest
+import torch
 
 from attnkit import recipe_file
 
 NAMES = recipe_file.shipped_recipes()
 PAPER = [name for name in NAMES if name.startswith("translation/wmt14_")]
+
+PARAMETERS = {
+    "alexnet_cifar10": 57_044_810,
+    "deit_s_imagenet1k": 22_050_664,
+    "lenet5_cifar10": 62_006,
+    "r_vit_nano_cifar10": None,  # our own sizes
+    "swin_b_384_imagenet1k": 87_903_584,
+    "swin_b_imagenet1k": 87_768_224,
+    "swin_b_imagenet22k": 109_130_249,
+    "swin_l_384_imagenet1k": 196_735_516,
+    "swin_l_imagenet22k": 228_565_093,
+    "swin_nano_cifar10": None,
+    "swin_s_imagenet1k": 49_606_258,
+    "swin_t_imagenet1k": 28_288_354,
+    "toy": None,
+    "vit_b16_384_cifar10": 86_859_496 - 990 * 769,
+    "vit_b16_384_cifar100": 86_859_496 - 900 * 769,
+    "vit_b16_384_flowers102": 86_859_496 - 898 * 769,
+    "vit_b16_384_pets": 86_859_496 - 963 * 769,
+    "vit_b16_imagenet1k": 87_158_248,
+    "vit_h14_imagenet1k": 632_045_800,
+    "vit_l16_imagenet1k": 305_376_232,
+    "vit_lite_cifar10": None,
+    "vit_s16_flowers5": 22_050_664 - 995 * 385 - (196 - 100) * 384,
+    "vit_s16_imagenet1k": 22_050_664 + 384 * 385 - 198 * 384,  # a pre-logits layer, no class token, no positions
+    "vit_ti16_imagenet1k": 5_717_416,
+}
+"""Published counts, with heads for other classes where these differ."""
+CLASSES = {
+    "cifar10": 10,
+    "cifar100": 100,
+    "flowers102": 102,
+    "flowers5": 5,
+    "imagenet1k": 1000,
+    "imagenet22k": 21841,
+    "pets": 37,
+    "toy": 3,
+}
+IMAGENET = 1_281_167
 
 
 def text_of(name):
@@ -15,7 +55,8 @@ def text_of(name):
 
 
 def test_the_recipes_are_there():
-    assert NAMES == [
+    assert [
+        *(f"classification/{name}" for name in sorted(PARAMETERS)),
         "translation/iwslt14_de_en",
         "translation/multi30k_de_en",
         "translation/multi30k_en_de",
@@ -26,7 +67,7 @@ def test_the_recipes_are_there():
         "translation/wmt14_en_de_big",
         "translation/wmt14_en_fr_base",
         "translation/wmt14_en_fr_big",
-    ]
+    ] == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -87,3 +128,99 @@ def test_iwslt_has_fairseq_s_values():
     assert recipe.model.dropout == 0.3
     assert recipe.tokenizer.lowercase
     assert recipe.bleu.lowercase
+
+
+@pytest.mark.parametrize("name", sorted(PARAMETERS))
+def test_networks_have_their_published_size(name):
+    recipe = recipe_file.load(f"classification/{name}")
+    with torch.device("meta"):
+        model = recipe.model.build(num_classes=CLASSES[name.rpartition("_")[2]], image_size=recipe.image.size)
+    count = sum(p.numel() for p in model.parameters())
+    assert count == (PARAMETERS[name] or count)
+
+
+def epochs_of(recipe, images):
+    return recipe.train.steps * recipe.train.accumulate * recipe.batch.images / images
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "batch", "lr", "weight_decay", "warmup_epochs", "drop_path", "clip", "repeats"),
+    [
+        ("vit_ti16", 300, 1024, 1e-3, 0.05, 5, 0.1, None, 3),
+        ("deit_s", 300, 1024, 1e-3, 0.05, 5, 0.1, None, 3),
+        ("swin_t", 300, 1024, 1e-3, 0.05, 20, 0.2, 5.0, 1),
+        ("swin_s", 300, 1024, 1e-3, 0.05, 20, 0.3, 5.0, 1),
+        ("swin_b", 300, 1024, 1e-3, 0.05, 20, 0.5, 5.0, 1),
+        ("swin_b_384", 30, 1024, 4e-5, 1e-8, 5, 0.2, 5.0, 1),
+        ("swin_l_384", 30, 1024, 4e-5, 1e-8, 5, 0.2, 5.0, 1),
+        ("vit_h14", 200, 4096, 1.6e-3, 0.3, 20, 0.2, None, 1),
+    ],
+)
+def test_imagenet_recipes_have_the_values_of_their_sources(
+    name, epochs, batch, lr, weight_decay, warmup_epochs, drop_path, clip, repeats
+):
+    recipe = recipe_file.load(f"classification/{name}_imagenet1k")
+    train, augment = recipe.train, recipe.augment
+    assert epochs_of(recipe, IMAGENET) == pytest.approx(epochs, rel=1e-3)
+    assert recipe.batch.images * train.accumulate == batch
+    assert (train.optimizer.name, train.optimizer.weight_decay) == ("adamw", weight_decay)
+    assert (train.schedule.name, train.schedule.lr) == ("cosine", lr)
+    assert train.schedule.warmup_steps * batch / IMAGENET == pytest.approx(warmup_epochs, rel=1e-3)
+    assert (recipe.model.drop_path_rate, train.clip_norm, augment.repeats) == (drop_path, clip, repeats)
+    assert (augment.auto, augment.rand_magnitude, augment.rand_noise) == ("rand", 27.0, 1.5)
+    assert (augment.mixup, augment.cutmix, recipe.loss.label_smoothing) == (0.8, 1.0, 0.1)
+    assert augment.erase == (0.0 if name == "vit_h14" else 0.25)
+
+
+@pytest.mark.parametrize("name", ["swin_b", "swin_l"])
+def test_swin_22k_and_what_is_fine_tuned_from_it(name):
+    recipe, tuned = (recipe_file.load(f"classification/{name}_{rest}") for rest in ("imagenet22k", "384_imagenet1k"))
+    assert epochs_of(recipe, 14_197_122 * (1 - 0.004)) == pytest.approx(90, rel=1e-3)
+    assert recipe.batch.images * recipe.train.accumulate == 4096
+    assert (recipe.train.schedule.lr, recipe.train.optimizer.weight_decay) == (1e-3, 0.05)
+    assert tuned.init.from_ == f"runs/{recipe.name}"
+    assert (tuned.image.size, tuned.image.resize, tuned.model.window_size) == (384, "squash", 12)
+    assert tuned.model.model_copy(update={"window_size": 7}) == recipe.model
+
+
+@pytest.mark.parametrize(("name", "epochs", "width"), [("vit_b16", 300, 768), ("vit_l16", 300, 1024)])
+def test_vit_from_scratch_as_in_its_paper(name, epochs, width):
+    recipe = recipe_file.load(f"classification/{name}_imagenet1k")
+    train = recipe.train
+    assert epochs_of(recipe, IMAGENET) == pytest.approx(epochs, rel=1e-3)
+    assert recipe.batch.images * train.accumulate == 4096
+    assert (train.schedule.lr, train.optimizer.weight_decay, train.clip_norm) == (3e-3, 0.3, 1.0)
+    assert (train.schedule.warmup_steps, recipe.model.dropout, recipe.model.embed_dim) == (10_000, 0.1, width)
+    assert recipe.model.representation
+    assert recipe.image.mean == recipe.image.std == (0.5, 0.5, 0.5)
+
+
+def test_plain_vit_s16_as_in_big_vision():
+    recipe = recipe_file.load("classification/vit_s16_imagenet1k")
+    model, train = recipe.model, recipe.train
+    assert epochs_of(recipe, IMAGENET) == pytest.approx(90, rel=1e-3)
+    assert (model.pooling, model.positions, model.representation) == ("average", "sincos", True)
+    assert (recipe.batch.images * train.accumulate, train.schedule.lr, train.schedule.warmup_steps) == (
+        1024,
+        1e-3,
+        10_000,
+    )
+    assert (recipe.augment.rand_ops, recipe.augment.rand_magnitude, recipe.augment.mixup) == (2, 30.0, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("data", "steps"), [("cifar10", 10_000), ("cifar100", 10_000), ("pets", 500), ("flowers102", 500)]
+)
+def test_vit_fine_tunes_as_in_its_paper(data, steps):
+    recipe = recipe_file.load(f"classification/vit_b16_384_{data}")
+    train = recipe.train
+    assert (train.steps, recipe.batch.images * train.accumulate, train.clip_norm) == (steps, 512, 1.0)
+    assert train.optimizer.model_dump() == {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
+    assert train.schedule.lr in (0.001, 0.003, 0.01, 0.03)
+    assert (recipe.init.from_, recipe.init.position_interpolation) == ("runs/vit_b16_imagenet21k", "google")
+    assert (recipe.image.size, recipe.image.mean) == (384, (0.5, 0.5, 0.5))
+
+
+def test_the_other_cifar_archive_can_be_set():
+    overrides = ["data.format=cifar", "data.path=cifar-10-python.tar.gz"]
+    assert recipe_file.load("classification/vit_lite_cifar10", overrides).data.classes == 10

@@ -242,6 +242,14 @@ def test_learned_positions_are_a_limit(method):
     found = translator.translate(["abc", "abcdefghijk", "abc " * 9], decode=decode)
     assert [len(of_line[0].pieces) for of_line in found[:2]] == [12, 12]
     assert len(found[2][0].pieces) == 12 * math.ceil(36 / 11)
+    (forced,) = translator.translate(["abc"], decode=decode, prefixes=["abcdefghijkl"])
+    assert forced[0].text == "abcdefghijkl"
+    with pytest.raises(
+        DataError,
+        match=r"^prefix 'abcdefghijklm': 13 tokens, but the model has positions for 12; expected no more than that; "
+        r"shorten the prefix$",
+    ):
+        translator.translate(["abc"], decode=decode, prefixes=["abcdefghijklm"])
 
 
 # Runs

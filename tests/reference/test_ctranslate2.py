@@ -34,7 +34,7 @@ CASES = {
     "post, gelu, learned positions": {"activation": "gelu", "positions": "learned", "max_positions": 23},
     "pre, tied decoder": {"norm": "pre", "tied_embeddings": "decoder"},
     "post, nothing tied, 1+3 layers": {"tied_embeddings": "none", "encoder_depth": 1, "decoder_depth": 3},
-    "post, index": {"positions": "index"},
+    "pre, gelu": {"norm": "pre", "activation": "gelu"},
 }
 
 
@@ -163,6 +163,19 @@ def test_token_log_probs_of_forced_scoring(pair: Pair) -> None:
         count = len(hypothesis.token_log_probs)  # theirs always has the end of sentence
         assert hypothesis.token_log_probs == pytest.approx(result.log_probs[:count], abs=5e-5)
         assert hypothesis.log_prob == pytest.approx(sum(result.log_probs[:count]), abs=5e-4)
+
+
+@torch.inference_mode()
+def test_the_naive_index_positions(tmp_path: Path) -> None:
+    ctranslate2 = pytest.importorskip("ctranslate2")
+    model = random_model(positions="index")
+    build_spec(model, TGT, TGT).save(str(tmp_path))
+    src, tgt = [5, 9, 7], [6, 8, 5, 11]
+    hidden = model(torch.tensor([[*src, TGT.eos_id]]), torch.tensor([[TGT.bos_id, *tgt]]))
+    log_probs = (hidden @ model.output_weight.T)[0].log_softmax(1)
+    expected = [log_probs[place, token].item() for place, token in enumerate([*tgt, TGT.eos_id])]
+    [scored] = ctranslate2.Translator(str(tmp_path)).score_batch([TGT.pieces(src)], [TGT.pieces(tgt)])
+    assert scored.log_probs == pytest.approx(expected, abs=5e-5)
 
 
 def test_export_is_checked_and_complete(tmp_path: Path) -> None:

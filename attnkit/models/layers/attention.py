@@ -16,6 +16,15 @@ _SHORT = 128
 """Up to this many keys, a CPU is faster by three plain products than by the fused kernel, whose backward is tiled for
 long sequences (benchmarks/attention_cpu.py)."""
 
+_SHORT_BFLOAT16 = 256
+"""The same in bfloat16, in which the fused kernel does not use what the processor has for it."""
+
+_SHORT_BFLOAT16_WITHOUT_GRADIENT = 1024
+"""The same where the weights need not be kept for a way back; from here on they would not fit in a cache."""
+
+_TINY = 32
+"""Up to this many keys, converting to bfloat16 and back costs more than multiplying in it saves."""
+
 
 def attend(
     q: Float[Tensor, "B h Q d"],
@@ -39,7 +48,7 @@ def attend(
 
     Source: Vaswani et al. 2017, equation 1.
     """
-    if q.device.type == "cpu" and k.shape[2] <= _SHORT:
+    if q.device.type == "cpu" and k.shape[2] <= _plain_up_to(q):
         return attend_with_weights(q, k, v, attn_mask, dropout=dropout)[0]
     dropout_p = dropout.p if dropout is not None and dropout.training else 0.0
     return F.scaled_dot_product_attention(
@@ -57,18 +66,26 @@ def attend_with_weights(
 ) -> tuple[Float[Tensor, "B h Q d"], Float[Tensor, "B h Q K"]]:
     """The same as `attend`, step by step; the weights (before dropout) come with the values.
 
-    The products of short sequences are so small that converting them to bfloat16 costs more than it saves: they are
-    done in float32.
+    Products of few keys are so small that converting them to bfloat16 costs more than it saves: they are done in
+    float32. Those of more keys are done in the dtype that comes in.
     """
     dtype = q.dtype
-    with torch.autocast(q.device.type, enabled=False):
+    if q.device.type != "cpu" or k.shape[2] <= _TINY:
         q, k, v = q.float(), k.float(), v.float()
+    with torch.autocast(q.device.type, enabled=False):
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # (B, h, Q, K)
         if attn_mask is not None:
-            scores = scores + attn_mask
-        weights = scores.softmax(dim=-1)
+            scores = scores + attn_mask.to(scores.dtype)
+        weights = scores.softmax(dim=-1)  # summed in float32, whatever comes in
         kept = weights if dropout is None else dropout(weights)
         return (kept @ v).to(dtype), weights
+
+
+def _plain_up_to(q: Tensor) -> int:
+    """How many keys plain products are faster for."""
+    if q.dtype != torch.bfloat16:
+        return _SHORT
+    return _SHORT_BFLOAT16 if torch.is_grad_enabled() else _SHORT_BFLOAT16_WITHOUT_GRADIENT
 
 
 class MultiHeadAttention(nn.Module):

@@ -13,7 +13,12 @@ class Mlp(nn.Module):
     """Two linear layers with an activation between them, the same at every position."""
 
     def __init__(
-        self, embed_dim: int, mlp_dim: int, *, activation: Literal["relu", "gelu"] = "relu", dropout: float = 0.0
+        self,
+        embed_dim: int,
+        mlp_dim: int,
+        *,
+        activation: Literal["relu", "gelu", "gelu_tanh"] = "relu",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.up = nn.Linear(embed_dim, mlp_dim)
@@ -24,5 +29,10 @@ class Mlp(nn.Module):
     def forward(self, x: Float[Tensor, "B N C"]) -> Float[Tensor, "B N C"]:
         """max(0, x W1 + b1) W2 + b2, or with GELU in place of the maximum."""
         inner = self.up(x)  # (B, N, mlp_dim)
-        inner = F.relu(inner) if self.activation == "relu" else F.gelu(inner)
-        return self.down(self.dropout(inner))
+        return self.down(self.dropout(self._activate(inner)))
+
+    def _activate(self, inner: Tensor) -> Tensor:
+        if self.activation == "relu":
+            return F.relu(inner)
+        # JAX's gelu is the approximation by tanh, torch's is not
+        return F.gelu(inner, approximate="tanh" if self.activation == "gelu_tanh" else "none")

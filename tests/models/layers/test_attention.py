@@ -130,7 +130,30 @@ def test_where_the_way_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert taken == [1]
 
 
-@pytest.mark.parametrize("keys", [13, 131])
+def test_where_the_way_changes_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later than in float32, and later still where there is no way back."""
+    taken = []
+    fused = F.scaled_dot_product_attention
+    monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *args, **kw: (taken.append(1), fused(*args, **kw))[1])
+    limit, without_gradient = attention._SHORT_BFLOAT16, attention._SHORT_BFLOAT16_WITHOUT_GRADIENT
+    assert attention._SHORT < limit < without_gradient
+
+    def attend_to(keys: int) -> int:
+        attend(*(tensor.bfloat16() for tensor in tensors(keys)))
+        return len(taken)
+
+    assert (attend_to(limit), attend_to(limit + 1)) == (0, 1)
+    with torch.no_grad():
+        assert (attend_to(limit + 1), attend_to(without_gradient + 1)) == (1, 2)
+
+
+@pytest.mark.parametrize(("keys", "products"), [(32, torch.float32), (33, torch.bfloat16)])
+def test_few_keys_are_multiplied_in_float32(keys: int, products: torch.dtype) -> None:
+    weights = attend_with_weights(*(tensor.bfloat16() for tensor in tensors(keys)))[1]
+    assert weights.dtype == products
+
+
+@pytest.mark.parametrize("keys", [13, 53, 131, 301])
 def test_bfloat16_in_bfloat16_out(keys: int) -> None:
     q, k, v = (tensor.bfloat16() for tensor in tensors(keys))
     mask = masks(keys)["padding"]

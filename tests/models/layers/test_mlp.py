@@ -38,7 +38,7 @@ def test_gelu() -> None:
     torch.testing.assert_close(mlp_by_hand("gelu")(x), expected)
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "gelu_tanh"])
 def test_the_same_at_every_position(activation: str) -> None:
     layer = Mlp(5, 11, activation=activation)
     x = torch.randn(2, 3, 5)
@@ -57,3 +57,15 @@ def test_dropout_stands_behind_the_activation() -> None:
     seen = layer(torch.zeros(7, 11, 1))
     assert set(seen.unique().tolist()) == {10.0, 12.0}
     assert set(layer.eval()(torch.zeros(7, 11, 1)).unique().tolist()) == {11.0}
+
+
+def test_gelu_by_tanh() -> None:
+    """The approximation that JAX takes, which is off by up to 5e-4."""
+
+    def gelu(x: float) -> float:
+        return 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+    expected = torch.tensor([[[gelu(3) + gelu(-3) + gelu(-1), 2 * gelu(-1) + 5]]])
+    actual = mlp_by_hand("gelu_tanh")(torch.tensor([[[2.0, 3.0]]]))
+    torch.testing.assert_close(actual, expected)
+    assert not torch.allclose(actual, mlp_by_hand("gelu")(torch.tensor([[[2.0, 3.0]]])), rtol=0, atol=1e-4)

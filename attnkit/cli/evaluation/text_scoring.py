@@ -50,17 +50,13 @@ def check_scoring(metrics: Sequence[str], *, tokenize: str | None, compat: str |
         AttnkitError: the first of them.
     """
     from attnkit.metrics.moses import COMPATS
-    from attnkit.metrics.text import TEXT_METRICS
 
-    for metric in metrics:
-        if metric not in TEXT_METRICS:
-            _unknown("--metric", metric, TEXT_METRICS)
     if raw_references and compat is None:
         raise AttnkitError("--raw-ref: says how --compat reads references; expected --compat too; add it")
     if compat is None:
         return
     if compat not in COMPATS:
-        _unknown("--compat", compat, COMPATS)
+        refuse_unknown("--compat", compat, COMPATS)
     if tokenize is not None:
         raise AttnkitError(f"--tokenize: --compat {compat} tokenises already; expected one of the two; leave one out")
     if set(metrics) != {"bleu"}:
@@ -69,7 +65,12 @@ def check_scoring(metrics: Sequence[str], *, tokenize: str | None, compat: str |
         )
 
 
-def _unknown(option: str, value: str, known: Sequence[str]) -> NoReturn:
+def refuse_unknown(option: str, value: str, known: Sequence[str]) -> NoReturn:
+    """Say that an option has no such choice, and which ones it has.
+
+    Raises:
+        AttnkitError: always.
+    """
     close = get_close_matches(value.lower(), known, n=1)
     hint = f"did you mean {close[0]}?" if close else "choose one of them"
     raise AttnkitError(f"{option}: there is no '{value}'; expected {', '.join(known)}; {hint}")

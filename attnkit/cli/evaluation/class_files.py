@@ -1,0 +1,226 @@
+"""Files that say of which class an image is: predictions, and true labels. Free of torch.
+
+They may be
+- what `attnkit classify --json` or `--csv` printed;
+- a table, .csv or .tsv, whose first line names its columns: `input`, and `label` or `class`; further ones may be
+  `index`, `probability`, and `rank`, with a line per rank;
+- lines of an image's path and its class, with a tab, a comma or blanks between them;
+- lines of a class alone; line n is then the nth image of the other file, too;
+- for labels also a folder that holds a folder of images per class.
+
+A class is a name, or a number from 0.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attnkit.errors import DataError
+
+_MOST_CLASSES = 1_000_000
+"""A larger number is none of a class."""
+_PATH_AND_CLASS = re.compile(
+    r"(?P<path>.+?\.(?:jpe?g|jfif|png|bmp|gif|webp|tiff?|p[bgp]m))(?:\s*,\s*|\s+)(?P<label>\S.*)", re.IGNORECASE
+)
+_EITHER = (
+    "expected lines of 'path class', a table with the columns input and label, or what attnkit classify --json gave"
+)
+
+
+@dataclass(frozen=True)
+class NamedClass:
+    """A class as a file names it: by name, by number, or both."""
+
+    name: str | None
+    index: int | None
+    probability: float | None = None
+
+
+@dataclass(frozen=True)
+class ImageClasses:
+    """What a file says of one image: its classes, the most probable first; none where it could not be read."""
+
+    place: str
+    """File and line, for messages."""
+    input: str | None
+    """The image; none where the file holds classes alone."""
+    classes: tuple[NamedClass, ...]
+
+
+def read_classes(name: str) -> list[ImageClasses]:
+    """Read a file of predictions or labels, or a folder of images per class.
+
+    Raises:
+        DataError: it is missing, empty, or a line does not say what it should; with file and line.
+    """
+    if Path(name).is_dir():
+        return _of_folder(Path(name))
+    from attnkit.data.files import find_file, read_lines
+
+    lines = list(read_lines(find_file(name), name))
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise DataError(f"{name}: empty; {_EITHER}; see the file")
+    if lines[0].lstrip().startswith("{"):
+        rows = [_of_json(line, f"{name}:{number}") for number, line in enumerate(lines, start=1)]
+    elif header := _header(lines[0]):
+        rows = list(_of_table(lines, header, name))
+    else:
+        rows = list(_of_lines(lines, name))
+    _refuse_twice(rows)
+    return rows
+
+
+def _of_folder(folder: Path) -> list[ImageClasses]:
+    from attnkit.data.decode import SUFFIXES
+    from attnkit.data.file_tree import FolderTree
+
+    names = [name for name in FolderTree(folder).names if "/" in name and Path(name).suffix.lower() in SUFFIXES]
+    if not names:
+        raise DataError(f"{folder}: no images in folders; expected a folder of images per class; name the one above")
+    number = {name: i for i, name in enumerate(sorted({name.partition("/")[0] for name in names}))}
+    classes = [(name, name.partition("/")[0]) for name in names]
+    return [
+        ImageClasses(str(folder / name), str(folder / name), (NamedClass(one, number[one]),)) for name, one in classes
+    ]
+
+
+def _of_json(line: str, place: str) -> ImageClasses:
+    try:
+        value = json.loads(line)
+        if not isinstance(value, dict) or not isinstance(value["input"], str):
+            raise ValueError("no object with an input")
+        if "error" in value and "predictions" not in value:
+            return ImageClasses(place, value["input"], ())
+        listed = value.get("predictions", [value])
+        return ImageClasses(place, value["input"], tuple(_json_class(one) for one in listed))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise DataError(
+            f"{place}: no prediction ({reason}); expected a line of attnkit classify --json, such as "
+            '{"input": "a.jpg", "predictions": [{"class": "cat", "probability": 0.9}]}; mend the line'
+        ) from error
+
+
+def _json_class(value: dict[str, Any]) -> NamedClass:
+    name, index, probability = value.get("class", value.get("label")), value.get("index"), value.get("probability")
+    if isinstance(name, int):
+        name = str(name)
+    if not isinstance(name, str | None) or not isinstance(index, int | None):
+        raise ValueError(f"class {name!r}, index {index!r}")
+    if not isinstance(probability, float | int | None):
+        raise ValueError(f"probability {probability!r}")
+    return _class(name, index, probability)
+
+
+def _class(name: str | None, index: int | None, probability: float | None = None) -> NamedClass:
+    """A class; a name of digits is its number, too.
+
+    Raises:
+        ValueError: it is neither named nor numbered, or one of the numbers cannot be.
+    """
+    if index is None and name is not None and is_number(name):
+        index = int(name)
+    if not name and index is None:
+        raise ValueError("neither a class nor an index")
+    if index is not None and not 0 <= index < _MOST_CLASSES:
+        raise ValueError(f"index {index}")
+    if probability is not None and not 0.0 <= probability <= 1.0 + 1e-6:
+        raise ValueError(f"probability {probability}")
+    return NamedClass(name, index, probability)
+
+
+def is_number(name: str) -> bool:
+    """Whether the name of a class is a plain number."""
+    return name.isascii() and name.isdigit()
+
+
+def _header(line: str) -> list[str] | None:
+    """The columns of a table, if the line names them."""
+    columns = next(csv.reader([line], delimiter="\t" if "\t" in line else ","), [])
+    columns = [column.strip().lower() for column in columns]
+    return columns if "input" in columns else None
+
+
+def _of_table(lines: Sequence[str], header: list[str], name: str) -> Iterator[ImageClasses]:
+    """The rows of a table; those of one image that have ranks belong together."""
+    if not {"label", "class", "index"} & set(header):
+        raise DataError(f"{name}:1: no column of classes; expected label or class beside input; name the columns")
+    reader = csv.reader(lines, delimiter="\t" if "\t" in lines[0] else ",")
+    next(reader)
+    found: dict[str, list[NamedClass]] = {}
+    places: dict[str, str] = {}
+    for cells in reader:
+        place = f"{name}:{reader.line_num}"
+        if not cells:
+            continue
+        if len(cells) != len(header):
+            raise DataError(
+                f"{place}: {len(cells)} columns, but line 1 names {len(header)}; expected as many; quote commas"
+            )
+        row = dict(zip(header, cells, strict=True))
+        of_image = found.setdefault(row["input"], [])
+        first = places.setdefault(row["input"], place)
+        if first != place and "rank" not in header:
+            raise DataError(f"{place}: '{row['input']}' stands in {first}, too; expected each image once; remove one")
+        if not row.get("error"):
+            of_image.append(_table_class(row, place))
+            if row.get("rank", str(len(of_image))) != str(len(of_image)):
+                raise DataError(
+                    f"{place}: rank {row['rank']}; expected {len(of_image)}, best first, none left out; sort the file"
+                )
+    for image, classes in found.items():
+        yield ImageClasses(places[image], image, tuple(classes))
+
+
+def _table_class(row: dict[str, str], place: str) -> NamedClass:
+    label = row.get("label") or row.get("class") or None
+    try:
+        index = int(row["index"]) if row.get("index") else None
+        probability = float(row["probability"]) if row.get("probability") else None
+        return _class(label, index, probability)
+    except ValueError as error:
+        raise DataError(
+            f"{place}: no class ({error}); expected a name or a number from 0, and probabilities from 0 to 1; "
+            "mend the line"
+        ) from error
+
+
+def _of_lines(lines: Sequence[str], name: str) -> Iterator[ImageClasses]:
+    """Lines of path and class, or of classes alone, whichever the first one is."""
+    with_paths = _split(lines[0]) is not None
+    for number, line in enumerate(lines, start=1):
+        place, parts = f"{name}:{number}", _split(line)
+        if not line.strip() or (parts is not None) != with_paths:
+            what = "a path and a class" if with_paths else "a class alone"
+            raise DataError(
+                f"{place}: '{line.strip()}'; expected {what}, as in line 1; mend the line, or {_EITHER[9:]}"
+            )
+        path, label = parts if parts is not None else (None, line.strip())
+        yield ImageClasses(place, path, (_class(label, None),))
+
+
+def _split(line: str) -> tuple[str, str] | None:
+    """Path and class of a line, if it has both."""
+    if "\t" in line:
+        path, _, label = line.partition("\t")
+        return (path, label.strip()) if path and label.strip() else None
+    found = _PATH_AND_CLASS.fullmatch(line.strip())
+    return (found["path"], found["label"].strip()) if found else None
+
+
+def _refuse_twice(rows: Sequence[ImageClasses]) -> None:
+    places: dict[str, str] = {}
+    for row in rows:
+        if row.input is None:
+            continue
+        first = places.setdefault(row.input, row.place)
+        if first != row.place:
+            raise DataError(f"{row.place}: '{row.input}' stands in {first}, too; expected each image once; remove one")

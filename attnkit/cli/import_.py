@@ -1,0 +1,92 @@
+"""attnkit import: other people's weights as a run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Kernel(StrEnum):
+    """Whose way of resizing a position embedding."""
+
+    GOOGLE = "google"
+    DEIT = "deit"
+    TIMM = "timm"
+    TORCHVISION = "torchvision"
+
+
+class Pixels(StrEnum):
+    """Mean and std of the images that weights were trained on."""
+
+    IMAGENET = "imagenet"
+    HALF = "half"
+
+
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A .pth, .pt, .bin, .safetensors or .npz, or a folder of transformers or timm."
+        ),
+    ],
+    run: Annotated[
+        Path | None, typer.Option("--run", metavar="DIR", help="The run folder to make  [default: runs/<file name>]")
+    ] = None,
+    position_interpolation: Annotated[
+        Kernel | None,
+        typer.Option("--position-interpolation", help="How positions are resized  [default: as the source does]"),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option("--image-size", min=8, metavar="N", help="Pixels  [default: those of the weights]")
+    ] = None,
+    window_size: Annotated[
+        int | None, typer.Option("--window-size", min=1, metavar="M", help="Of a Swin: resize its bias tables.")
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option("--classes", metavar="FILE", help="Class names, one per line; or the word imagenet."),
+    ] = None,
+    num_heads: Annotated[
+        int | None,
+        typer.Option("--num-heads", min=1, metavar="N", help="Attention heads of a ViT of no published size."),
+    ] = None,
+    normalize: Annotated[
+        Pixels | None,
+        typer.Option("--normalize", help="Mean and std of the images; half is 0.5  [default: as the source does]"),
+    ] = None,
+) -> None:
+    """Make a run of somebody's image-classification weights.
+
+    Known are ViT, DeiT, Swin, ResNet and AlexNet as timm, torchvision, transformers, the official Swin and DeiT and
+    Google (.npz) write them. Nothing in the file is run.
+
+    \b
+    Examples:
+      attnkit import swin_tiny_patch4_window7_224.pth --classes imagenet
+      attnkit import ViT-B_16.npz --image-size 384
+      attnkit classify photo.jpg --run runs/ViT-B_16
+    """
+    from attnkit import recipe_file
+    from attnkit.engine.checkpoint import save_tensors
+    from attnkit.recipes.import_classifier import import_classifier
+    from attnkit.run_dir import RunDir, create_run, write_whole
+
+    imported = import_classifier(
+        file,
+        image_size=image_size,
+        window_size=window_size,
+        position_interpolation=position_interpolation.value if position_interpolation else None,
+        classes=classes,
+        num_heads=num_heads,
+        normalization=normalize.value if normalize else None,
+    )
+    for line in imported.report:
+        typer.echo(line, err=True)
+    made: RunDir = create_run(run or Path("runs") / imported.recipe.name)
+    save_tensors(made.model, imported.weights, imported.facts)
+    write_whole(made.recipe, recipe_file.dump(imported.recipe))
+    typer.echo(f"imported; use it: {imported.recipe.how_to_use(made.path)}", err=True)
+    typer.echo(made.path)

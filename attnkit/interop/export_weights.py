@@ -1,0 +1,186 @@
+"""Classifiers out to torchvision, timm and transformers: their names, in the files that they read themselves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from attnkit.data.config import ImageConfig
+from attnkit.engine.checkpoint import named_weights
+from attnkit.errors import AttnkitError, CheckpointError
+from attnkit.interop import timm_weights, torchvision_weights, transformers_weights
+from attnkit.interop.timm_config import swin_maps, timm_config
+from attnkit.interop.transformers_config import preprocessor_config, transformers_config
+from attnkit.models.config import AlexNetConfig, ClassifierConfig, ResNetConfig, SwinConfig, ViTConfig
+
+Library = Literal["torchvision", "timm", "transformers"]
+
+VIT_EXPORTS: dict[Library, Callable[[Mapping[str, Tensor], ViTConfig], tuple[dict[str, Tensor], list[str]]]] = {
+    "torchvision": torchvision_weights.export_vit,
+    "timm": timm_weights.export_vit,
+    "transformers": transformers_weights.export_vit,
+}
+SWIN_EXPORTS: dict[Library, Callable[[Mapping[str, Tensor], SwinConfig], tuple[dict[str, Tensor], list[str]]]] = {
+    "torchvision": torchvision_weights.export_swin,
+    "timm": timm_weights.export_swin,
+    "transformers": transformers_weights.export_swin,
+}
+
+
+@dataclass(frozen=True)
+class TrainedClassifier:
+    """What an export needs of a run.
+
+    Attributes:
+        model: the network, in evaluation mode.
+        config: what it was built of.
+        image: how an image becomes its input.
+        class_names: of the K classes.
+    """
+
+    model: nn.Module
+    config: ClassifierConfig
+    image: ImageConfig
+    class_names: Sequence[str]
+
+
+def export_weights(classifier: TrainedClassifier, library: Library, path: Path) -> tuple[str, ...]:
+    """Write a classifier for another library.
+
+    Args:
+        classifier: what to write.
+        library: whose names.
+        path: for torchvision a new file, .pth or .safetensors; for timm and transformers a new folder.
+
+    Returns:
+        What one must know to use it, a line each.
+
+    Raises:
+        AttnkitError: there is something at `path`.
+        CheckpointError: the library has no such model.
+    """
+    if path.exists():
+        raise AttnkitError(f"{path}: exists already; expected the name of a new file or folder; name another")
+    tensors = foreign_weights(classifier.model, classifier.config, library)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    if library == "torchvision":
+        _write_file(tensors, path)
+        return (*_differences(classifier, library), _how_images(classifier.image))
+    settings = (
+        {"config.json": timm_config(classifier.config, classifier.image, classifier.class_names)}
+        if library == "timm"
+        else {
+            "config.json": transformers_config(classifier.config, classifier.image, classifier.class_names),
+            "preprocessor_config.json": preprocessor_config(classifier.image),
+        }
+    )
+    _write_folder(tensors, settings, path)
+    return _differences(classifier, library)
+
+
+def foreign_weights(model: nn.Module, config: ClassifierConfig, library: Library) -> dict[str, Tensor]:
+    """The weights of a model under another library's names.
+
+    Raises:
+        CheckpointError: the library has no such model.
+    """
+    weights = named_weights(model)
+    if isinstance(config, ViTConfig) and config.positions == "sincos":
+        weights["positions"] = model.get_buffer("positions")
+    foreign, homeless = _rename(weights, config, library)
+    if homeless:
+        raise CheckpointError(
+            f"{library}: has no place for {homeless[0]}"
+            + (f" and {len(homeless) - 1} more weights" if len(homeless) > 1 else "")
+            + f"; expected a model that {library} has; export it as onnx instead"
+        )
+    return foreign
+
+
+def _rename(
+    weights: Mapping[str, Tensor], config: ClassifierConfig, library: Library
+) -> tuple[dict[str, Tensor], list[str]]:
+    if isinstance(config, ViTConfig):
+        if config.pooling == "average" and library != "timm":
+            raise CheckpointError(
+                f"{library}: its ViT has a class token, this one takes the mean of the patches; "
+                "expected model.pooling class_token; export it as timm or onnx instead"
+            )
+        return VIT_EXPORTS[library](weights, config)
+    if isinstance(config, SwinConfig):
+        return SWIN_EXPORTS[library](weights, config)
+    if isinstance(config, ResNetConfig) and library != "transformers":
+        return dict(weights), []
+    if isinstance(config, AlexNetConfig) and library == "torchvision":
+        return dict(weights), []
+    raise CheckpointError(
+        f"{library}: no names for the model {config.name}; expected vit or swin, resnet for torchvision and timm, "
+        "alexnet for torchvision; export it as onnx instead"
+    )
+
+
+def _differences(classifier: TrainedClassifier, library: Library) -> tuple[str, ...]:
+    """Where the other library computes something else with the same weights."""
+    config, size = classifier.config, classifier.image.size
+    if isinstance(config, SwinConfig) and any(side % config.window_size for side in swin_maps(config, size)):
+        if library != "timm":
+            return ()
+        return (
+            f"windows: they do not cover the maps of {size} pixels, where timm rolls before it pads; logits differ",
+        )
+    if not isinstance(config, ViTConfig):
+        return ()
+    lines = []
+    if config.activation == "gelu_tanh" and library == "torchvision":
+        lines.append("activation: torchvision computes GELU exactly, this model by tanh; logits differ a little")
+    eps = 1e-6
+    if config.norm_eps != eps and library != "transformers":
+        lines.append(
+            f"norms: {library} has an epsilon of {eps:g}, this model {config.norm_eps:g}; logits differ slightly"
+        )
+    if config.resnet_depths is not None:
+        lines.append(f"stem: {library} standardises its weights with another epsilon; logits differ slightly")
+    return tuple(lines)
+
+
+def _how_images(image: ImageConfig) -> str:
+    return (
+        f"images: {image.size}x{image.size} pixels on 0..1, mean {list(image.mean)}, std {list(image.std)}; "
+        "torchvision's file does not say so"
+    )
+
+
+def _write_file(tensors: dict[str, Tensor], path: Path) -> None:
+    """One file, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if path.suffix == ".safetensors":
+            save_file(tensors, partial)
+        else:
+            torch.save(tensors, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_folder(tensors: dict[str, Tensor], settings: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """A folder of weights and settings, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        save_file(tensors, partial / "model.safetensors", {"format": "pt"})
+        for name, values in settings.items():
+            (partial / name).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

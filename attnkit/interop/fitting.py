@@ -1,0 +1,147 @@
+"""Imported weights brought to the sizes that are wanted, and compared with the model, weight by weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isqrt
+
+import torch
+from torch import Tensor
+
+from attnkit.engine.checkpoint import named_weights
+from attnkit.errors import CheckpointError
+from attnkit.interop.imported_weights import ImportedWeights
+from attnkit.models.config import ClassifierConfig, SwinConfig, ViTConfig
+from attnkit.models.layers.image_positions import Interpolation, resize_positions
+from attnkit.models.layers.relative_bias import resize_bias_table
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Weights that are all that a model needs, and what was done to them.
+
+    Attributes:
+        model: the architecture; its window is the one asked for.
+        weights: float32, by attnkit's names, each in the shape of the model.
+        num_classes: of the head.
+        resized: one line per weight that was interpolated.
+        fresh_heads: classifiers that begin from zero, because the file has none, or one for other classes.
+    """
+
+    model: ClassifierConfig
+    weights: dict[str, Tensor]
+    num_classes: int
+    resized: tuple[str, ...] = ()
+    fresh_heads: tuple[str, ...] = ()
+
+
+def fit_to_model(
+    imported: ImportedWeights,
+    *,
+    image_size: int,
+    num_classes: int,
+    position_interpolation: Interpolation,
+    window_size: int | None = None,
+) -> Fitted:
+    """Resize what depends on the size of the image or window, and check that nothing lacks and nothing is left.
+
+    Args:
+        imported: renamed weights.
+        image_size: pixels, of the recipe to be.
+        num_classes: if the file's classifier is of another number, a fresh one takes its place.
+        position_interpolation: whose kernel brings a position embedding to another size.
+        window_size: of a Swin; none leaves it as it is.
+
+    Raises:
+        CheckpointError: weights are missing, unexpected or misshapen; each has its line.
+    """
+    config, weights = imported.model, dict(imported.weights)
+    resized: list[str] = []
+    if isinstance(config, SwinConfig) and window_size not in (None, config.window_size):
+        config = config.model_copy(update={"window_size": window_size})
+        resized += _resize_tables(weights, config.window_size)
+    expected, grid_size = _expected(config, num_classes=num_classes, image_size=image_size)
+    if isinstance(config, ViTConfig) and "positions" in weights and "positions" in expected:
+        resized += _resize_positions(weights, config, grid_size, position_interpolation)
+    fresh_heads = _make_fresh_heads(imported, weights, expected)
+    _compare(imported, weights, expected)
+    weights = {name: weights[name].to(tensor.dtype).contiguous() for name, tensor in expected.items()}
+    return Fitted(config, weights, num_classes, tuple(resized), fresh_heads)
+
+
+def _resize_tables(weights: dict[str, Tensor], window_size: int) -> list[str]:
+    """Bring the bias tables to another window, and say so."""
+    lines = []
+    for name in [name for name in weights if name.endswith(".bias_table")]:
+        old = weights[name]
+        weights[name] = resize_bias_table(old.float(), window_size)
+        lines.append(f"{name}: {len(old)} to {len(weights[name])} rows for a window of {window_size}, bicubic")
+    return lines
+
+
+def _resize_positions(
+    weights: dict[str, Tensor], config: ViTConfig, grid_size: int, interpolation: Interpolation
+) -> list[str]:
+    """Bring the position embedding to another grid, and say so."""
+    old = weights["positions"].float()
+    special = int(config.pooling == "class_token") + int(config.distillation)
+    new = resize_positions(old, grid_size=(grid_size, grid_size), special_tokens=special, interpolation=interpolation)
+    weights["positions"] = new
+    if new.shape == old.shape:
+        return []
+    side = isqrt(old.shape[1] - special)
+    return [f"positions: {side}x{side} to {grid_size}x{grid_size} patches, as {interpolation} interpolates"]
+
+
+def _expected(config: ClassifierConfig, *, num_classes: int, image_size: int) -> tuple[dict[str, Tensor], int]:
+    """The shapes of a model's weights, without making any; and the rows of its patches, 0 where it has none."""
+    with torch.device("meta"):
+        model = config.build(num_classes=num_classes, image_size=image_size)
+    return named_weights(model), int(getattr(model, "grid_size", 0))
+
+
+def _make_fresh_heads(
+    imported: ImportedWeights, weights: dict[str, Tensor], expected: Mapping[str, Tensor]
+) -> tuple[str, ...]:
+    """Zeros for classifiers that lack or are for other classes; training starts from there, as Google's does."""
+    fresh = []
+    for head in imported.heads:
+        matrix = weights.get(f"{head}.weight")
+        wanted = expected[f"{head}.weight"].shape
+        if matrix is not None and matrix.shape[1:] != wanted[1:]:
+            continue  # of another width: that is no other task but another model
+        if matrix is None or matrix.shape != wanted:
+            weights[f"{head}.weight"] = torch.zeros(wanted)
+            weights[f"{head}.bias"] = torch.zeros(wanted[0])
+            fresh.append(head)
+    return tuple(fresh)
+
+
+def _compare(imported: ImportedWeights, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    def shape(tensor: Tensor) -> str:
+        return "x".join(map(str, tensor.shape)) or "a number"
+
+    mistakes = [f"missing: {name} {shape(tensor)}" for name, tensor in expected.items() if name not in weights]
+    mistakes += [f"unexpected: {name} {shape(tensor)}" for name, tensor in weights.items() if name not in expected]
+    mistakes += [f"unexpected: {name} {shape(tensor)}" for name, tensor in imported.unknown.items()]
+    mistakes += [
+        f"misshapen: {name} is {shape(weights[name])} in the file, {shape(tensor)} in the model"
+        for name, tensor in expected.items()
+        if name in weights and weights[name].shape != tensor.shape
+    ]
+    if mistakes:
+        raise CheckpointError(
+            f"{imported.source}: {len(mistakes)} weights do not fit {_described(imported.model)}; expected all of that "
+            "model and no others; see docs/import.md for the models that can be imported\n"
+            + "\n".join(f"  {mistake}" for mistake in mistakes)
+        )
+
+
+def _described(config: ClassifierConfig) -> str:
+    sizes = ", ".join(
+        f"{key} {getattr(config, key)}"
+        for key in ("embed_dim", "depth", "depths", "patch_size", "window_size")
+        if hasattr(config, key)
+    )
+    return f"the model {config.name} ({sizes})" if sizes else f"the model {config.name}"

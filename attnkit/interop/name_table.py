@@ -1,0 +1,102 @@
+"""Names of one library against attnkit's: a table is a dictionary from attnkit's names to the others'.
+
+A name in a table is that of a module, whose weight and bias go with it, or of one parameter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+NameTable = Mapping[str, str]
+
+_LEAVES = ("weight", "bias")
+
+
+def to_own_names(tensors: Mapping[str, Tensor], table: NameTable) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Rename foreign weights.
+
+    Args:
+        tensors: weights by foreign names.
+        table: attnkit's names to foreign ones.
+
+    Returns:
+        (weights by attnkit's names, those that the table does not have by their foreign names).
+    """
+    back = {foreign: own for own, foreign in table.items()}
+    known, unknown = {}, {}
+    for name, tensor in tensors.items():
+        own = _lookup(name, back)
+        if own is None:
+            unknown[name] = tensor
+        else:
+            known[own] = tensor
+    return known, unknown
+
+
+def to_foreign_names(weights: Mapping[str, Tensor], table: NameTable) -> tuple[dict[str, Tensor], list[str]]:
+    """Rename attnkit's weights.
+
+    Returns:
+        (weights by foreign names, attnkit's names that the other library has nothing for).
+    """
+    known, homeless = {}, []
+    for name, tensor in weights.items():
+        foreign = _lookup(name, table)
+        if foreign is None:
+            homeless.append(name)
+        else:
+            known[foreign] = tensor
+    return known, homeless
+
+
+def _lookup(name: str, table: Mapping[str, str]) -> str | None:
+    if name in table:
+        return table[name]
+    module, _, leaf = name.rpartition(".")
+    return f"{table[module]}.{leaf}" if leaf in _LEAVES and module in table else None
+
+
+def count(names: Iterable[str], pattern: str) -> int:
+    """How many there are of what a pattern numbers: one more than the largest number that its group finds."""
+    found = [int(match[1]) for match in map(re.compile(pattern).match, names) if match]
+    return max(found, default=-1) + 1
+
+
+def join_qkv(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put queries, keys and values that came as three matrices into attnkit's one.
+
+    A model whose projections have no biases gets biases of zeros.
+    """
+    joined = {}
+    for name, tensor in weights.items():
+        module, _, leaf = name.rpartition(".")
+        if not re.search(r"\.attention\.[qkv]$", module):
+            joined[name] = tensor
+        elif module.endswith(".q"):
+            parts = [weights.get(f"{module[:-1]}{part}.{leaf}") for part in "qkv"]
+            joined[f"{module}kv.{leaf}"] = torch.cat([part for part in parts if part is not None])
+    return with_qkv_biases(joined)
+
+
+def with_qkv_biases(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Zeros for the biases of queries, keys and values where no layer has one; a single one that lacks is a mistake."""
+    if any(name.endswith(".attention.qkv.bias") for name in weights):
+        return weights
+    matrices = {name: tensor for name, tensor in weights.items() if name.endswith(".attention.qkv.weight")}
+    return weights | {name.replace("weight", "bias"): torch.zeros(len(matrix)) for name, matrix in matrices.items()}
+
+
+def split_qkv(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take attnkit's one matrix of queries, keys and values apart into three."""
+    split = {}
+    for name, tensor in weights.items():
+        if ".attention.qkv." in name:
+            for part, rows in zip("qkv", tensor.chunk(3), strict=True):
+                split[name.replace(".qkv.", f".{part}.")] = rows
+        else:
+            split[name] = tensor
+    return split

@@ -1,0 +1,106 @@
+"""Which library and which model a file of weights is of, from names and shapes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from pydantic import ValidationError
+
+from attnkit.errors import CheckpointError
+from attnkit.interop import (
+    deit_official,
+    google_vit,
+    swin_official,
+    timm_weights,
+    torchvision_weights,
+    transformers_weights,
+)
+from attnkit.interop.foreign_file import ForeignFile
+from attnkit.interop.imported_weights import ImportedWeights
+
+
+class Convert(Protocol):
+    """Renames the weights of one source."""
+
+    def __call__(self, file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+        """Convert the weights of `file`; `num_heads` is for those that do not show it."""
+
+
+class Source(NamedTuple):
+    """One row of the list: what it is called, whether a file is of it, and how to convert it."""
+
+    name: str
+    matches: Callable[[ForeignFile], bool]
+    convert: Convert
+
+
+SOURCES = (
+    Source("Google's ViT (.npz)", google_vit.matches, google_vit.import_vit),
+    Source("torchvision's ViT", torchvision_weights.matches_vit, torchvision_weights.import_vit),
+    Source("torchvision's Swin", torchvision_weights.matches_swin, torchvision_weights.import_swin),
+    Source("torchvision's ResNet", torchvision_weights.matches_resnet, torchvision_weights.import_resnet),
+    Source("torchvision's AlexNet", torchvision_weights.matches_alexnet, torchvision_weights.import_alexnet),
+    Source("transformers' Swin", transformers_weights.matches_swin, transformers_weights.import_swin),
+    Source("transformers' ViT or DeiT", transformers_weights.matches_vit, transformers_weights.import_vit),
+    Source("the official Swin", swin_official.matches, swin_official.import_swin),
+    Source("timm's Swin", timm_weights.matches_swin, timm_weights.import_swin),
+    Source("the official DeiT", deit_official.matches, deit_official.import_vit),
+    Source("timm's ViT or DeiT", timm_weights.matches_vit, timm_weights.import_vit),
+)
+"""In the order in which they are asked: the first that matches it is. A new source is one row here."""
+
+UNSUPPORTED = (
+    ("logit_scale", "Swin V2"),
+    ("cpb_mlp.0.weight", "Swin V2"),
+    ("ls1.gamma", "a ViT with layer scale (DeiT III, CaiT)"),
+    ("gamma_1", "a ViT with layer scale (DeiT III, CaiT, BEiT)"),
+    ("attn.q_norm.weight", "a ViT that normalises its queries and keys"),
+    ("fc_norm.weight", "a ViT that normalises after the mean"),
+    ("attn_pool.latent", "a ViT with a pooling by attention"),
+    ("rel_pos.relative_position_bias_table", "a ViT with relative positions (BEiT)"),
+)
+"""Ends of names that give away a model which attnkit does not have, so that an error can name it."""
+
+
+def recognise(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+    """Find out what a file holds, and rename its weights.
+
+    Args:
+        file: the weights by their own names.
+        num_heads: attention heads of a ViT whose weights do not show them; none takes the published number.
+
+    Raises:
+        CheckpointError: it is of no known source, or of a model that attnkit does not have.
+    """
+    for name in file.tensors:
+        for ending, model in UNSUPPORTED:
+            if name.endswith(ending):
+                raise CheckpointError(
+                    f"{file.path}: {model}, by its weight {name}; expected a model that attnkit has; "
+                    "see docs/import.md for the list"
+                )
+    for source in SOURCES:
+        if source.matches(file):
+            return _convert(source, file, num_heads)
+    if "blocks.0.attention.qkv.weight" in file.tensors or "stages.0.blocks.0.attention.qkv.weight" in file.tensors:
+        raise CheckpointError(
+            f"{file.path}: attnkit's own names already; expected weights of another library; "
+            "use it as it is, by init: {from: ...} in a recipe"
+        )
+    names = sorted(file.tensors)
+    raise CheckpointError(
+        f"{file.path}: unknown weights, {', '.join(names[:3])} and {max(len(names) - 3, 0)} more; "
+        f"expected those of {', '.join(source.name for source in SOURCES)}; see docs/import.md"
+    )
+
+
+def _convert(source: Source, file: ForeignFile, num_heads: int | None) -> ImportedWeights:
+    try:
+        return source.convert(file, num_heads=num_heads)
+    except ValidationError as error:
+        why = "; ".join(str(mistake["msg"]).removeprefix("Value error, ") for mistake in error.errors())
+        raise CheckpointError(
+            f"{file.path}: shapes that are no model: {why}; expected weights that fit each other; "
+            "give another file, or another --num-heads"
+        ) from error

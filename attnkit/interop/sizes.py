@@ -1,0 +1,140 @@
+"""The configuration of a model, read off the shapes of its weights (under attnkit's names)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf, isqrt, nextafter
+from typing import Literal
+
+from torch import Tensor
+
+from attnkit.errors import CheckpointError
+from attnkit.interop.name_table import count
+from attnkit.models.config import SwinConfig, ViTConfig
+
+PUBLISHED_HEADS = {192: 3, 384: 6, 512: 8, 768: 12, 1024: 16, 1152: 16, 1280: 16, 1408: 16, 1664: 16}
+"""Heads of the ViTs that were published, by embed_dim: a fused projection does not show how it is divided."""
+STEM_STRIDE = 4
+"""Of the root of a hybrid; each further stage of its ResNet halves the map again."""
+
+Weights = Mapping[str, Tensor]
+
+
+def vit_config(
+    weights: Weights,
+    *,
+    num_heads: int | None,
+    norm_eps: float = 1e-6,
+    activation: Literal["gelu", "gelu_tanh"] = "gelu",
+) -> ViTConfig:
+    """The ViT that has such weights.
+
+    Args:
+        weights: by attnkit's names.
+        num_heads: if it is known; else that of the published ViT of this width.
+        norm_eps: of the source, since no weight shows it.
+        activation: of the source, likewise.
+
+    Raises:
+        CheckpointError: the weights do not show an architecture, or not the number of heads.
+    """
+    patches = _needed(weights, "patch_embed.proj.weight")
+    embed_dim, patch_size = patches.shape[0], patches.shape[-1]
+    hidden = _needed(weights, "blocks.0.mlp.up.weight").shape[0]
+    return ViTConfig(
+        patch_size=patch_size,
+        embed_dim=embed_dim,
+        depth=count(weights, r"blocks\.(\d+)\."),
+        num_heads=num_heads or _published_heads(embed_dim),
+        mlp_ratio=_ratio(hidden, embed_dim),
+        pooling="class_token" if "class_token" in weights else "average",
+        representation="representation.weight" in weights,
+        distillation="distillation_token" in weights,
+        positions="learned" if "positions" in weights else "sincos",
+        resnet_depths=_resnet_depths(weights),
+        activation=activation,
+        norm_eps=norm_eps,
+    )
+
+
+def vit_image_size(weights: Weights, config: ViTConfig, *, default: int = 224) -> int:
+    """The image size that the rows of the position embedding are for; `default` where positions are computed.
+
+    Raises:
+        CheckpointError: the rows are those of no square grid.
+    """
+    if "positions" not in weights:
+        return default
+    special = int(config.pooling == "class_token") + int(config.distillation)
+    cells = weights["positions"].shape[1] - special
+    side = isqrt(max(cells, 0))
+    if side * side != cells or not cells:
+        raise CheckpointError(
+            f"positions: {cells} rows for patches, which are no square grid; expected a square number of them; "
+            "only models of square images can be imported"
+        )
+    return side * config.patch_size * _stem_stride(config)
+
+
+def swin_config(weights: Weights) -> SwinConfig:
+    """The Swin that has such weights; its drop path, which no weight shows, is left at 0.
+
+    Raises:
+        CheckpointError: the weights do not show an architecture.
+    """
+    patches = _needed(weights, "patch_embed.proj.weight")
+    stages = range(count(weights, r"stages\.(\d+)\."))
+    tables = [_needed(weights, f"stages.{stage}.blocks.0.attention.bias_table") for stage in stages]
+    hidden = _needed(weights, "stages.0.blocks.0.mlp.up.weight").shape[0]
+    return SwinConfig(
+        name="swin",
+        patch_size=patches.shape[-1],
+        embed_dim=patches.shape[0],
+        depths=tuple(count(weights, rf"stages\.{stage}\.blocks\.(\d+)\.") for stage in stages),
+        num_heads=tuple(table.shape[1] for table in tables),
+        window_size=(isqrt(max(len(table) for table in tables)) + 1) // 2,
+        mlp_ratio=_ratio(hidden, patches.shape[0]),
+        drop_path_rate=0.0,
+    )
+
+
+def swin_image_size(config: SwinConfig) -> int:
+    """The size that a Swin was most likely trained at, where the last stage is a single window."""
+    stages = len(config.depths)
+    return int(config.window_size * config.patch_size * 2 ** (stages - 1))
+
+
+def _needed(weights: Weights, name: str) -> Tensor:
+    if name not in weights:
+        raise CheckpointError(
+            f"{name}: not in the file; expected it, since the sizes of the model are read off it; give a whole file"
+        )
+    return weights[name]
+
+
+def _ratio(hidden: int, embed_dim: int) -> float:
+    """The ratio that gives `hidden` again when the product is rounded down."""
+    ratio = hidden / embed_dim
+    return ratio if int(embed_dim * ratio) == hidden else nextafter(ratio, inf)
+
+
+def _published_heads(embed_dim: int) -> int:
+    if embed_dim not in PUBLISHED_HEADS:
+        raise CheckpointError(
+            f"num_heads: the weights do not show it and no published ViT is {embed_dim} wide; "
+            "expected the number of attention heads; give it with --num-heads"
+        )
+    return PUBLISHED_HEADS[embed_dim]
+
+
+def _resnet_depths(weights: Weights) -> tuple[int, ...] | None:
+    if not any(name.startswith("patch_embed.stem.") for name in weights):
+        return None
+    stages = range(count(weights, r"patch_embed\.stem\.stages\.(\d+)\."))
+    return tuple(count(weights, rf"patch_embed\.stem\.stages\.{stage}\.(\d+)\.") for stage in stages)
+
+
+def _stem_stride(config: ViTConfig) -> int:
+    if config.resnet_depths is None:
+        return 1
+    return int(STEM_STRIDE * 2 ** max(len(config.resnet_depths) - 1, 0))

@@ -1,0 +1,125 @@
+"""The networks that papers give a size for, by name: `attnkit summary vit_b16`. Free of torch.
+
+Parameters are exact, for the 1000 classes of ImageNet-1k; GMACs are multiply-accumulates in units of 10^9 by the
+convention `paper` (models/macs.py). Both agree with timm's and torchvision's networks of the same shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from attnkit.models.config import SwinConfig, ViTConfig
+
+NUM_CLASSES = 1000
+
+Rgb = tuple[float, float, float]
+_HALF: Rgb = (0.5, 0.5, 0.5)
+_IMAGENET_MEAN: Rgb = (0.485, 0.456, 0.406)
+_IMAGENET_STD: Rgb = (0.229, 0.224, 0.225)
+
+_VIT = "Dosovitskiy et al. 2020, arXiv:2010.11929"
+_AUGREG = "Steiner et al. 2021, arXiv:2106.10270"
+_DEIT = "Touvron et al. 2020, arXiv:2012.12877"
+_SWIN = "Liu et al. 2021, arXiv:2103.14030"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A published network with its size."""
+
+    model: ViTConfig | SwinConfig
+    image_size: int
+    params: int
+    gmacs: float
+    source: str
+    """Who described it, and in which table."""
+    mean: Rgb
+    """Of red, green and blue on 0..1, which its published weights expect to be taken off."""
+    std: Rgb
+
+
+def _google(params: int, gmacs: float, image_size: int, model: ViTConfig, source: str) -> Architecture:
+    return Architecture(model, image_size, params, gmacs, source, mean=_HALF, std=_HALF)
+
+
+def _imagenet(params: int, gmacs: float, image_size: int, model: ViTConfig | SwinConfig, source: str) -> Architecture:
+    return Architecture(model, image_size, params, gmacs, source, mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
+
+
+# width, depth and heads of each size: table 1 of the ViT paper, table 1 of DeiT and of AugReg for Ti and S
+
+
+def _ti(**options: Any) -> ViTConfig:
+    return ViTConfig(embed_dim=192, depth=12, num_heads=3, **options)
+
+
+def _s(**options: Any) -> ViTConfig:
+    return ViTConfig(embed_dim=384, depth=12, num_heads=6, **options)
+
+
+def _b(**options: Any) -> ViTConfig:
+    return ViTConfig(embed_dim=768, depth=12, num_heads=12, **options)
+
+
+def _l(**options: Any) -> ViTConfig:
+    return ViTConfig(embed_dim=1024, depth=24, num_heads=16, **options)
+
+
+def _h(**options: Any) -> ViTConfig:
+    return ViTConfig(embed_dim=1280, depth=32, num_heads=16, **options)
+
+
+def _swin(embed_dim: int, blocks: int, heads: int, *, window_size: int = 7) -> SwinConfig:
+    """Blocks of the third stage and heads of the first; heads double from stage to stage as the channels do."""
+    return SwinConfig(
+        name="swin",
+        embed_dim=embed_dim,
+        depths=(2, 2, blocks, 2),
+        num_heads=(heads, 2 * heads, 4 * heads, 8 * heads),
+        window_size=window_size,
+    )
+
+
+_VIT_1, _AUGREG_1, _AUGREG_2 = f"{_VIT}, table 1", f"{_AUGREG}, table 1", f"{_AUGREG}, table 2"
+_VIT_HYBRID = f"{_VIT}, section 4.1 and table 6"
+_DEIT_1, _DEIT_5 = f"{_DEIT}, table 1", f"{_DEIT}, table 5"
+_SWIN_1 = f"{_SWIN}, section 3.3 and table 1"
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "vit_ti16": _google(5_717_416, 1.2537, 224, _ti(), _AUGREG_1),
+    "vit_ti16_384": _google(5_790_376, 4.6822, 384, _ti(), _AUGREG_1),
+    "vit_s32": _google(22_878_952, 1.1429, 224, _s(patch_size=32), _AUGREG_1),
+    "vit_s16": _google(22_050_664, 4.5989, 224, _s(), _AUGREG_1),
+    "vit_s16_384": _google(22_196_584, 15.4904, 384, _s(), _AUGREG_1),
+    "vit_b32": _google(88_224_232, 4.4092, 224, _b(patch_size=32), _VIT_1),
+    "vit_b32_384": _google(88_297_192, 13.0436, 384, _b(patch_size=32), _VIT_1),
+    "vit_b16": _google(86_567_656, 17.5638, 224, _b(), _VIT_1),
+    "vit_b16_384": _google(86_859_496, 55.4844, 384, _b(), _VIT_1),
+    "vit_b8": _google(86_576_872, 78.1483, 224, _b(patch_size=8), _AUGREG_1),
+    "vit_l32": _google(306_535_400, 15.3775, 224, _l(patch_size=32), _VIT_1),
+    "vit_l32_384": _google(306_632_680, 45.2760, 384, _l(patch_size=32), _VIT_1),
+    "vit_l16": _google(304_326_632, 61.5547, 224, _l(), _VIT_1),
+    "vit_l16_384": _google(304_715_752, 191.0663, 384, _l(), _VIT_1),
+    "vit_h14": _google(632_045_800, 167.2951, 224, _h(patch_size=14), _VIT_1),
+    "deit_ti": _imagenet(5_717_416, 1.2537, 224, _ti(), _DEIT_1),
+    "deit_s": _imagenet(22_050_664, 4.5989, 224, _s(), _DEIT_1),
+    "deit_b": _imagenet(86_567_656, 17.5638, 224, _b(), _DEIT_1),
+    "deit_ti_distilled": _imagenet(5_910_800, 1.2610, 224, _ti(distillation=True), _DEIT_5),
+    "deit_s_distilled": _imagenet(22_436_432, 4.6241, 224, _s(distillation=True), _DEIT_5),
+    "deit_b_distilled": _imagenet(87_338_192, 17.6568, 224, _b(distillation=True), _DEIT_5),
+    "deit_b_distilled_384": _imagenet(87_630_032, 55.5913, 384, _b(distillation=True), _DEIT_5),
+    "r26_vit_s32": _google(36_431_912, 3.4639, 224, _s(patch_size=1, resnet_depths=(2, 2, 2, 2)), _AUGREG_2),
+    "r_vit_ti16": _google(6_337_704, 0.4337, 224, _ti(patch_size=8, resnet_depths=()), _AUGREG_2),
+    "r50_vit_b16": _google(98_659_112, 21.5354, 224, _b(patch_size=1, resnet_depths=(3, 4, 9)), _VIT_HYBRID),
+    "r50_vit_b16_384": _google(98_950_952, 67.1558, 384, _b(patch_size=1, resnet_depths=(3, 4, 9)), _VIT_HYBRID),
+    "r50_vit_l32": _google(328_994_856, 19.4133, 224, _l(patch_size=1, resnet_depths=(3, 4, 6, 3)), _AUGREG_2),
+    "r50_vit_l32_384": _google(329_092_136, 57.1361, 384, _l(patch_size=1, resnet_depths=(3, 4, 6, 3)), _AUGREG_2),
+    "swin_t": _imagenet(28_288_354, 4.4906, 224, _swin(96, 6, 3), _SWIN_1),
+    "swin_s": _imagenet(49_606_258, 8.7409, 224, _swin(96, 18, 3), _SWIN_1),
+    "swin_b": _imagenet(87_768_224, 15.4309, 224, _swin(128, 18, 4), _SWIN_1),
+    "swin_b_w12_384": _imagenet(87_903_584, 47.0831, 384, _swin(128, 18, 4, window_size=12), _SWIN_1),
+    "swin_l": _imagenet(196_532_476, 34.4758, 224, _swin(192, 18, 6), _SWIN_1),
+    "swin_l_w12_384": _imagenet(196_735_516, 103.9191, 384, _swin(192, 18, 6, window_size=12), _SWIN_1),
+}
+"""By name; the letters are the papers', the number behind them is the patch size (of a hybrid its whole stride)."""

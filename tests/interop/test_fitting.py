@@ -1,0 +1,103 @@
+"""Imported weights brought to the sizes that are wanted; what does not fit is listed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from attnkit.data.config import ImageConfig
+from attnkit.errors import AttnkitError, CheckpointError
+from attnkit.interop.fitting import fit_to_model
+from attnkit.interop.imported_weights import ImportedWeights
+from attnkit.models.config import ClassifierConfig, SwinConfig, ViTConfig
+from attnkit.models.layers.image_positions import resize_positions
+from attnkit.models.layers.relative_bias import resize_bias_table
+from tests.interop.foreign_weights import shaken
+
+VIT = ViTConfig(embed_dim=12, depth=2, num_heads=3, patch_size=4)
+SWIN = SwinConfig(name="swin", embed_dim=6, depths=(1, 2), num_heads=(2, 3), window_size=3, drop_path_rate=0.0)
+
+
+def imported(config: ClassifierConfig = VIT, *, image_size: int = 12, num_classes: int = 5) -> ImportedWeights:
+    torch.manual_seed(1)
+    model = shaken(config.build(num_classes=num_classes, image_size=image_size))
+    heads = ("head", "distillation_head") if isinstance(config, ViTConfig) and config.distillation else ("head",)
+    return ImportedWeights("somebody", config, ImageConfig(size=image_size), dict(model.state_dict()), heads=heads)
+
+
+def test_nothing_to_do() -> None:
+    given = imported()
+    fitted = fit_to_model(given, image_size=12, num_classes=5, position_interpolation="deit")
+    assert (fitted.model, fitted.num_classes, fitted.resized, fitted.fresh_heads) == (VIT, 5, (), ())
+    assert fitted.weights.keys() == given.weights.keys()
+    assert all(torch.equal(fitted.weights[name], tensor) for name, tensor in given.weights.items())
+
+
+@pytest.mark.parametrize("kernel", ["google", "deit", "timm", "torchvision"])
+def test_positions(kernel: str) -> None:
+    given = imported(ViTConfig(**VIT.model_dump() | {"distillation": True}))
+    fitted = fit_to_model(given, image_size=20, num_classes=5, position_interpolation=kernel)
+    expected = resize_positions(given.weights["positions"], grid_size=(5, 5), special_tokens=2, interpolation=kernel)
+    assert torch.equal(fitted.weights["positions"], expected)
+    assert fitted.resized == (f"positions: 3x3 to 5x5 patches, as {kernel} interpolates",)
+
+
+def test_bias_tables() -> None:
+    given = imported(SWIN)
+    fitted = fit_to_model(given, image_size=99, num_classes=5, position_interpolation="deit", window_size=4)
+    assert fitted.model == SWIN.model_copy(update={"window_size": 4})
+    name = "stages.1.blocks.1.attention.bias_table"
+    assert torch.equal(fitted.weights[name], resize_bias_table(given.weights[name], 4))
+    assert fitted.resized[2] == f"{name}: 25 to 49 rows for a window of 4, bicubic"
+    assert len(fitted.resized) == 3
+    same = fit_to_model(given, image_size=99, num_classes=5, position_interpolation="deit", window_size=3)
+    assert same.resized == ()
+
+
+def test_half_precision_becomes_float32() -> None:
+    given = imported()
+    half = ImportedWeights("s", VIT, given.image, {name: tensor.half() for name, tensor in given.weights.items()})
+    fitted = fit_to_model(half, image_size=20, num_classes=5, position_interpolation="deit")
+    assert {tensor.dtype for tensor in fitted.weights.values()} == {torch.float32}
+
+
+def test_heads_for_other_classes() -> None:
+    given = imported(ViTConfig(**VIT.model_dump() | {"distillation": True}))
+    fitted = fit_to_model(given, image_size=12, num_classes=7, position_interpolation="deit")
+    assert fitted.fresh_heads == ("head", "distillation_head")
+    assert fitted.weights["head.weight"].shape == (7, 12)
+    assert not fitted.weights["distillation_head.weight"].any()
+    assert not fitted.weights["head.bias"].any()
+    del given.weights["distillation_head.weight"], given.weights["distillation_head.bias"]
+    again = fit_to_model(given, image_size=12, num_classes=5, position_interpolation="deit")
+    assert again.fresh_heads == ("distillation_head",)
+    assert torch.equal(again.weights["head.weight"], given.weights["head.weight"])
+
+
+def test_22k_classes() -> None:
+    fitted = fit_to_model(imported(num_classes=21841), image_size=12, num_classes=21841, position_interpolation="deit")
+    assert (fitted.weights["head.weight"].shape, fitted.fresh_heads) == ((21841, 12), ())
+
+
+def test_every_weight_that_does_not_fit_has_its_line() -> None:
+    given = imported()
+    weights = given.weights
+    del weights["blocks.1.norm2.bias"]
+    weights["blocks.0.mlp.up.bias"] = torch.ones(3)
+    weights["head.weight"] = torch.ones(5, 2)
+    wrong = ImportedWeights("somebody", VIT, given.image, weights, unknown={"their.gamma": torch.ones(2, 7)})
+    with pytest.raises(CheckpointError) as caught:
+        fit_to_model(wrong, image_size=12, num_classes=5, position_interpolation="deit")
+    assert str(caught.value).splitlines() == [
+        "somebody: 4 weights do not fit the model vit (embed_dim 12, depth 2, patch_size 4); expected all of that "
+        "model and no others; see docs/import.md for the models that can be imported",
+        "  missing: blocks.1.norm2.bias 12",
+        "  unexpected: their.gamma 2x7",
+        "  misshapen: blocks.0.mlp.up.bias is 3 in the file, 48 in the model",
+        "  misshapen: head.weight is 5x2 in the file, 5x12 in the model",
+    ]
+
+
+def test_an_image_that_patches_do_not_cover() -> None:
+    with pytest.raises(AttnkitError, match=r"^image.size: 14 is no multiple of model.patch_size 4; expected whole"):
+        fit_to_model(imported(), image_size=14, num_classes=5, position_interpolation="deit")
