@@ -234,4 +234,4 @@ class PatchMerging(nn.Module):
         if x.shape[1] % 2 or x.shape[2] % 2:
             x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
         x = x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (B, H/2, 2, W/2, 2, C)
-        return self.reduction(self.norm(x.permute(0, 1, 3, 2, 4, 5).flatten(3)))  # (0,0), (1,0), (0,1), (1,1)
+        return self.reduction(self.norm(x.permute(0, 1, 3, 4, 2, 5).flatten(3)))  # (0,0), (1,0), (0,1), (1,1)

@@ -22,11 +22,24 @@ if TYPE_CHECKING:
     from attnkit.run_dir import RunDir
 
 
+class TeacherConfig(Config):
+    """A trained network whose answers are learned too, by DeiT's second head where the model has one."""
+
+    from_: str = Field(alias="from")
+    """A run folder; its classes are those of the data."""
+    form: Literal["hard", "soft"] = "hard"
+    """hard: the teacher's decision is a label; soft: its probabilities at `temperature` are."""
+    weight: float = Field(default=0.5, gt=0.0, le=1.0)
+    """Share of the teacher in the loss; the labels have the rest."""
+    temperature: float = Field(default=3.0, gt=0.0)
+
+
 class ClassificationLossConfig(Config):
     """Cross entropy of the class; the labels of mixed images are mixed likewise."""
 
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
     """epsilon / K on all classes, the rest on the truth, as Szegedy et al. 2016."""
+    teacher: TeacherConfig | None = None
 
 
 class ImageBatchConfig(Config):

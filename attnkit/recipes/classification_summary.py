@@ -142,7 +142,9 @@ def measure_speed(config: ClassifierConfig, image_size: int, *, num_classes: int
                 torch.cuda.synchronize()
             rounds += 1
     rate = rounds * batch / (time.perf_counter() - started)
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} processor threads"
+    where = (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} processor threads"
+    )
     return {"images_per_second": float(f"{rate:.3g}"), "measured": f"batches of {batch}, {precision}, {where}"}
 
 

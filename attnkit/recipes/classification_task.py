@@ -14,6 +14,7 @@ from attnkit.data.image_batches import ImageBatch
 from attnkit.engine.task import Loss, Task
 from attnkit.models.vit import VisionTransformer
 from attnkit.recipes.classification import ClassificationRecipe
+from attnkit.recipes.teacher import Teacher
 
 
 class ClassificationTask(Task):
@@ -22,27 +23,47 @@ class ClassificationTask(Task):
     model: nn.Module
     score = "top1"
 
-    def __init__(self, recipe: ClassificationRecipe, model: nn.Module, class_names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        recipe: ClassificationRecipe,
+        model: nn.Module,
+        class_names: Sequence[str],
+        *,
+        teacher: Teacher | None = None,
+    ) -> None:
         """Put a model to work.
 
         Args:
             recipe: says how the labels are smoothed.
             model: from images (B, 3, H, W) to logits (B, K).
             class_names: of the K classes.
+            teacher: whose answers are learned too.
         """
         super().__init__()
         self.model = model
         self.label_smoothing = recipe.loss.label_smoothing
+        self.teacher = teacher
         self.facts = {"classes": list(class_names)}
 
     def forward(self, batch: ImageBatch) -> Loss:
-        """Smoothed cross entropy; with DeiT's second head the mean of both heads' losses."""
-        if isinstance(self.model, VisionTransformer) and self.model.distillation_head is not None:
-            heads = [logits for logits in self.model.forward_heads(batch.images) if logits is not None]
+        """Smoothed cross entropy, and with a teacher the distance from it, by their shares.
+
+        DeiT's second head learns from the teacher; without one, from the labels as the first head does.
+        """
+        if isinstance(self.model, VisionTransformer):
+            logits, distilled = self.model.forward_heads(batch.images)
         else:
-            heads = [self.model(batch.images)]
-        losses = [self._cross_entropy(logits, batch) for logits in heads]
-        return Loss({"cross_entropy": torch.stack(losses).mean()}, len(batch))
+            logits, distilled = self.model(batch.images), None
+        of_labels = self._cross_entropy(logits, batch)
+        if self.teacher is not None:
+            share = self.teacher.config.weight
+            of_teacher = self.teacher.loss(logits if distilled is None else distilled, batch.images)
+            terms = {"cross_entropy": (1 - share) * of_labels, "distillation": share * of_teacher}
+        elif distilled is not None:
+            terms = {"cross_entropy": (of_labels + self._cross_entropy(distilled, batch)) / 2}
+        else:
+            terms = {"cross_entropy": of_labels}
+        return Loss(terms, len(batch))
 
     def _cross_entropy(self, logits: Tensor, batch: ImageBatch) -> Tensor:
         targets = batch.labels if batch.targets is None else batch.targets

@@ -17,6 +17,7 @@ from attnkit.errors import DataError
 from attnkit.recipes.classification import ClassificationRecipe
 from attnkit.recipes.classification_task import build_task
 from attnkit.recipes.initial_weights import begin_with
+from attnkit.recipes.teacher import open_teacher
 from attnkit.run_dir import RunDir
 
 
@@ -38,6 +39,11 @@ def train(recipe: ClassificationRecipe, run: RunDir, *, resume: bool, device: st
     if recipe.init is not None:
         for line in begin_with(task.model, recipe.init, images.class_names, loads=not resume):
             log.say(line)
+    if recipe.loss.teacher is not None:
+        task.teacher = open_teacher(
+            recipe.loss.teacher, student=recipe.image, class_names=images.class_names, device=place
+        )
+        log.say(f"teacher: {recipe.loss.teacher.from_}")
     train_batches = TrainImages(
         images,
         recipe.image,
