@@ -235,6 +235,8 @@ def test_workers_make_the_same_batches():
 
 
 LOADS_FOREVER = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, if the tests run in the background
 import numpy as np
 from attnkit.data.config import AugmentConfig, ImageConfig
 from attnkit.data.image_batches import TrainImages
