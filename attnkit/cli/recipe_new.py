@@ -12,8 +12,7 @@ import typer
 from attnkit.errors import AttnkitError
 
 if TYPE_CHECKING:
-    from attnkit.data.config import PairOfFiles
-    from attnkit.data.parallel_text import Split
+    from attnkit.data.config import PairOfFiles, Split
 
 
 def new(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 
 from attnkit.data.check_shared import HeldOut
 from attnkit.data.check_split import SplitCheck, SplitStats, UnknowingEncoder
-from attnkit.data.config import PairsConfig
-from attnkit.data.finding import Finding
-from attnkit.data.parallel_text import Pair, ParallelText, Split, open_pairs
+from attnkit.data.config import PairsConfig, Split
+from attnkit.data.finding import DataReport, Finding
+from attnkit.data.parallel_text import Pair, ParallelText, open_pairs
 from attnkit.errors import DataError
 
 _QUICK_PAIRS = 50_000
@@ -21,30 +20,6 @@ _WHY_HELD_OUT = {
 }
 
 
-@dataclass
-class DataReport:
-    """What was found."""
-
-    findings: list[Finding] = field(default_factory=list)
-    """Errors first, then by split: train, valid, test."""
-    stats: dict[Split, SplitStats] = field(default_factory=dict)
-    """Of the splits that could be read: train, valid, test."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether training can go ahead: nothing is an error."""
-        return not any(finding.severity == "error" for finding in self.findings)
-
-    def raise_errors(self) -> None:
-        """Stop on errors.
-
-        Raises:
-            DataError: a line for each.
-        """
-        if not self.ok:
-            raise DataError("\n".join(str(finding) for finding in self.findings if finding.severity == "error"))
-
-
 def check_parallel_text(
     config: PairsConfig,
     *,
@@ -53,7 +28,7 @@ def check_parallel_text(
     max_ratio: float = 4.0,
     tokenizers: tuple[UnknowingEncoder, UnknowingEncoder] | None = None,
     progress: Callable[[Split, int], None] | None = None,
-) -> DataReport:
+) -> DataReport[SplitStats]:
     """Look for everything in a recipe's data that makes training fail or its scores misleading.
 
     Text is streamed. What grows with the corpus is a number for each training pair, to find duplicates.
@@ -67,7 +42,7 @@ def check_parallel_text(
         progress: called now and then with a split and how many of its pairs have been looked at.
     """
     found: dict[Split, list[Finding]] = {"train": [], "valid": [], "test": []}
-    report = DataReport()
+    report = DataReport[SplitStats]()
     held_out: list[tuple[Split, HeldOut]] = []
     limit = _QUICK_PAIRS if quick else None
     # Training text comes last: while it streams by, it is compared with what is held out.

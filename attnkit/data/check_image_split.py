@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from attnkit.data.config import Split
 from attnkit.data.decode import image_size
 from attnkit.data.file_tree import FolderTree
 from attnkit.data.finding import Finding
 from attnkit.data.image_folder import FileImages
-from attnkit.data.image_set import ArrayImages, ImageSet, Split
+from attnkit.data.image_set import ArrayImages, ImageSet
 from attnkit.errors import DataError
 
 _TOLD_EVERY = 500

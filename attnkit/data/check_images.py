@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from attnkit.data.check_image_split import ImageSplitCheck, ImageStats
-from attnkit.data.config import ImageFolderConfig, ImagesConfig
-from attnkit.data.finding import Finding
+from attnkit.data.config import ImageFolderConfig, ImagesConfig, Split
+from attnkit.data.finding import DataReport, Finding
 from attnkit.data.image_folder import ImageFolders, find_image_folders
-from attnkit.data.image_set import Split, open_images
+from attnkit.data.image_set import open_images
 from attnkit.errors import DataError
 
 _SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -21,33 +20,9 @@ _WHY_HELD_OUT = {
 }
 
 
-@dataclass
-class ImageReport:
-    """What was found."""
-
-    findings: list[Finding] = field(default_factory=list)
-    """Errors first, then by split: train, valid, test."""
-    stats: dict[Split, ImageStats] = field(default_factory=dict)
-    """Of the splits that could be read: train, valid, test."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether training can go ahead: nothing is an error."""
-        return not any(finding.severity == "error" for finding in self.findings)
-
-    def raise_errors(self) -> None:
-        """Stop on errors.
-
-        Raises:
-            DataError: a line for each.
-        """
-        if not self.ok:
-            raise DataError("\n".join(str(finding) for finding in self.findings if finding.severity == "error"))
-
-
 def check_images(
     config: ImagesConfig, *, quick: bool = False, progress: Callable[[Split, int, int], None] | None = None
-) -> ImageReport:
+) -> DataReport[ImageStats]:
     """Look for everything in a recipe's data that makes training fail or its scores misleading.
 
     Args:
@@ -56,7 +31,7 @@ def check_images(
         progress: called now and then with a split, how many of its images have been looked at, and how many it has.
     """
     found: list[Finding] = []
-    report = ImageReport()
+    report = DataReport[ImageStats]()
     checks: dict[Split, ImageSplitCheck] = {}
     try:
         if isinstance(config, ImageFolderConfig):

@@ -11,9 +11,10 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from attnkit.data.config import Split
 from attnkit.data.files import BYTE_ORDER_MARK, raw_lines
 from attnkit.data.finding import Finding
-from attnkit.data.parallel_text import Pair, ParallelText, Split
+from attnkit.data.parallel_text import Pair, ParallelText
 from attnkit.data.ragged import IntArray, ragged
 from attnkit.data.token_cache import Encoder, left_out
 

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attnkit.data.config import CifarConfig
+from attnkit.data.config import CifarConfig, Split
 from attnkit.data.file_tree import FileTree, open_tree
 from attnkit.data.files import find_file_or_folder
 from attnkit.data.hold_back import split_off
-from attnkit.data.image_set import ArrayImages, ImageSet, IntArray, Split
+from attnkit.data.image_set import ArrayImages, ImageSet, IntArray
 from attnkit.errors import DataError
 
 _IMAGE_BYTES = 3 * 32 * 32

@@ -11,6 +11,9 @@ from pydantic import Field
 
 from attnkit.config import Config
 
+Split = Literal["train", "valid", "test"]
+"""The parts of a data set."""
+
 
 class PairOfFiles(Config):
     """Two text files; line n of one translates line n of the other. `.gz` is read as it is."""

@@ -1,9 +1,14 @@
-"""One thing that a check of data found."""
+"""What a check of data found."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+from attnkit.data.config import Split
+from attnkit.errors import DataError
+
+Stats = TypeVar("Stats")
 
 
 @dataclass(frozen=True)
@@ -28,3 +33,27 @@ class Finding:
         what, _, rest = rest.partition("; ")
         why, _, fix = rest.partition("; ")
         return cls("error", place, what, why, fix)
+
+
+@dataclass
+class DataReport(Generic[Stats]):
+    """What was found."""
+
+    findings: list[Finding] = field(default_factory=list)
+    """Errors first, then by split: train, valid, test."""
+    stats: dict[Split, Stats] = field(default_factory=dict)
+    """Of the splits that could be read: train, valid, test."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether training can go ahead: nothing is an error."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+    def raise_errors(self) -> None:
+        """Stop on errors.
+
+        Raises:
+            DataError: a line for each.
+        """
+        if not self.ok:
+            raise DataError("\n".join(str(finding) for finding in self.findings if finding.severity == "error"))

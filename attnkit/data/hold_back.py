@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from attnkit.data.config import HoldBackConfig
-from attnkit.data.image_set import ImageSet, IntArray, Split
+from attnkit.data.config import HoldBackConfig, Split
+from attnkit.data.image_set import ImageSet, IntArray
 
 
 def held_back(

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from attnkit.data.config import ImageFolderConfig
+from attnkit.data.config import ImageFolderConfig, Split
 from attnkit.data.decode import SUFFIXES, decode_image
 from attnkit.data.file_tree import FileTree, open_tree
 from attnkit.data.files import find_file_or_folder
 from attnkit.data.hold_back import split_off
-from attnkit.data.image_set import ImageSet, IntArray, Split
+from attnkit.data.image_set import ImageSet, IntArray
 from attnkit.errors import DataError
 
 _USUAL_NAMES: dict[Split, tuple[str, ...]] = {

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attnkit.data.config import CifarConfig, ImageFolderConfig, ImagesConfig, NpzImagesConfig
+from attnkit.data.config import CifarConfig, ImageFolderConfig, ImagesConfig, NpzImagesConfig, Split
 from attnkit.errors import DataError
 
-Split = Literal["train", "valid", "test"]
 IntArray = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 """Called now and then with how many images are done, of how many."""

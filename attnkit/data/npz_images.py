@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnkit.data.config import NpzImagesConfig
+from attnkit.data.config import NpzImagesConfig, Split
 from attnkit.data.files import find_file
 from attnkit.data.hold_back import split_off
-from attnkit.data.image_set import ArrayImages, ImageSet, IntArray, Split
+from attnkit.data.image_set import ArrayImages, ImageSet, IntArray
 from attnkit.errors import DataError
 
 _NAMES: dict[Split, tuple[tuple[str, str], ...]] = {

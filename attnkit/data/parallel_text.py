@@ -8,20 +8,19 @@ from collections.abc import Iterator
 from importlib.resources import files as package_files
 from importlib.resources.abc import Traversable
 from itertools import zip_longest
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from attnkit.data.config import (
     EmbeddedTatoebaConfig,
     JsonlPairsConfig,
     PairsConfig,
     ReverseDigitsConfig,
+    Split,
     TextPairsConfig,
     TsvPairsConfig,
 )
 from attnkit.data.files import find_file, hash_file, read_lines
 from attnkit.errors import DataError
-
-Split = Literal["train", "valid", "test"]
 
 
 class Pair(NamedTuple):

@@ -7,8 +7,8 @@ import random
 from collections.abc import Iterator
 from zlib import crc32
 
-from attnkit.data.config import ReverseDigitsConfig
-from attnkit.data.parallel_text import Pair, ParallelText, Split
+from attnkit.data.config import ReverseDigitsConfig, Split
+from attnkit.data.parallel_text import Pair, ParallelText
 
 _PARTS = 10
 """A line belongs to the split that its hash modulo this says, so no line is in two splits."""

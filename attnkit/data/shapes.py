@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attnkit.data.config import ShapesConfig
-from attnkit.data.image_set import ArrayImages, IntArray, Split
+from attnkit.data.config import ShapesConfig, Split
+from attnkit.data.image_set import ArrayImages, IntArray
 
 CLASS_NAMES = ("circle", "square", "triangle")
 _FIRST_INDEX: dict[Split, int] = {"train": 0, "valid": 1 << 40, "test": 1 << 41}

@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attnkit.data.cached_folder import cached_folder
 from attnkit.data.files import cache_folder
 from attnkit.data.parallel_text import Pair, ParallelText
 from attnkit.data.ragged import IntArray, MappedArray, MappedRagged, Ragged, RaggedWriter, ragged, write_ragged
@@ -34,8 +32,6 @@ _FORMAT = 1
 _PAIRS_AT_ONCE = 10_000
 _RATIO_FROM = 10
 """Tokens. The ratio of lengths says little about short pairs: it counts where the longer side has more than this."""
-_ABANDONED_AFTER = 3600.0
-"""Seconds without a write, after which a half-built cache counts as left behind by a process that was killed."""
 _NUMBER, _BYTE = np.dtype("<u4"), np.dtype("u1")
 
 
@@ -169,26 +165,8 @@ def build_token_cache(
     place = cache_folder() / "tokens" if folder is None else folder
     what = [pairs.fingerprint(), src_tokenizer.fingerprint, tgt_tokenizer.fingerprint, max_length, max_ratio, keep_text]
     final = place / hashlib.sha256(json.dumps([_FORMAT, *what]).encode()).hexdigest()[:32]
-    try:
-        if final.is_dir():
-            try:
-                return TokenCache(final)
-            except (OSError, ValueError, KeyError, TypeError):
-                shutil.rmtree(final)
-        place.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(final)
-        partial = Path(mkdtemp(prefix=f"{final.name}.partial-", dir=place))
-        try:
-            _Builder(pairs, src_tokenizer, tgt_tokenizer, max_length, max_ratio, keep_text).write(partial, progress)
-            _put_in_place(partial, final)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        return TokenCache(final)
-    except OSError as error:
-        raise DataError(
-            f"{place}: the token cache cannot be written ({error.strerror or error}); expected room and permission to "
-            "write; free some space, or set XDG_CACHE_HOME to another place"
-        ) from error
+    builder = _Builder(pairs, src_tokenizer, tgt_tokenizer, max_length, max_ratio, keep_text)
+    return cached_folder(final, read=TokenCache, write=lambda partial: builder.write(partial, progress))
 
 
 @dataclass(frozen=True)
@@ -278,20 +256,3 @@ def _bytes(lines: list[str]) -> Ragged:
 def _sizes(folder: Path) -> dict[str, int]:
     """The size of every file of a cache but the one that says so."""
     return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.name != "cache.json"}
-
-
-def _put_in_place(partial: Path, final: Path) -> None:
-    """Rename; if another process was faster, its cache is as good."""
-    try:
-        partial.replace(final)
-    except OSError:
-        if not final.is_dir():
-            raise
-
-
-def _remove_abandoned(final: Path) -> None:
-    """Remove what killed processes left of the same cache."""
-    for partial in final.parent.glob(f"{final.name}.partial-*"):
-        written = [path.stat().st_mtime for path in (partial, *partial.glob("*")) if path.exists()]
-        if written and time.time() - max(written) > _ABANDONED_AFTER:
-            shutil.rmtree(partial, ignore_errors=True)

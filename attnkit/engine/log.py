@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from attnkit.engine.config import TrainConfig
 from attnkit.errors import AttnkitError
-from attnkit.run_dir import write_whole
+from attnkit.run_dir import RunDir, write_whole
 
 if TYPE_CHECKING:
     from attnkit.engine.optimize import Step
@@ -138,6 +140,12 @@ class RunLog:
             for name, value in entry.items():
                 if isinstance(value, float):
                     self._board.add_scalar(f"{entry['kind']}/{name}", value, entry["step"])
+
+
+def open_log(run: RunDir, config: TrainConfig) -> RunLog:
+    """The log of a run, shown on stderr."""
+    board = run.path / "tensorboard" if config.tensorboard else None
+    return RunLog(run.metrics, console=Console(file=sys.stderr), tensorboard=board)
 
 
 def _mean(steps: list[Step], values: list[float]) -> float:

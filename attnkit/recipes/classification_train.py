@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
-from rich.console import Console
-
 from attnkit.data.check_images import check_images
 from attnkit.data.image_batches import EvalImages, TrainImages
 from attnkit.data.image_set import ImageSet, open_images
-from attnkit.engine.log import RunLog
+from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit
 from attnkit.engine.precision import find_device
 from attnkit.engine.schedule import build_schedule
@@ -28,11 +24,7 @@ def train(recipe: ClassificationRecipe, run: RunDir, *, resume: bool, device: st
         AttnkitError: whatever the user can mend; the run folder then holds what was saved before.
     """
     place = find_device(device)
-    log = RunLog(
-        run.metrics,
-        console=Console(file=sys.stderr),
-        tensorboard=run.path / "tensorboard" if recipe.train.tensorboard else None,
-    )
+    log = open_log(run, recipe.train)
     _check_data(recipe, log)
     images = _training_images(recipe)
     task = build_task(recipe, images.class_names)

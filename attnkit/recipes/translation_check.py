@@ -9,9 +9,9 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from attnkit.data.check import DataReport, check_parallel_text
+from attnkit.data.check import check_parallel_text
 from attnkit.data.check_split import SideStats, SplitStats
-from attnkit.data.finding import Finding
+from attnkit.data.finding import DataReport, Finding
 from attnkit.data.parallel_text import open_pairs
 from attnkit.errors import DataError
 from attnkit.recipes.base import CheckedData
@@ -34,7 +34,7 @@ def check(recipe: TranslationRecipe, *, tokens: bool, say: Say) -> CheckedData:
     return CheckedData(report.findings, {split: asdict(stats) for split, stats in report.stats.items()}, lines)
 
 
-def _report(recipe: TranslationRecipe, *, tokens: bool, say: Say) -> DataReport:
+def _report(recipe: TranslationRecipe, *, tokens: bool, say: Say) -> DataReport[SplitStats]:
     """The findings; with tokens those that need the tokenizer, which is learned for it where the files are sound."""
     look = partial(
         check_parallel_text,

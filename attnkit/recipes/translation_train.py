@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-from rich.console import Console
 
 from attnkit.data.batching import Batch, TokenBatches, batches_in_order_of_length
 from attnkit.data.check import check_parallel_text
 from attnkit.data.parallel_text import ParallelText, open_pairs
 from attnkit.data.subword_sampling import SubwordSampler
 from attnkit.data.token_cache import build_token_cache
-from attnkit.engine.log import RunLog
+from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit
 from attnkit.engine.precision import find_device
 from attnkit.engine.schedule import build_schedule
@@ -33,11 +30,7 @@ def train(recipe: TranslationRecipe, run: RunDir, *, resume: bool, device: str) 
         AttnkitError: whatever the user can mend; the run folder then holds what was saved before.
     """
     place = find_device(device)
-    log = RunLog(
-        run.metrics,
-        console=Console(file=sys.stderr),
-        tensorboard=run.path / "tensorboard" if recipe.train.tensorboard else None,
-    )
+    log = open_log(run, recipe.train)
     _check_data(recipe, log)
     pairs = _training_pairs(recipe)
     src_tokenizer, tgt_tokenizer = _tokenizers(recipe, run, pairs, log)

@@ -188,7 +188,7 @@ def test_the_disk_is_full(tmp_path, monkeypatch):
     monkeypatch.setattr(token_cache.RaggedWriter, "append", full)
     with pytest.raises(
         DataError,
-        match=r": the token cache cannot be written \(No space left on device\); expected room and permission to "
+        match=r": the cache cannot be written \(No space left on device\); expected room and permission to "
         r"write; free some space, or set XDG_CACHE_HOME to another place$",
     ):
         build(tmp_path)
@@ -197,5 +197,5 @@ def test_the_disk_is_full(tmp_path, monkeypatch):
 
 def test_the_place_is_a_file(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="the token cache cannot be written"):
+    with pytest.raises(DataError, match="the cache cannot be written"):
         build(Path(tmp_path / "file"))

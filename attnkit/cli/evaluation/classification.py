@@ -21,7 +21,7 @@ from attnkit.cli.options import refuse_precision
 from attnkit.errors import AttnkitError
 
 if TYPE_CHECKING:
-    from attnkit.data.image_set import Split
+    from attnkit.data.config import Split
     from attnkit.engine.precision import Precision
     from attnkit.metrics.accuracy import ClassScore, Score
     from attnkit.recipes.classification import ClassificationRecipe

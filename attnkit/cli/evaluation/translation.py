@@ -17,7 +17,7 @@ from attnkit.cli.search_options import search_overrides
 from attnkit.errors import AttnkitError, DataError
 
 if TYPE_CHECKING:
-    from attnkit.data.parallel_text import Split
+    from attnkit.data.config import Split
     from attnkit.metrics.text import TextScore
     from attnkit.recipes.translation import BleuConfig, TranslationRecipe
     from attnkit.run_dir import RunDir
