@@ -10,7 +10,6 @@ with about as many tokens in a batch at every length.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import platform
 import time
@@ -21,6 +20,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from measured import keep
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -127,11 +127,7 @@ def main() -> None:
             for length in options.lengths
         ],
     }
-    options.out.mkdir(parents=True, exist_ok=True)
-    place = options.out / f"{facts['date']}_attention_cpu"
-    place.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
-    place.with_suffix(".md").write_text(report(facts))
-    print(report(facts))
+    keep(options.out, "attention_cpu", facts, report(facts))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -23,6 +22,8 @@ from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from measured import keep, machine
 
 MODELS: dict[str, dict[str, Any]] = {
     "ViT-S/16": {"name": "vit", "embed_dim": 384, "num_heads": 6},
@@ -187,23 +188,6 @@ def report(facts: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def machine(options: argparse.Namespace) -> dict[str, Any]:
-    import torch
-
-    import attnkit
-
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "attnkit": attnkit.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "cpu": names[0] if names else platform.processor(),
-        "threads": options.threads,
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
@@ -221,14 +205,10 @@ def main() -> None:
         "date": date.today().isoformat(),
         "precision": options.precision,
         "calls": options.calls,
-        "machine": machine(options),
+        "machine": machine(options.threads, "torch"),
         "rows": rows,
     }
-    options.out.mkdir(parents=True, exist_ok=True)
-    place = options.out / f"{facts['date']}_attention_growth"
-    place.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
-    place.with_suffix(".md").write_text(report(facts))
-    print(report(facts))
+    keep(options.out, "attention_growth", facts, report(facts))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
+from measured import keep
+
 TEST = {"src": "multi30k/test_2016_flickr.en.gz", "tgt": "multi30k/test_2016_flickr.de.gz"}
 MAX_LENGTH = 100
 RANDOM_LENGTH = 16
@@ -693,11 +695,7 @@ def main() -> None:
         "machine": machine(options),
         "results": results,
     }
-    options.out.mkdir(parents=True, exist_ok=True)
-    place = options.out / f"{facts['date']}_translation_decode"
-    place.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
-    place.with_suffix(".md").write_text(report(facts))
-    print(report(facts))
+    keep(options.out, "translation_decode", facts, report(facts))
 
 
 if __name__ == "__main__":

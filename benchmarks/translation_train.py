@@ -36,6 +36,8 @@ from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
+from measured import keep
+
 VOCAB_SIZE = 10_000
 BATCH_TOKENS = 4096
 DROPOUT = 0.3
@@ -530,11 +532,7 @@ def main() -> None:
             facts["sizes"].append(
                 {"size": asdict(SIZES[name]), "results": results, "ratio": ratio(results), "recipe": recipe}
             )
-    options.out.mkdir(parents=True, exist_ok=True)
-    place = options.out / f"{facts['date']}_translation_train"
-    place.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
-    place.with_suffix(".md").write_text(report(facts))
-    print(report(facts))
+    keep(options.out, "translation_train", facts, report(facts))
 
 
 if __name__ == "__main__":

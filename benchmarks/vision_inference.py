@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -31,6 +30,8 @@ from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from measured import keep, machine
 
 MODELS: dict[str, dict[str, Any]] = {
     "vit_s16": {"name": "vit", "embed_dim": 384, "num_heads": 6},
@@ -303,26 +304,6 @@ def agreement(children: list[Child]) -> list[dict[str, Any]]:
     ]
 
 
-def machine(options: argparse.Namespace) -> dict[str, Any]:
-    from importlib.metadata import version
-
-    import attnkit
-
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "attnkit": attnkit.__version__,
-        **{name: version(name) for name in ("torch", "timm", "torchvision", "transformers")},
-        "python": platform.python_version(),
-        "cpu": names[0] if names else platform.processor(),
-        "threads": options.threads,
-        "memory of the C library": {
-            name: os.environ.get(name, "as it is") for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
-        },
-    }
-
-
 def report(facts: dict[str, Any]) -> str:
     lines = [
         f"# Classifying on a CPU, {facts['date']}",
@@ -392,14 +373,10 @@ def main() -> None:
         "images_per_turn": options.images_per_turn,
         "batches": options.batches,
         "models": {name: MODELS[name] for name in options.models},
-        "machine": machine(options),
+        "machine": machine(options.threads, "torch", "timm", "torchvision", "transformers"),
         "results": results,
     }
-    options.out.mkdir(parents=True, exist_ok=True)
-    place = options.out / f"{facts['date']}_vision_inference"
-    place.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
-    place.with_suffix(".md").write_text(report(facts))
-    print(report(facts))
+    keep(options.out, "vision_inference", facts, report(facts))
 
 
 if __name__ == "__main__":

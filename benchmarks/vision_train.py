@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -25,6 +24,8 @@ from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from measured import keep, machine
 
 
 @dataclass(frozen=True)
@@ -229,23 +230,6 @@ def measure(model: str, options: argparse.Namespace) -> dict[str, Any]:
     return {"model": model, "batch": MODELS[model].batch, "config": MODELS[model].config, "rows": results}
 
 
-def machine(options: argparse.Namespace) -> dict[str, Any]:
-    from importlib.metadata import version
-
-    import attnkit
-
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "attnkit": attnkit.__version__,
-        **{name: version(name) for name in ("torch", "timm")},
-        "python": platform.python_version(),
-        "cpu": names[0] if names else platform.processor(),
-        "threads": options.threads,
-    }
-
-
 def report(facts: dict[str, Any]) -> str:
     lines = [
         f"# Training on a CPU, {facts['date']}",
@@ -289,14 +273,10 @@ def main() -> None:
         "date": date.today().isoformat(),
         "turns": options.turns,
         "steps": options.steps,
-        "machine": machine(options),
+        "machine": machine(options.threads, "torch", "timm"),
         "results": results,
     }
-    options.out.mkdir(parents=True, exist_ok=True)
-    place = options.out / f"{facts['date']}_vision_train"
-    place.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
-    place.with_suffix(".md").write_text(report(facts))
-    print(report(facts))
+    keep(options.out, "vision_train", facts, report(facts))
 
 
 if __name__ == "__main__":

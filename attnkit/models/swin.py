@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from attnkit.models.config import SwinConfig
 from attnkit.models.layers.drop_path import DropPath
 from attnkit.models.layers.dropout import Dropout
+from attnkit.models.layers.linear import Linear
 from attnkit.models.layers.mlp import Mlp
 from attnkit.models.layers.window_attention import WindowAttention
 from attnkit.models.layers.windows import Shift, classifier_shift, padded_size
@@ -227,7 +228,7 @@ class PatchMerging(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(4 * channels)
-        self.reduction = nn.Linear(4 * channels, 2 * channels, bias=False)
+        self.reduction = Linear(4 * channels, 2 * channels, bias=False)
 
     def forward(self, x: Map) -> Float[Tensor, "B H2 W2 C2"]:
         """A map of half the height and width, rounded up; odd ones get a row or column of zeros."""

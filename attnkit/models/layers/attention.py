@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from attnkit.models.layers.dropout import Dropout
+from attnkit.models.layers.linear import Linear
 
 _SHORT = 128
 """Up to this many keys, a CPU is faster by three plain products than by the fused kernel, whose backward is tiled for
@@ -102,11 +103,11 @@ class MultiHeadAttention(nn.Module):
         self.num_heads = num_heads
         self.is_cross = is_cross
         if is_cross:
-            self.q = nn.Linear(embed_dim, embed_dim)
-            self.kv = nn.Linear(embed_dim, 2 * embed_dim)
+            self.q = Linear(embed_dim, embed_dim)
+            self.kv = Linear(embed_dim, 2 * embed_dim)
         else:
-            self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
-        self.out = nn.Linear(embed_dim, embed_dim)
+            self.qkv = Linear(embed_dim, 3 * embed_dim)
+        self.out = Linear(embed_dim, embed_dim)
         self.dropout = Dropout(dropout)
 
     def forward(

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from attnkit.models.layers.dropout import Dropout
+from attnkit.models.layers.linear import Linear
 
 
 class Mlp(nn.Module):
@@ -21,8 +22,8 @@ class Mlp(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.up = nn.Linear(embed_dim, mlp_dim)
-        self.down = nn.Linear(mlp_dim, embed_dim)
+        self.up = Linear(embed_dim, mlp_dim)
+        self.down = Linear(mlp_dim, embed_dim)
         self.activation = activation
         self.dropout = Dropout(dropout)
 

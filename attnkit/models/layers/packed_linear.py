@@ -54,7 +54,7 @@ def can_be_packed(weight: Tensor, dtype: torch.dtype = torch.float32) -> bool:
 def pack_linears(module: nn.Module, *, dtype: torch.dtype = torch.float32) -> None:
     """Replace every linear layer inside `module`, where that can be done, by one that multiplies in `dtype`."""
     for name, child in module.named_children():
-        if type(child) is nn.Linear and can_be_packed(child.weight, dtype):
+        if isinstance(child, nn.Linear) and type(child) is not PackedLinear and can_be_packed(child.weight, dtype):
             setattr(module, name, PackedLinear(child, dtype=dtype))
         else:
             pack_linears(child, dtype=dtype)

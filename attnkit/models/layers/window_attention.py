@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnkit.models.layers.dropout import Dropout
+from attnkit.models.layers.linear import Linear
 from attnkit.models.layers.relative_bias import read_bias
 from attnkit.models.layers.windows import Shift, from_windows, shift_mask, to_windows
 
@@ -22,8 +23,8 @@ class WindowAttention(nn.Module):
             raise ValueError(f"attention: {embed_dim} channels do not divide into {num_heads} heads")
         self.num_heads = num_heads
         self.window_size = window_size
-        self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
-        self.out = nn.Linear(embed_dim, embed_dim)
+        self.qkv = Linear(embed_dim, 3 * embed_dim)
+        self.out = Linear(embed_dim, embed_dim)
         self.bias_table = nn.Parameter(torch.empty((2 * window_size - 1) ** 2, num_heads))
         nn.init.trunc_normal_(self.bias_table, std=0.02)
         self.dropout = Dropout(dropout)

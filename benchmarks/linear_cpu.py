@@ -1,0 +1,98 @@
+"""How much faster is attnkit's linear layer than torch's on a CPU, forward and backward?
+
+Both have the same weights, see the same inputs, and take turns; the bfloat16 rows run under autocast, as training does.
+The answer is why attnkit/models/layers/linear.py exists, and where its constants come from.
+
+    python benchmarks/linear_cpu.py [--threads 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from datetime import date
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from measured import keep, machine
+from torch import Tensor, nn
+
+from attnkit.engine.memory import keep_pages
+from attnkit.models.layers.linear import Linear
+
+SIZES = [
+    # rows, inputs, outputs
+    (64, 512, 512),
+    (256, 512, 2048),
+    (2048, 128, 256),
+    (8192, 96, 288),
+    (32768, 48, 192),
+    (6272, 192, 768),
+    (6272, 768, 192),
+    (1576, 384, 1536),
+    (1576, 1536, 384),
+]
+
+
+def step(layer: nn.Module, x: Tensor, grad: Tensor, *, bfloat16: bool) -> float:
+    """Milliseconds of one way forth and back."""
+    layer.zero_grad()
+    started = time.perf_counter()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+        out = layer(x)
+    out.backward(grad.to(out.dtype))
+    return 1e3 * (time.perf_counter() - started)
+
+
+def compare(rows: int, inputs: int, outputs: int, turns: int, *, bfloat16: bool) -> dict[str, Any]:
+    layers = {"attnkit": Linear(inputs, outputs), "torch": nn.Linear(inputs, outputs)}
+    layers["torch"].load_state_dict(layers["attnkit"].state_dict())
+    x, grad = torch.randn(rows, inputs, requires_grad=True), torch.randn(rows, outputs)
+    times: dict[str, list[float]] = {name: [] for name in layers}
+    for _ in range(turns + 2):
+        for name, layer in layers.items():
+            times[name].append(step(layer, x, grad, bfloat16=bfloat16))
+    middles = {name: median(of_system[2:]) for name, of_system in times.items()}
+    return {**middles, "ratio": middles["torch"] / middles["attnkit"]}
+
+
+def report(facts: dict[str, Any]) -> str:
+    lines = [
+        f"# A linear layer, forward and backward, {facts['date']}",
+        "",
+        "`python benchmarks/linear_cpu.py`, medians in milliseconds; the ratio is torch's time over attnkit's.",
+        "",
+        *(f"- {name}: {value}" for name, value in facts["machine"].items()),
+        "",
+        "| rows | inputs | outputs | dtype | attnkit | torch.nn.Linear | ratio |",
+        "| ---: | ---: | ---: | --- | ---: | ---: | ---: |",
+    ]
+    for row in facts["rows"]:
+        size = " | ".join(f"{row[key]:,}" for key in ("rows", "inputs", "outputs"))
+        lines.append(f"| {size} | {row['dtype']} | {row['attnkit']:.2f} | {row['torch']:.2f} | {row['ratio']:.2f} |")
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args()
+    torch.manual_seed(1)
+    torch.set_num_threads(options.threads)
+    keep_pages()
+    rows = [
+        {"rows": n, "inputs": i, "outputs": o, "dtype": dtype}
+        | compare(n, i, o, options.turns, bfloat16=dtype == "bfloat16")
+        for dtype in ("float32", "bfloat16")
+        for n, i, o in SIZES
+    ]
+    facts = {"date": date.today().isoformat(), "machine": machine(options.threads, "torch"), "rows": rows}
+    keep(options.out, "linear_cpu", facts, report(facts))
+
+
+if __name__ == "__main__":
+    main()
