@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -292,13 +293,16 @@ def _all_made(maker: _Maker, numbers: list[tuple[int, int]], workers: int) -> It
         for epoch, number in numbers:
             yield maker.make(epoch, number)
         return
-    yield from DataLoader(
-        _Numbered(maker, numbers),
-        batch_size=None,
-        num_workers=workers,
-        worker_init_fn=_leave_signals_to_the_parent,
-        generator=torch.Generator(),  # or it would draw from the one that the model draws from
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")  # more than cores: the user's choice
+        loader = DataLoader(
+            _Numbered(maker, numbers),
+            batch_size=None,
+            num_workers=workers,
+            worker_init_fn=_leave_signals_to_the_parent,
+            generator=torch.Generator(),  # or it would draw from the one that the model draws from
+        )
+    yield from loader
 
 
 def _leave_signals_to_the_parent(_: int) -> None:
