@@ -9,6 +9,7 @@ import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -302,7 +303,22 @@ def _all_made(maker: _Maker, numbers: list[tuple[int, int]], workers: int) -> It
             worker_init_fn=_leave_signals_to_the_parent,
             generator=torch.Generator(),  # or it would draw from the one that the model draws from
         )
-    yield from loader
+        with _ctrl_c_held():
+            batches = iter(loader)
+    yield from batches
+
+
+@contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """Let Ctrl-C wait until the workers have started: they are born with it blocked, or some would print a trace."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_signals_to_the_parent(_: int) -> None:
