@@ -146,7 +146,7 @@ def fit(model: torch.nn.Module, images: Images, recipe, *, seconds: float) -> tu
             ema.update(model, step)
             if step % 200 == 0:
                 speed = step * len(pixels) / (spent * seconds)
-                print(f"step {step}  {spent:.1%}  loss {float(loss):.3f}  {speed:.0f} images/s", flush=True)
+                print(f"step {step}  {spent:.1%}  loss {loss.item():.3f}  {speed:.0f} images/s", flush=True)
 
 
 def rate(spent: float) -> float:
