@@ -55,7 +55,7 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         grad = grads[0].reshape(-1, len(weight))  # (rows, outputs)
-        of_x = _multiply(grad, weight.t(), None).view(x.shape) if ctx.needs_input_grad[0] else None
+        of_x = _multiply_back(grad, weight).view(x.shape) if ctx.needs_input_grad[0] else None
         of_weight = _multiply_rows(grad, x.reshape(-1, x.shape[-1])) if ctx.needs_input_grad[1] else None
         of_bias = grad.sum(dim=0) if ctx.needs_input_grad[2] else None
         return of_x, of_weight, of_bias
@@ -64,6 +64,11 @@ class _Product(torch.autograd.Function):
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return product
+
+
+def _multiply_back(grad: Float[Tensor, "rows outputs"], weight: Tensor) -> Float[Tensor, "rows inputs"]:
+    """The gradient by the input: in bfloat16 by torch, whose product is oneDNN's too and leaves the weights as they lie."""
+    return grad @ weight if grad.dtype == torch.bfloat16 else _multiply(grad, weight.t(), None)
 
 
 def _multiply_rows(grad: Float[Tensor, "rows outputs"], x: Float[Tensor, "rows inputs"]) -> Tensor:
