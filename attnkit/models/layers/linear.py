@@ -67,7 +67,7 @@ def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _multiply_back(grad: Float[Tensor, "rows outputs"], weight: Tensor) -> Float[Tensor, "rows inputs"]:
-    """The gradient by the input: in bfloat16 by torch, whose product is oneDNN's too and leaves the weights as they lie."""
+    """The gradient by the input; in bfloat16 by torch, whose product is oneDNN's too and leaves the weights alone."""
     return grad @ weight if grad.dtype == torch.bfloat16 else _multiply(grad, weight.t(), None)
 
 
