@@ -1,8 +1,8 @@
-"""A linear layer that trains fast on a CPU.
+"""A linear layer that is fast in float32 on a CPU, forward and backward.
 
-torch hands float32 products to MKL, which on AMD processors reaches half of what oneDNN does, and in bfloat16 it writes
-the bias into the output before it multiplies. So both ways are taken here by oneDNN, which comes with torch: the same
-sums, about twice as fast in float32 (benchmarks/linear_cpu.py). Everywhere else this is torch's own layer.
+torch hands float32 products to MKL, which on AMD processors reaches half of what oneDNN does. So they are given to
+oneDNN here, which comes with torch: the same sums in another order, up to twice as fast (benchmarks/linear_cpu.py). In
+bfloat16 torch asks oneDNN itself; there, and everywhere else, this is torch's own layer.
 """
 
 from typing import Any
@@ -25,26 +25,25 @@ class Linear(nn.Linear):
 
     def forward(self, x: Float[Tensor, "*B inputs"]) -> Float[Tensor, "*B outputs"]:
         """Multiply, in autocast's dtype where it is on."""
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-        if not _suits_onednn(x, dtype):
+        if not _suits_onednn(x):
             return F.linear(x, self.weight, self.bias)
-        bias = None if self.bias is None else self.bias.to(dtype)
-        product: Tensor = _Product.apply(x.to(dtype), self.weight.to(dtype), bias)
+        product: Tensor = _Product.apply(x, self.weight, self.bias)
         return product
 
 
-def _suits_onednn(x: Tensor, dtype: torch.dtype) -> bool:
-    if x.device.type != "cpu" or not _HAS_ONEDNN or torch.compiler.is_compiling():
-        return False
-    if dtype == torch.bfloat16:
-        known: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    else:
-        known = dtype == torch.float32
-    return known and x.numel() >= _FEW_ROWS * x.shape[-1]
+def _suits_onednn(x: Tensor) -> bool:
+    return (
+        _HAS_ONEDNN
+        and x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and x.numel() >= _FEW_ROWS * x.shape[-1]
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )
 
 
 class _Product(torch.autograd.Function):
-    """x W^T + b; all three in one dtype."""
+    """x W^T + b, all three in float32."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -55,7 +54,7 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         grad = grads[0].reshape(-1, len(weight))  # (rows, outputs)
-        of_x = _multiply_back(grad, weight).view(x.shape) if ctx.needs_input_grad[0] else None
+        of_x = _multiply(grad, weight.t(), None).view(x.shape) if ctx.needs_input_grad[0] else None
         of_weight = _multiply_rows(grad, x.reshape(-1, x.shape[-1])) if ctx.needs_input_grad[1] else None
         of_bias = grad.sum(dim=0) if ctx.needs_input_grad[2] else None
         return of_x, of_weight, of_bias
@@ -66,15 +65,8 @@ def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return product
 
 
-def _multiply_back(grad: Float[Tensor, "rows outputs"], weight: Tensor) -> Float[Tensor, "rows inputs"]:
-    """The gradient by the input; in bfloat16 by torch, whose product is oneDNN's too and leaves the weights alone."""
-    return grad @ weight if grad.dtype == torch.bfloat16 else _multiply(grad, weight.t(), None)
-
-
 def _multiply_rows(grad: Float[Tensor, "rows outputs"], x: Float[Tensor, "rows inputs"]) -> Tensor:
     """grad^T x, (outputs, inputs), by whichever way is fastest for these sizes."""
-    if grad.dtype == torch.float32 and min(grad.shape[1], x.shape[1]) >= _NARROW:
+    if min(grad.shape[1], x.shape[1]) >= _NARROW:
         return _multiply(grad.t(), x.t(), None)
-    if x.shape[1] < grad.shape[1]:
-        return (x.t() @ grad).t()
     return grad.t() @ x
