@@ -499,7 +499,7 @@ def prepare(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 def trained(options: argparse.Namespace) -> tuple[Any, Any, Any, Sentences, list[str] | None]:
     from attnkit import recipe_file
     from attnkit.data.files import find_file, read_lines
-    from attnkit.recipes.translator import open_translator
+    from attnkit.recipes.translation.translator import open_translator
     from attnkit.run_dir import open_run
 
     run = open_run(options.run)

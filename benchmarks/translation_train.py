@@ -73,7 +73,7 @@ def attnkit_steps(size: Size, precision: str, folder: Path) -> Callable[[], tupl
     from attnkit.engine.optimize import TrainState, forever, optimize
     from attnkit.engine.optimizer import build_optimizer
     from attnkit.engine.precision import find_device
-    from attnkit.recipes.translation_task import build_task
+    from attnkit.recipes.translation.task import build_task
     from attnkit.tokenizers.load import load_tokenizer
 
     keep_pages()
@@ -100,7 +100,7 @@ def attnkit_steps(size: Size, precision: str, folder: Path) -> Callable[[], tupl
 
 
 def attnkit_recipe(size: Size, precision: str) -> Any:
-    from attnkit.recipes.translation import TranslationRecipe
+    from attnkit.recipes.translation.recipe import TranslationRecipe
 
     return TranslationRecipe.model_validate(
         {

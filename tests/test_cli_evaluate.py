@@ -226,9 +226,9 @@ bleu: {lowercase: true}
         asked.append((str(run.path), split, device, recipe.decode, str(checkpoint)))
         return Translations(["a", "b", "c", "d"], HYPOTHESES, REFERENCES)
 
-    module = ModuleType("attnkit.recipes.translator")
+    module = ModuleType("attnkit.recipes.translation.translator")
     module.translate_split = translate_split
-    monkeypatch.setitem(sys.modules, "attnkit.recipes.translator", module)
+    monkeypatch.setitem(sys.modules, "attnkit.recipes.translation.translator", module)
     return asked
 
 

@@ -40,7 +40,7 @@ def training(tmp_path, monkeypatch):
     (tmp_path / "my.yaml").write_text(MINIMAL)
     for name in ("a.tsv", "b.tsv"):
         (tmp_path / name).write_text("a\tb\n")
-    fake, module = FakeTraining(), ModuleType("attnkit.recipes.translation_train")
+    fake, module = FakeTraining(), ModuleType("attnkit.recipes.translation.train")
     module.train = fake.train
     monkeypatch.setitem(sys.modules, module.__name__, module)
     fake.scored = []

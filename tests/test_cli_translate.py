@@ -26,7 +26,7 @@ FAKE = """
 import sys
 from types import ModuleType
 from tests.test_cli_translate import FakeTranslator
-fake = ModuleType("attnkit.recipes.translator")
+fake = ModuleType("attnkit.recipes.translation.translator")
 fake.open_translator = lambda recipe, run, *, device, checkpoint: FakeTranslator()
 sys.modules[fake.__name__] = fake
 from attnkit.cli import main
@@ -220,7 +220,7 @@ def run(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     recipe = recipe_file.load("translation/toy", ["decode.method=beam"])
     (tmp_path / "run/recipe.yaml").write_text(recipe_file.dump(recipe), encoding="utf-8")
-    translator, fake = FakeTranslator(), ModuleType("attnkit.recipes.translator")
+    translator, fake = FakeTranslator(), ModuleType("attnkit.recipes.translation.translator")
     fake.open_translator = lambda recipe, run, *, device, checkpoint: translator
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
 

@@ -17,7 +17,7 @@ from attnkit.recipe_file.form import Slot, expected, fill_in, root_slot
 from attnkit.recipe_file.mistakes import mistakes_of
 from attnkit.recipe_file.tree import Node, Place, parse_value
 from attnkit.recipes.base import BaseRecipe
-from attnkit.recipes.translation import TranslationRecipe
+from attnkit.recipes.translation.recipe import TranslationRecipe
 
 MINIMAL = """\
 name: mine

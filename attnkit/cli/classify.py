@@ -18,8 +18,8 @@ from attnkit.cli.options import CheckpointOption, DeviceOption, PrecisionOption,
 from attnkit.errors import AttnkitError, DataError
 
 if TYPE_CHECKING:
-    from attnkit.recipes.classification import ClassificationRecipe
-    from attnkit.recipes.classifier import Classifier
+    from attnkit.recipes.classification.classifier import Classifier
+    from attnkit.recipes.classification.recipe import ClassificationRecipe
 
 _DECODING_THREADS = 4
 """At most; more than a model can keep up with."""
@@ -73,7 +73,7 @@ def _open(run: Path | None, checkpoint: Path | None, *, device: str, precision: 
     folder = chosen_run(run, task="classification")
     recipe = cast("ClassificationRecipe", recipe_file.load(folder.recipe))
     weights = chosen_weights(folder, checkpoint)
-    from attnkit.recipes.classifier import load_classifier
+    from attnkit.recipes.classification.classifier import load_classifier
 
     return load_classifier(recipe, folder, device=device, precision=precision, weights=weights)  # type: ignore[arg-type]
 

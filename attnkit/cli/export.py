@@ -14,8 +14,8 @@ from attnkit.cli.options import CheckpointOption, RunOption
 
 if TYPE_CHECKING:
     from attnkit.interop.export_weights import Library
-    from attnkit.recipes.classification import ClassificationRecipe
-    from attnkit.recipes.translation import TranslationRecipe
+    from attnkit.recipes.classification.recipe import ClassificationRecipe
+    from attnkit.recipes.translation.recipe import TranslationRecipe
     from attnkit.run_dir import RunDir
 
 _CHECK_LINES = 200
@@ -71,7 +71,7 @@ def export(
 def _export_translation(run: RunDir, folder: Path, checkpoint: Path | None) -> None:
     from attnkit import recipe_file
     from attnkit.interop.ctranslate2 import export_ctranslate2
-    from attnkit.recipes.translator import open_translator
+    from attnkit.recipes.translation.translator import open_translator
 
     recipe = cast("TranslationRecipe", recipe_file.load(run.recipe))
     translator = open_translator(recipe, run, device="cpu", checkpoint=chosen_weights(run, checkpoint))
@@ -100,7 +100,7 @@ def _export_classifier(run: RunDir, to: Path, file_format: Format, checkpoint: P
     weights = chosen_weights(run, checkpoint)
     from attnkit.interop.export_weights import export_weights
     from attnkit.interop.onnx_export import export_onnx
-    from attnkit.recipes.export_classifier import trained_classifier
+    from attnkit.recipes.classification.export import trained_classifier
 
     classifier = trained_classifier(recipe, weights)
     if file_format is Format.ONNX:

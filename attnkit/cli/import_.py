@@ -71,7 +71,7 @@ def import_(
     """
     from attnkit import recipe_file
     from attnkit.engine.checkpoint import save_tensors
-    from attnkit.recipes.import_classifier import import_classifier
+    from attnkit.recipes.classification.import_ import import_classifier
     from attnkit.run_dir import RunDir, create_run, write_whole
 
     imported = import_classifier(

@@ -108,7 +108,7 @@ def _check_options(
 
 
 def _new_translation(given: dict[Split, PairOfFiles], file: Path, *, name: str | None, force: bool) -> None:
-    from attnkit.recipes.new_translation import new_translation
+    from attnkit.recipes.translation.new import new_translation
 
     written = new_translation(given, output=file, name=name or _name_of(file, otherwise="translation"), force=force)
     for line in filter(None, (*written.reasons, written.warning)):
@@ -118,7 +118,7 @@ def _new_translation(given: dict[Split, PairOfFiles], file: Path, *, name: str |
 def _new_classification(
     data: str, file: Path, *, name: str | None, image_size: int | None, minutes: float | None, force: bool
 ) -> None:
-    from attnkit.recipes.new_classification import new_classification
+    from attnkit.recipes.classification.new import new_classification
 
     written = new_classification(
         data,

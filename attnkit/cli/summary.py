@@ -45,12 +45,12 @@ def summary(
       attnkit summary swin_t
       attnkit summary vit_b16_384 --convention fvcore
     """
-    from attnkit.recipes.architectures import ARCHITECTURES
+    from attnkit.recipes.classification.architectures import ARCHITECTURES
 
     if source in ARCHITECTURES and not Path(source).exists():
         if overrides:
             raise AttnkitError(f"--set: {source} is an architecture, not a recipe; expected a recipe; leave it out")
-        from attnkit.recipes.classification_summary import summarize_architecture
+        from attnkit.recipes.classification.summary import summarize_architecture
 
         facts = summarize_architecture(source, image_size=image_size, convention=convention or "paper", speed=speed)
     elif image_size is not None:
@@ -62,7 +62,7 @@ def summary(
 
 def _of_recipe(source: str, overrides: list[str], *, convention: Counting | None, speed: bool | None) -> dict[str, Any]:
     from attnkit import recipe_file
-    from attnkit.recipes.classification import ClassificationRecipe
+    from attnkit.recipes.classification.recipe import ClassificationRecipe
     from attnkit.run_dir import open_run
 
     run = open_run(Path(source)) if Path(source).is_dir() else None
@@ -78,7 +78,7 @@ def _of_recipe(source: str, overrides: list[str], *, convention: Counting | None
             raise AttnkitError(f"{option}: is for images, but {source} is a {recipe.task} recipe; leave it out")
         return recipe.summarize()
     from attnkit.engine.checkpoint import load_tensors
-    from attnkit.recipes.classification_summary import summarize
+    from attnkit.recipes.classification.summary import summarize
 
     classes = load_tensors(run.weights())[1].get("classes") if run and (run.finished or run.steps()) else None
     return summarize(
@@ -90,7 +90,7 @@ def _of_recipe(source: str, overrides: list[str], *, convention: Counting | None
 
 
 def _close_architecture(name: str) -> str | None:
-    from attnkit.recipes.architectures import ARCHITECTURES
+    from attnkit.recipes.classification.architectures import ARCHITECTURES
 
     return next(iter(get_close_matches(name, ARCHITECTURES, n=1, cutoff=0.7)), None)
 

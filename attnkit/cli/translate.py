@@ -19,7 +19,7 @@ from attnkit.cli.translate_lines import Search, as_json_line, as_text, translate
 from attnkit.errors import AttnkitError, DataError, RecipeError
 
 if TYPE_CHECKING:
-    from attnkit.recipes.translation import TranslationRecipe
+    from attnkit.recipes.translation.recipe import TranslationRecipe
     from attnkit.run_dir import RunDir
 
 
@@ -91,7 +91,7 @@ def translate(
     prefixes = _prefixes(prefix, prefix_file)
     run_dir = chosen_run(run, task="translation")
     recipe = _recipe(run_dir, options, length_penalty, n_best=n_best)
-    from attnkit.recipes.translator import open_translator
+    from attnkit.recipes.translation.translator import open_translator
 
     translator = open_translator(recipe, run_dir, device=device, checkpoint=checkpoint)
     search = Search(decode=recipe.decode, n_best=n_best, batch_size=batch_size)
@@ -133,7 +133,7 @@ def _recipe(
         RecipeError: an option has a value that cannot be.
     """
     from attnkit.recipe_file import load
-    from attnkit.recipes.translation import TranslationRecipe
+    from attnkit.recipes.translation.recipe import TranslationRecipe
 
     recipe = load(run.recipe, options=search_overrides(options, length_penalty))
     assert isinstance(recipe, TranslationRecipe), "chosen_run has looked at the task"

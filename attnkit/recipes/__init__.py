@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from attnkit.recipes.classification import ClassificationRecipe
-from attnkit.recipes.translation import TranslationRecipe
+from attnkit.recipes.classification.recipe import ClassificationRecipe
+from attnkit.recipes.translation.recipe import TranslationRecipe
 
 Recipe = Annotated[TranslationRecipe | ClassificationRecipe, Field(discriminator="task")]
 """A recipe of any task; `task` tells which."""

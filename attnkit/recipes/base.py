@@ -36,6 +36,17 @@ class CheckedData:
         return not any(finding.severity == "error" for finding in self.findings)
 
 
+class InitConfig(Config):
+    """Weights to begin with instead of fresh ones."""
+
+    from_: str = Field(alias="from")
+    """A run folder, or a .safetensors file of attnkit's names (see attnkit import)."""
+    freeze: bool = False
+    """Train the head alone."""
+    position_interpolation: Literal["google", "deit", "timm", "torchvision"] = "deit"
+    """How a position embedding is brought to another image size."""
+
+
 class BaseRecipe(Config, ABC):
     """The part of a recipe that knows no task, and what every task can do. Its methods import torch when called."""
 

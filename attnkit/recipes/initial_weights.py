@@ -12,7 +12,7 @@ from attnkit.errors import CheckpointError
 from attnkit.models.layers.image_positions import resize_positions
 from attnkit.models.layers.relative_bias import resize_bias_table
 from attnkit.models.vit import VisionTransformer
-from attnkit.recipes.classification import InitConfig
+from attnkit.recipes.base import InitConfig
 from attnkit.run_dir import open_run
 
 

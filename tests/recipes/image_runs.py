@@ -12,7 +12,7 @@ from PIL import Image
 
 from attnkit.engine.checkpoint import save_weights
 from attnkit.recipe_file import dump
-from attnkit.recipes.classification import ClassificationRecipe
+from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.run_dir import RunDir, create_run, write_whole
 
 CLASSES = ("red", "green", "blue")

@@ -8,8 +8,8 @@ from attnkit.errors import CheckpointError
 from attnkit.models.config import SwinConfig, ViTConfig
 from attnkit.models.layers.image_positions import resize_positions
 from attnkit.models.layers.relative_bias import resize_bias_table
-from attnkit.recipes.classification import InitConfig
-from attnkit.recipes.classification_train import train
+from attnkit.recipes.base import InitConfig
+from attnkit.recipes.classification.train import train
 from attnkit.recipes.initial_weights import begin_with
 from tests.recipes.tiny_images import SWIN, new_run, recipe_with
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attnkit.recipe_file import dump
-from attnkit.recipes.translation import TranslationRecipe
+from attnkit.recipes.translation.recipe import TranslationRecipe
 from attnkit.run_dir import RunDir, create_run, write_whole
 
 _RECIPE: dict[str, Any] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attnkit.recipe_file import dump
-from attnkit.recipes.classification import ClassificationRecipe
+from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.run_dir import RunDir, create_run, write_whole
 
 _RECIPE: dict[str, Any] = {

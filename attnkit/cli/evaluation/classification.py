@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from attnkit.data.config import Split
     from attnkit.engine.precision import Precision
     from attnkit.metrics.accuracy import ClassScore, Score
-    from attnkit.recipes.classification import ClassificationRecipe
+    from attnkit.recipes.classification.recipe import ClassificationRecipe
     from attnkit.run_dir import RunDir
 
 _SAVED = 5
@@ -83,7 +83,7 @@ def _classify(asked: Evaluation, options: ImageOptions) -> tuple[RunDir, Predict
     run = chosen_run(asked.run, task="classification")
     recipe = cast("ClassificationRecipe", recipe_file.load(run.recipe))
     weights = chosen_weights(run, asked.checkpoint)
-    from attnkit.recipes.classifier import classify_split
+    from attnkit.recipes.classification.classifier import classify_split
 
     result = classify_split(
         recipe,
@@ -113,7 +113,7 @@ def _depth(metric: str) -> int:
 
 def _save(path: Path, predicted: Predicted) -> None:
     """Write the predictions as attnkit classify prints them, to be read by --predictions."""
-    from attnkit.recipes.classifier import Guess
+    from attnkit.recipes.classification.classifier import Guess
     from attnkit.run_dir import write_whole
 
     assert predicted.probs is not None, "a run knows them"

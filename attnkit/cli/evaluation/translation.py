@@ -19,7 +19,7 @@ from attnkit.errors import AttnkitError, DataError
 if TYPE_CHECKING:
     from attnkit.data.config import Split
     from attnkit.metrics.text import TextScore
-    from attnkit.recipes.translation import BleuConfig, TranslationRecipe
+    from attnkit.recipes.translation.recipe import BleuConfig, TranslationRecipe
     from attnkit.run_dir import RunDir
 
 
@@ -96,7 +96,7 @@ def _open_run(asked: Evaluation, options: TextOptions) -> tuple[RunDir, Translat
 
 def _translate(recipe: TranslationRecipe, run: RunDir, asked: Evaluation, weights: Path) -> tuple[Lines, Lines]:
     """The run's translations of a split, saved if asked for, and the references."""
-    from attnkit.recipes.translator import translate_split
+    from attnkit.recipes.translation.translator import translate_split
     from attnkit.run_dir import write_whole
 
     result = translate_split(recipe, run, cast("Split", asked.split), device=asked.device, checkpoint=weights)

@@ -1,0 +1,48 @@
+"""The data check of a classification recipe: its images and their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from attnkit.data.check_image_split import ImageStats
+from attnkit.data.check_images import check_images
+from attnkit.recipes.base import CheckedData
+from attnkit.recipes.classification.recipe import ClassificationRecipe
+
+_MOST_CLASSES = 20
+"""More are not listed one by one."""
+
+
+def check(recipe: ClassificationRecipe, *, decode: bool, say: Callable[[str], None]) -> CheckedData:
+    """Look at all images of a recipe.
+
+    Args:
+        recipe: names the images.
+        decode: decode each, which finds what is cut off and what stands twice; else read the headers of files alone.
+        say: takes a line on how far it is.
+    """
+
+    def progress(split: str, done: int, total: int) -> None:
+        say(f"{split}: {done:,} of {total:,} images looked at")
+
+    report = check_images(recipe.data, quick=not decode, progress=progress)
+    lines = [line for split, stats in report.stats.items() for line in _split_lines(split, stats)]
+    return CheckedData(report.findings, {split: asdict(stats) for split, stats in report.stats.items()}, lines)
+
+
+def _split_lines(split: str, stats: ImageStats) -> list[str]:
+    """Size and balance of a split; class by class where there are not too many."""
+    head = f"{split}: {stats.images:,} images of {len(stats.per_class):,} classes, {stats.broken:,} broken"
+    if stats.smallest is not None and stats.largest is not None:
+        head += f", {_size(stats.smallest)} to {_size(stats.largest)} pixels"
+    width = max(map(len, stats.per_class), default=0)
+    if len(stats.per_class) <= _MOST_CLASSES:
+        return [head, *(f"    {name:<{width}}  {count:>7,}" for name, count in stats.per_class.items())]
+    ordered = sorted(stats.per_class.items(), key=lambda item: item[1])
+    (least, fewest), (most, largest) = ordered[0], ordered[-1]
+    return [head, f"    {fewest:,} of {least} to {largest:,} of {most}"]
+
+
+def _size(height_and_width: tuple[int, int]) -> str:
+    return f"{height_and_width[1]}x{height_and_width[0]}"

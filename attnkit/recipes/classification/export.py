@@ -1,0 +1,31 @@
+"""A run of images handed to another program: its network as it was trained, with what one must know to use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attnkit.engine.checkpoint import fit_weights, load_tensors
+from attnkit.errors import CheckpointError
+from attnkit.interop.export_weights import TrainedClassifier
+from attnkit.recipes.classification.recipe import ClassificationRecipe
+
+
+def trained_classifier(recipe: ClassificationRecipe, weights: Path) -> TrainedClassifier:
+    """Load the network of a run, in float32 on the CPU.
+
+    Args:
+        recipe: that of the run.
+        weights: which of its weights.
+
+    Raises:
+        CheckpointError: the weights are damaged, of another model, or do not name their classes.
+    """
+    tensors, facts = load_tensors(weights)
+    names = facts.get("classes")
+    if not names:
+        raise CheckpointError(
+            f"{weights}: does not name its classes; expected weights of a classification run; use its model.safetensors"
+        )
+    model = recipe.model.build(num_classes=len(names), image_size=recipe.image.size)
+    fit_weights(weights, tensors, model)
+    return TrainedClassifier(model.eval(), recipe.model, recipe.image, tuple(names))

@@ -1,0 +1,101 @@
+"""The classification recipe: the form that recipes/classification/*.yaml fill in.
+
+Free of torch, so that checking a recipe is instant. What happens when it runs stands beside it: task.py
+is the model with its loss and score, train.py the training, classifier.py the trained model at work.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from attnkit.config import Config
+from attnkit.data.config import AugmentConfig, ImageConfig, ImagesConfig
+from attnkit.models.config import ClassifierConfig
+from attnkit.recipes.base import BaseRecipe, CheckedData, InitConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from attnkit.run_dir import RunDir
+
+
+class TeacherConfig(Config):
+    """A trained network whose answers are learned too, by DeiT's second head where the model has one."""
+
+    from_: str = Field(alias="from")
+    """A run folder; its classes are those of the data."""
+    form: Literal["hard", "soft"] = "hard"
+    """hard: the teacher's decision is a label; soft: its probabilities at `temperature` are."""
+    weight: float = Field(default=0.5, gt=0.0, le=1.0)
+    """Share of the teacher in the loss; the labels have the rest."""
+    temperature: float = Field(default=3.0, gt=0.0)
+
+
+class ClassificationLossConfig(Config):
+    """Cross entropy of the class; the labels of mixed images are mixed likewise."""
+
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """epsilon / K on all classes, the rest on the truth, as Szegedy et al. 2016."""
+    teacher: TeacherConfig | None = None
+
+
+class ImageBatchConfig(Config):
+    """How many images a batch holds, and who loads them."""
+
+    images: int = Field(default=128, ge=1)
+    workers: int | Literal["auto"] = "auto"
+    """Processes that decode and augment; auto: none for small images, which are kept decoded, else one per core."""
+
+
+class ClassificationRecipe(BaseRecipe):
+    """Images, a network, and how it is trained."""
+
+    task: Literal["classification"]
+    data: ImagesConfig = Field(discriminator="format")
+    image: ImageConfig = ImageConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ClassifierConfig = Field(discriminator="name")
+    init: InitConfig | None = None
+    loss: ClassificationLossConfig = ClassificationLossConfig()
+    batch: ImageBatchConfig = ImageBatchConfig()
+
+    @model_validator(mode="after")
+    def patches_cover_the_image(self) -> ClassificationRecipe:
+        """Refuse an image that patches of a ViT do not cover evenly."""
+        if self.model.name == "vit" and self.model.resnet_depths is None and self.image.size % self.model.patch_size:
+            raise ValueError(
+                f"image.size: {self.image.size} is no multiple of model.patch_size {self.model.patch_size}; "
+                "expected whole patches; change one of the two"
+            )
+        return self
+
+    def fit(self, run: RunDir, *, resume: bool, device: str) -> None:
+        """Look at the images, then train."""
+        from attnkit.recipes.classification.train import train
+
+        train(self, run, resume=resume, device=device)
+
+    def has_split(self, split: Literal["train", "valid", "test"]) -> bool:
+        """Whether there are images of that kind."""
+        from attnkit.data.image_set import open_images
+
+        return open_images(self.data, split) is not None
+
+    def check_data(self, *, deep: bool, say: Callable[[str], None]) -> CheckedData:
+        """Look at every file from outside; deep: decode every image, and find equal ones."""
+        from attnkit.recipes.classification.check import check
+
+        return check(self, decode=deep, say=say)
+
+    def summarize(self) -> dict[str, Any]:
+        """Parameters and arithmetic, beside what was published."""
+        from attnkit.recipes.classification.summary import summarize
+
+        return summarize(self)
+
+    def how_to_use(self, run: Path) -> str:
+        """The command that classifies."""
+        return f"attnkit classify --run {run} photo.jpg"

@@ -1,0 +1,80 @@
+"""Train a classification recipe: images, batches, model and the loop, wired together."""
+
+from __future__ import annotations
+
+from attnkit.data.check_images import check_images
+from attnkit.data.image_batches import EvalImages, TrainImages
+from attnkit.data.image_set import ImageSet, open_images
+from attnkit.engine.log import RunLog, open_log
+from attnkit.engine.loop import Parts, fit
+from attnkit.engine.precision import find_device
+from attnkit.engine.schedule import build_schedule
+from attnkit.errors import DataError
+from attnkit.recipes.classification.recipe import ClassificationRecipe
+from attnkit.recipes.classification.task import build_task
+from attnkit.recipes.classification.teacher import open_teacher
+from attnkit.recipes.initial_weights import begin_with
+from attnkit.run_dir import RunDir
+
+
+def train(recipe: ClassificationRecipe, run: RunDir, *, resume: bool, device: str) -> None:
+    """Train the model of a recipe in a run folder, from the beginning or from its last checkpoint.
+
+    Raises:
+        AttnkitError: whatever the user can mend; the run folder then holds what was saved before.
+    """
+    place = find_device(device)
+    log = open_log(run, recipe.train)
+    _check_data(recipe, log)
+    images = _training_images(recipe)
+    task = build_task(recipe, images.class_names)
+    if recipe.init is not None:
+        for line in begin_with(task.model, recipe.init, images.class_names, loads=not resume):
+            log.say(line)
+    if recipe.loss.teacher is not None:
+        task.teacher = open_teacher(
+            recipe.loss.teacher, student=recipe.image, class_names=images.class_names, device=place
+        )
+        log.say(f"teacher: {recipe.loss.teacher.from_}")
+    train_batches = TrainImages(
+        images,
+        recipe.image,
+        recipe.augment,
+        batch_size=recipe.batch.images,
+        seed=recipe.train.seed,
+        workers=recipe.batch.workers,
+        num_classes=len(images.class_names),
+        warn=log.warn,
+    )
+    valid = open_images(recipe.data, "valid")
+    valid_batches = (
+        None
+        if valid is None
+        else EvalImages(valid, recipe.image, batch_size=recipe.batch.images, workers=recipe.batch.workers)
+    )
+    held = 0 if valid is None else len(valid)
+    log.say(f"data: {len(images):,} training and {held:,} validation images, {len(images.class_names):,} classes")
+    log.say(f"model: {sum(p.numel() for p in task.parameters()):,} parameters, on {place}")
+    log.say(f"an epoch is {train_batches.batches_per_epoch // recipe.train.accumulate:,} steps")
+    width = getattr(recipe.model, "embed_dim", 512)
+    schedule = build_schedule(recipe.train.schedule, steps=recipe.train.steps, embed_dim=width)
+    fit(Parts(task, train_batches, valid_batches, schedule), recipe.train, run, log, device=place, resume=resume)
+
+
+def _check_data(recipe: ClassificationRecipe, log: RunLog) -> None:
+    """Look at every file from outside, so that what is wrong there shows before anything takes long."""
+
+    def progress(split: str, done: int, total: int) -> None:
+        log.say(f"data: {done:,} of {total:,} {split} images looked at")
+
+    report = check_images(recipe.data, quick=True, progress=progress)
+    report.raise_errors()
+    for finding in report.findings:
+        log.warn(str(finding))
+
+
+def _training_images(recipe: ClassificationRecipe) -> ImageSet:
+    images = open_images(recipe.data, "train")
+    if images is None:
+        raise DataError("data.train: none; expected training images; name their folder in the recipe")
+    return images

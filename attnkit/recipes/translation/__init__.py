@@ -1,0 +1,1 @@
+"""Translation: the form of its recipe and how its parts are wired."""

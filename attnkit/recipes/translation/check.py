@@ -1,0 +1,85 @@
+"""The data check of a translation recipe: its parallel text, and what its tokenizer makes of that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from attnkit.data.check import check_parallel_text
+from attnkit.data.check_split import SideStats, SplitStats
+from attnkit.data.finding import DataReport, Finding
+from attnkit.data.parallel_text import open_pairs
+from attnkit.errors import DataError
+from attnkit.recipes.base import CheckedData
+from attnkit.recipes.translation.recipe import TranslationRecipe
+from attnkit.tokenizers.tokenizer import Tokenizer
+
+Say = Callable[[str], None]
+
+
+def check(recipe: TranslationRecipe, *, tokens: bool, say: Say) -> CheckedData:
+    """Look at all text of a recipe.
+
+    Args:
+        recipe: names the text, and how it is cut into tokens.
+        tokens: learn the tokenizer too, to count tokens and unknown ones.
+        say: takes a line on how far it is.
+    """
+    report = _report(recipe, tokens=tokens, say=say)
+    lines = [line for split, stats in report.stats.items() for line in _split_lines(split, stats)]
+    return CheckedData(report.findings, {split: asdict(stats) for split, stats in report.stats.items()}, lines)
+
+
+def _report(recipe: TranslationRecipe, *, tokens: bool, say: Say) -> DataReport[SplitStats]:
+    """The findings; with tokens those that need the tokenizer, which is learned for it where the files are sound."""
+    look = partial(
+        check_parallel_text,
+        recipe.data,
+        max_length=recipe.filter.max_length,
+        max_ratio=recipe.filter.max_ratio,
+    )
+
+    def progress(split: str, pairs: int) -> None:
+        say(f"{split}: {pairs:,} pairs looked at")
+
+    if not tokens or not look(quick=True).ok:
+        return look(progress=progress)
+    try:
+        return look(tokenizers=_learn_tokenizers(recipe, say), progress=progress)
+    except DataError as error:  # the vocabulary is larger than the text supports, say
+        report = look(progress=progress)
+        report.findings[:0] = [Finding.from_error(line) for line in str(error).splitlines()]
+        return report
+
+
+def _learn_tokenizers(recipe: TranslationRecipe, say: Say) -> tuple[Tokenizer, Tokenizer]:
+    """What training would learn, in a folder that is thrown away."""
+    pairs, config = open_pairs(recipe.data, "train"), recipe.tokenizer
+    assert pairs is not None
+    say(f"learning {config.name} from the training text")
+    with TemporaryDirectory() as folder:
+        if config.joint:
+            joint = config.build(chain.from_iterable(pairs), Path(folder))
+            return joint, joint
+        return config.build(pairs.src_lines(), Path(folder)), config.build(pairs.tgt_lines(), Path(folder))
+
+
+def _split_lines(split: str, stats: SplitStats) -> tuple[str, str, str]:
+    head = "" if stats.complete else " (only the head was looked at)"
+    return (
+        f"{split}: {stats.pairs:,} pairs{head}, {stats.duplicates:,} seen before, {stats.left_out:,} left out",
+        f"    {_side_line(stats.src, stats.pairs)}",
+        f"    {_side_line(stats.tgt, stats.pairs)}",
+    )
+
+
+def _side_line(side: SideStats, pairs: int) -> str:
+    parts = [f"{side.words / max(pairs, 1):.1f} words a line", f"the longest has {side.longest:,} characters"]
+    if side.tokens is not None and side.unknown is not None:
+        parts.append(f"{side.tokens / max(pairs, 1):.1f} tokens a line")
+        parts.append(f"{side.unknown / max(side.tokens, 1):.3%} unknown")
+    return f"{side.name}: {', '.join(parts)}"

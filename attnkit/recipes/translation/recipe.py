@@ -1,0 +1,111 @@
+"""The translation recipe: the form that recipes/translation/*.yaml fill in.
+
+Free of torch, so that checking a recipe is instant. What happens when it runs stands beside it: task.py is
+the model with its loss and score, train.py the training, translator.py the trained model at work.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from attnkit.config import Config
+from attnkit.data.config import PairFilterConfig, PairsConfig
+from attnkit.decoding.config import DecodeConfig
+from attnkit.models.config import TransformerConfig
+from attnkit.recipes.base import BaseRecipe, CheckedData
+from attnkit.tokenizers.config import SentencePieceConfig, TokenizerConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from attnkit.run_dir import RunDir
+
+
+class LossConfig(Config):
+    """Cross entropy of the next target token, smoothed."""
+
+    label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
+    smoothing_form: Literal["paper", "torch"] = "paper"
+    """paper: 1 - epsilon on the truth, epsilon / (K - 1) elsewhere; torch: epsilon / K on all, the rest on it."""
+
+
+class BatchConfig(Config):
+    """How many tokens, padding counted, a batch may hold on each side."""
+
+    src_tokens: int = Field(default=4096, ge=8)
+    tgt_tokens: int = Field(default=4096, ge=8)
+    pool: int = Field(default=200_000, ge=1)
+    """Pairs are shuffled, then sorted by length within pools of this many."""
+
+
+class BleuConfig(Config):
+    """How validation and `attnkit eval` compute BLEU; sacreBLEU's words."""
+
+    tokenize: Literal["13a", "intl", "char", "none", "zh", "ja-mecab", "ko-mecab", "flores101", "flores200"] = "13a"
+    lowercase: bool = False
+
+
+class TranslationRecipe(BaseRecipe):
+    """Two languages, a tokenizer, a Transformer, and how it is trained and searched."""
+
+    task: Literal["translation"] = "translation"
+    data: PairsConfig = Field(discriminator="format")
+    filter: PairFilterConfig = PairFilterConfig()
+    tokenizer: TokenizerConfig = Field(default=SentencePieceConfig(), discriminator="name")
+    model: TransformerConfig = TransformerConfig()
+    loss: LossConfig = LossConfig()
+    batch: BatchConfig = BatchConfig()
+    decode: DecodeConfig = DecodeConfig()
+    bleu: BleuConfig = BleuConfig()
+
+    @model_validator(mode="after")
+    def ties_need_one_vocabulary(self) -> TranslationRecipe:
+        """Refuse to tie the embeddings of two different vocabularies."""
+        if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
+            raise ValueError(
+                "model.tied_embeddings: 'all' shares one embedding between two vocabularies; "
+                "expected 'decoder' or 'none' with tokenizer.joint: false; set one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def learned_positions_reach(self) -> TranslationRecipe:
+        """Refuse a table of positions that is shorter than the sentences of training."""
+        longest = self.filter.max_length + 1
+        if self.model.positions == "learned" and self.model.max_positions < longest:
+            raise ValueError(
+                f"model.max_positions: {self.model.max_positions} is too short for filter.max_length "
+                f"{self.filter.max_length} and an end of sentence; expected at least {longest}; change one of the two"
+            )
+        return self
+
+    def fit(self, run: RunDir, *, resume: bool, device: str) -> None:
+        """Learn the tokenizer, then train."""
+        from attnkit.recipes.translation.train import train
+
+        train(self, run, resume=resume, device=device)
+
+    def has_split(self, split: Literal["train", "valid", "test"]) -> bool:
+        """Whether there are pairs of that kind."""
+        from attnkit.data.parallel_text import open_pairs
+
+        return open_pairs(self.data, split) is not None
+
+    def check_data(self, *, deep: bool, say: Callable[[str], None]) -> CheckedData:
+        """Look at every pair; deep: count tokens and unknown ones too."""
+        from attnkit.recipes.translation.check import check
+
+        return check(self, tokens=deep, say=say)
+
+    def summarize(self) -> dict[str, Any]:
+        """Parameters, and the arithmetic of the training."""
+        from attnkit.recipes.translation.summary import summarize
+
+        return summarize(self)
+
+    def how_to_use(self, run: Path) -> str:
+        """The command that translates."""
+        return f"attnkit translate --run {run} < input.txt"
