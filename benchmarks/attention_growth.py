@@ -132,7 +132,7 @@ def counted(model: str, size: int) -> dict[str, Any]:
     with torch.device("meta"):
         network = build(model, size)
     patch = network.config.patch_size
-    macs = count_macs(network, size)
+    macs = count_macs(network, size, size)
     side = -(-size // patch)
     return {"tokens": side * side, "gmacs": macs / 1e9, "attention_gmacs": attention_macs(network, size) / 1e9}
 

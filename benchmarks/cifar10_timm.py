@@ -34,7 +34,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from attnkit import recipe_file
-from attnkit.data.image_set import ImageSet, open_images
+from attnkit.data.classification.image_set import ImageSet, open_images
 from attnkit.engine.precision import has_fast_bfloat16
 
 _WARM_UP = 0.05

@@ -97,7 +97,7 @@ def build(folder: Path, pairs: int) -> dict[str, float]:
 
 def epoch(folder: Path, pairs: int) -> dict[str, float]:
     """Open the cache, and make every batch of an epoch."""
-    from attnkit.data.batching import TokenBatches
+    from attnkit.data.text.batching import TokenBatches
 
     tokens = places = 0
     with peak() as result:
@@ -110,8 +110,8 @@ def epoch(folder: Path, pairs: int) -> dict[str, float]:
 
 
 def cache_in(folder: Path):  # type: ignore[no-untyped-def]
-    from attnkit.data.parallel_text import TextPairs
-    from attnkit.data.token_cache import build_token_cache
+    from attnkit.data.text.parallel_text import TextPairs
+    from attnkit.data.text.token_cache import build_token_cache
     from attnkit.tokenizers.load import load_tokenizer
 
     tokenizer = load_tokenizer(folder / "tokenizer")

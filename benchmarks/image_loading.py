@@ -29,9 +29,9 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import InterpolationMode, v2
 
+from attnkit.data.classification.image_batches import TrainImages
+from attnkit.data.classification.image_set import ImageSet, open_images
 from attnkit.data.config import AugmentConfig, ImageConfig, ImageFolderConfig
-from attnkit.data.image_batches import TrainImages
-from attnkit.data.image_set import ImageSet, open_images
 
 RESULTS = Path(__file__).parent / "results"
 BATCH = 128

@@ -1,12 +1,95 @@
-"""What every measurement says about where it was made, and where it is kept. Imported by the scripts beside it."""
+"""What the scripts beside this share: systems at work in processes of their own, where a measurement was made, and
+where it is kept.
+
+Each system works in a child process, which is the same script called with `--work ORDER`. It answers in lines of JSON:
+once when it is ready, then to each question. Other interpreters run it too, so attnkit is imported inside functions.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+
+class Child:
+    """The parent's side of a child process, which is ready once this is made."""
+
+    about: dict[str, Any]
+    """What it said when it was ready."""
+
+    def __init__(
+        self,
+        name: str,
+        script: str,
+        order: Mapping[str, Any],
+        *,
+        python: str = sys.executable,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start it, and wait until it is ready.
+
+        Args:
+            name: what to call it where it fails.
+            script: the file that it runs.
+            order: what it is to do; its `threads` are set for OpenMP too.
+            python: the interpreter.
+            environment: more variables for it.
+        """
+        self.name = name
+        self.process = subprocess.Popen(
+            [python, "-W", "ignore", script, "--work", json.dumps(order)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": str(order["threads"])} | dict(environment or {}),
+        )
+        self.about = self._answer()
+
+    def ask(self, question: Any) -> dict[str, Any]:
+        """Let it do one turn, and wait for its answer."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        """End it."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.name}: ended with {self.process.wait()}; what it said stands above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def take_stdout() -> Callable[[dict[str, Any]], None]:
+    """In the child: what sends an answer to the parent. Whatever a library prints from here on goes to stderr."""
+    file = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return lambda facts: print(json.dumps(facts), file=file, flush=True)
+
+
+def questions() -> Iterator[Any]:
+    """In the child: what the parent asks, one by one."""
+    return map(json.loads, sys.stdin)
+
+
+def peak_mib() -> float:
+    """The most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def machine(threads: int, *packages: str) -> dict[str, Any]:

@@ -23,7 +23,6 @@ import json
 import os
 import platform
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -36,7 +35,7 @@ from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
-from measured import keep
+from measured import Child, keep, peak_mib, questions, take_stdout
 
 TEST = {"src": "multi30k/test_2016_flickr.en.gz", "tgt": "multi30k/test_2016_flickr.de.gz"}
 MAX_LENGTH = 100
@@ -400,64 +399,33 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def work(order: dict[str, Any]) -> None:
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints is no answer
+    answer = take_stdout()
     if order["system"] != "CTranslate2":
         import torch
 
         torch.set_num_threads(order["threads"])
     translate = SYSTEMS[order["system"]](Path(order["folder"]), order["threads"])
-    print(json.dumps({"loaded_mib": peak_mib()}), file=answers, flush=True)
-    for line in sys.stdin:
-        setting = json.loads(line)
+    answer({"loaded_mib": peak_mib()})
+    for setting in questions():
         started, cpu_started = time.perf_counter(), time.process_time()
         outputs = translate(setting)
         seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-        answer = {"seconds": seconds, "cpu_seconds": cpu_seconds, "outputs": outputs, "peak_mib": peak_mib()}
-        print(json.dumps(answer), file=answers, flush=True)
+        answer({"seconds": seconds, "cpu_seconds": cpu_seconds, "outputs": outputs, "peak_mib": peak_mib()})
 
 
-def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-class Child:
+class System(Child):
     """A system at work in its own process."""
 
     def __init__(self, system: str, folder: Path, options: argparse.Namespace) -> None:
         self.system = system
         order = {"system": system, "folder": str(folder), "threads": options.threads}
         python = options.joeynmt if system == "JoeyNMT" else sys.executable
-        self.process = subprocess.Popen(
-            [python, "-W", "ignore", __file__, "--work", json.dumps(order)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": str(options.threads), "TOKENIZERS_PARALLELISM": "false"},
-        )
-        self.about = self._answer()
+        super().__init__(system, __file__, order, python=python, environment={"TOKENIZERS_PARALLELISM": "false"})
         self.turns: list[dict[str, Any]] = []
 
     def turn(self, setting: dict[str, int]) -> dict[str, Any]:
         """Translate all sentences once."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(setting) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def close(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.system}: ended with {self.process.wait()}; what it said stands above")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return self.ask(setting)
 
 
 # the parent process
@@ -527,7 +495,7 @@ def random_weights(options: argparse.Namespace) -> tuple[Any, Any, Any, Sentence
 
 def choose(system: str, folder: Path, options: argparse.Namespace) -> dict[str, int]:
     """The setting that is fastest for a system, each tried twice in turns."""
-    child = Child(system, folder, options)
+    child = System(system, folder, options)
     settings = settings_of(system, options.threads)
     child.turn(settings[0])
     seconds = [[child.turn(setting)["seconds"] for setting in settings] for _ in range(options.tries)]
@@ -542,7 +510,7 @@ def choose(system: str, folder: Path, options: argparse.Namespace) -> dict[str, 
 def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     systems = [system for system in options.systems if system != "JoeyNMT" or options.joeynmt]
     settings = {system: choose(system, folder, options) for system in systems}
-    children = [Child(system, folder, options) for system in systems]
+    children = [System(system, folder, options) for system in systems]
     for child in children:
         child.turn(settings[child.system])
     for turn in range(options.turns):
@@ -554,7 +522,7 @@ def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     return [result_of(child, settings[child.system]) for child in children]
 
 
-def result_of(child: Child, setting: dict[str, int]) -> dict[str, Any]:
+def result_of(child: System, setting: dict[str, int]) -> dict[str, Any]:
     seconds = [turn["seconds"] for turn in child.turns]
     outputs = child.turns[-1]["outputs"]
     return {

@@ -22,7 +22,6 @@ import json
 import os
 import platform
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -36,7 +35,7 @@ from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
-from measured import keep
+from measured import Child, keep, peak_mib, questions, take_stdout
 
 VOCAB_SIZE = 10_000
 BATCH_TOKENS = 4096
@@ -122,10 +121,10 @@ def attnkit_recipe(size: Size, precision: str) -> Any:
 
 
 def attnkit_batches(folder: Path) -> Any:
-    from attnkit.data.batching import TokenBatches
     from attnkit.data.config import PairOfFiles, TextPairsConfig
-    from attnkit.data.parallel_text import open_pairs
-    from attnkit.data.token_cache import build_token_cache
+    from attnkit.data.text.batching import TokenBatches
+    from attnkit.data.text.parallel_text import open_pairs
+    from attnkit.data.text.token_cache import build_token_cache
     from attnkit.tokenizers.load import load_tokenizer
 
     files = json.loads((folder / "files.json").read_text())
@@ -278,35 +277,31 @@ def with_size(step: Callable[[], tuple[int, float]], model: Any) -> Callable[[],
     return step
 
 
-# the child process: a turn for every line that comes in
+# the child process
 
 
 def work(order: dict[str, Any]) -> None:
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints is no answer
+    answer = take_stdout()
     import torch
 
     torch.set_num_threads(order["threads"])
     step = SYSTEMS[order["system"]](Size(**order["size"]), order["precision"], Path(order["folder"]))
-    print(json.dumps({"torch": torch.__version__, "parameters": step.parameters}), file=answers, flush=True)
-    for line in sys.stdin:
+    answer({"torch": torch.__version__, "parameters": step.parameters})
+    for steps in questions():
         seconds, tokens, losses = 0.0, 0, []
-        for _ in range(int(line)):
+        for _ in range(steps):
             started = time.perf_counter()
             count, loss = step()
             seconds += time.perf_counter() - started
             tokens += count
             losses.append(loss)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        answer = {"tokens": tokens, "seconds": seconds, "losses": losses, "peak_mib": peak}
-        print(json.dumps(answer), file=answers, flush=True)
+        answer({"tokens": tokens, "seconds": seconds, "losses": losses, "peak_mib": peak_mib()})
 
 
-class Child:
+class System(Child):
     """A system at work in its own process."""
 
     def __init__(self, system: str, precision: str, size: Size, folder: Path, options: argparse.Namespace) -> None:
-        self.name = f"{system}, {precision}"
         order = {
             "system": system,
             "precision": precision,
@@ -315,31 +310,12 @@ class Child:
             "threads": options.threads,
         }
         python = options.joeynmt if system == "JoeyNMT" else sys.executable
-        self.process = subprocess.Popen(
-            [python, "-W", "ignore", __file__, "--work", json.dumps(order)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.about = self._answer()
+        super().__init__(f"{system}, {precision}", __file__, order, python=python)
         self.turns: list[dict[str, Any]] = []
 
     def turn(self, steps: int) -> dict[str, Any]:
         """Let it train for so many steps; how it went."""
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def close(self) -> None:
-        """End it."""
-        self.process.stdin.close()
-        self.process.wait()
-
-    def _answer(self) -> dict[str, Any]:
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.name}: ended with {self.process.wait()}; what it said stands above")
-        return json.loads(line)
+        return self.ask(steps)
 
     def result(self) -> dict[str, Any]:
         """All its turns in a few numbers."""
@@ -401,7 +377,7 @@ def random_words(folder: Path) -> dict[str, str]:
 def measure(size: Size, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     systems = [system for system in options.systems if system != "JoeyNMT" or options.joeynmt]
     children = [
-        Child(system, precision, size, folder, options) for precision in options.precisions for system in systems
+        System(system, precision, size, folder, options) for precision in options.precisions for system in systems
     ]
     for child in children:
         child.turn(options.warmup)

@@ -21,8 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,7 +29,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measured import keep, machine
+from measured import Child, keep, machine, peak_mib, questions, take_stdout
 
 MODELS: dict[str, dict[str, Any]] = {
     "vit_s16": {"name": "vit", "embed_dim": 384, "num_heads": 6},
@@ -135,12 +133,11 @@ SYSTEMS = {
 }
 
 
-# the child process: a turn for every line that comes in
+# the child process
 
 
 def work(order: dict[str, Any]) -> None:
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints is no answer
+    answer = take_stdout()
     import torch
 
     torch.set_num_threads(order["threads"])
@@ -156,23 +153,17 @@ def work(order: dict[str, Any]) -> None:
 
     logits = torch.cat([classify(batch) for batch in images.split(16)])
     torch.save(logits, order["logits"])
-    print(json.dumps({"peak_mib": peak_mib()}), file=answers, flush=True)
-    for line in sys.stdin:
-        batch_size, calls = json.loads(line)
+    answer({"peak_mib": peak_mib()})
+    for batch_size, calls in questions():
         batch = images[:batch_size]
         started, cpu_started = time.perf_counter(), time.process_time()
         for _ in range(calls):
             classify(batch)
         seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-        answer = {"seconds": seconds / calls, "cpu_seconds": cpu_seconds / calls, "peak_mib": peak_mib()}
-        print(json.dumps(answer), file=answers, flush=True)
+        answer({"seconds": seconds / calls, "cpu_seconds": cpu_seconds / calls, "peak_mib": peak_mib()})
 
 
-def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-class Child:
+class System(Child):
     """A system at work in its own process."""
 
     def __init__(self, model: str, system: str, precision: str, folder: Path, threads: int) -> None:
@@ -186,40 +177,15 @@ class Child:
             "logits": str(self.logits),
             "threads": threads,
         }
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", __file__, "--work", json.dumps(order)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-        )
-        self.peak_mib = self._answer()["peak_mib"]
+        super().__init__(f"{system}, {precision}", __file__, order)
+        self.peak_mib = self.about["peak_mib"]
         self.turns: dict[int, list[dict[str, float]]] = {}
 
     def turn(self, batch_size: int, calls: int) -> None:
         """Let it classify so many batches."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps([batch_size, calls]) + "\n")
-        self.process.stdin.flush()
-        answer = self._answer()
+        answer = self.ask([batch_size, calls])
         self.peak_mib = answer["peak_mib"]
         self.turns.setdefault(batch_size, []).append(answer)
-
-    def close(self) -> None:
-        """End it."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-    def _answer(self) -> dict[str, float]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(
-                f"{self.system}, {self.precision}: ended with {self.process.wait()}; what it said stands above"
-            )
-        answer: dict[str, float] = json.loads(line)
-        return answer
 
 
 # the parent process
@@ -239,7 +205,7 @@ def smooth_images(count: int) -> Any:
 def measure(model: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """All systems on one model, in turns."""
     children = [
-        Child(model, system, precision, folder, options.threads)
+        System(model, system, precision, folder, options.threads)
         for precision in PRECISIONS
         for system in options.systems
     ]
@@ -257,7 +223,7 @@ def measure(model: str, folder: Path, options: argparse.Namespace) -> dict[str, 
     return {"model": model, "rows": rows, "agreement": agreement(children)}
 
 
-def rows_of(children: list[Child], batch_size: int) -> list[dict[str, Any]]:
+def rows_of(children: list[System], batch_size: int) -> list[dict[str, Any]]:
     """Each system in a few numbers, and by how much it is faster than the fastest peer in float32."""
     speeds = {
         (child.system, child.precision): [batch_size / turn["seconds"] for turn in child.turns[batch_size]]
@@ -286,7 +252,7 @@ def rows_of(children: list[Child], batch_size: int) -> list[dict[str, Any]]:
     return rows
 
 
-def agreement(children: list[Child]) -> list[dict[str, Any]]:
+def agreement(children: list[System]) -> list[dict[str, Any]]:
     """What each says beside attnkit in float32."""
     import torch
 

@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -25,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measured import keep, machine
+from measured import Child, keep, machine, peak_mib, questions, take_stdout
 
 
 @dataclass(frozen=True)
@@ -102,12 +100,11 @@ def timm_model(size: Size) -> Any:
 SYSTEMS: dict[str, Callable[[Size], Any]] = {"attnkit": attnkit_model, "timm": timm_model}
 
 
-# the child process: a turn for every line that comes in
+# the child process
 
 
 def work(order: dict[str, Any]) -> None:
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints is no answer
+    answer = take_stdout()
     import torch
 
     from attnkit.engine.memory import keep_pages
@@ -116,19 +113,13 @@ def work(order: dict[str, Any]) -> None:
     torch.set_num_threads(order["threads"])
     size = MODELS[order["model"]]
     step = make_step(SYSTEMS[order["system"]](size), size, order["precision"])
-    print(json.dumps({}), file=answers, flush=True)
-    for line in sys.stdin:
-        steps = int(line)
+    answer({})
+    for steps in questions():
         started, cpu_started = time.perf_counter(), time.process_time()
         losses = [step() for _ in range(steps)]
         seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-        answer = {
-            "seconds": seconds / steps,
-            "cpu_seconds": cpu_seconds / steps,
-            "losses": losses,
-            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        }
-        print(json.dumps(answer), file=answers, flush=True)
+        per_step = {"seconds": seconds / steps, "cpu_seconds": cpu_seconds / steps}
+        answer({**per_step, "losses": losses, "peak_mib": peak_mib()})
 
 
 def make_step(model: Any, size: Size, precision: str) -> Callable[[], float]:
@@ -154,36 +145,20 @@ def make_step(model: Any, size: Size, precision: str) -> Callable[[], float]:
     return step
 
 
-class Child:
+class System(Child):
     """A system at work in its own process."""
 
     def __init__(self, model: str, system: str, precision: str, threads: int) -> None:
         self.system, self.precision = system, precision
         order = {"model": model, "system": system, "precision": precision, "threads": threads}
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", __file__, "--work", json.dumps(order)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-        )
-        self._answer()
+        super().__init__(f"{system}, {precision}", __file__, order)
         self.turns: list[dict[str, Any]] = []
 
     def turn(self, steps: int) -> None:
         """Let it train for so many steps."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
-        self.turns.append(self._answer())
+        self.turns.append(self.ask(steps))
 
-    def close(self) -> None:
-        """End it."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-    def result(self, beside: Child) -> dict[str, Any]:
+    def result(self, beside: System) -> dict[str, Any]:
         """Its turns in a few numbers, and how often it is as fast as another; the first turn was to warm up."""
         speeds = [1 / turn["seconds"] for turn in self.turns[1:]]
         ratios = [other["seconds"] / own["seconds"] for own, other in zip(self.turns, beside.turns, strict=True)][1:]
@@ -201,16 +176,6 @@ class Child:
             "turns": speeds,
         }
 
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(
-                f"{self.system}, {self.precision}: ended with {self.process.wait()}; what it said stands above"
-            )
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
 
 # the parent process
 
@@ -219,7 +184,7 @@ def measure(model: str, options: argparse.Namespace) -> dict[str, Any]:
     """Both systems on one model in both precisions, in turns."""
     results = []
     for precision in PRECISIONS:
-        children = [Child(model, system, precision, options.threads) for system in SYSTEMS]
+        children = [System(model, system, precision, options.threads) for system in SYSTEMS]
         for turn in range(options.turns + 1):
             for child in children[:: 1 if turn % 2 == 0 else -1]:
                 child.turn(options.steps)

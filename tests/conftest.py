@@ -9,7 +9,7 @@ settings.register_profile("attnkit", deadline=None, derandomize=True, max_exampl
 settings.load_profile("attnkit")
 
 # Shapes in annotations are checked in tests only. This stands before any test imports these modules.
-_WITH_SHAPES = ("layers", "transformer", "decoder_state", "vit", "resnet_v2", "swin", "cnn", "inference")
+_WITH_SHAPES = ("layers", "transformer", "decoder_state", "vit", "resnet_v2", "swin", "cnn", "upernet", "inference")
 install_import_hook([f"attnkit.models.{name}" for name in _WITH_SHAPES], "beartype.beartype")
 
 

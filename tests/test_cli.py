@@ -21,6 +21,7 @@ COMMANDS = [
     ["train"],
     ["translate"],
     ["classify"],
+    ["segment"],
     ["evaluate"],
     ["eval"],
     ["summary"],
@@ -247,7 +248,10 @@ def test_recipe_check_with_set(folder):
 
 def test_recipe_schema():
     tasks = json.loads(run("recipe", "schema").stdout)["discriminator"]
-    assert (tasks["propertyName"], list(tasks["mapping"])) == ("task", ["classification", "translation"])
+    assert (tasks["propertyName"], list(tasks["mapping"])) == (
+        "task",
+        ["classification", "segmentation", "translation"],
+    )
 
 
 # doctor and summary

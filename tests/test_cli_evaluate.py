@@ -159,11 +159,13 @@ def test_no_torch_for_files(folder):
         (["--hyp", "latin", "--ref", "ref.de"], "latin:2: not UTF-8, byte 0xfc"),
         (
             ["--metric", "blue"],
-            "--metric: there is no 'blue'; expected bleu, chrf, ter, top1, top5, ece, real; did you mean bleu?",
+            "--metric: there is no 'blue'; expected bleu, chrf, ter, top1, top5, ece, real, miou, macc, aacc, "
+            "fwiou; did you mean bleu?",
         ),
         (
             ["--metric", "xyz"],
-            "--metric: there is no 'xyz'; expected bleu, chrf, ter, top1, top5, ece, real; choose one",
+            "--metric: there is no 'xyz'; expected bleu, chrf, ter, top1, top5, ece, real, miou, macc, aacc, "
+            "fwiou; choose one",
         ),
         (["--hyp", "hyp.de", "--ref", "ref.de", "--save", "x"], "--hyp: scores a file, no run; expected no --run, "),
         (["--hyp", "hyp.de", "--ref", "ref.de", "--tokenize", "13b"], "tokenize: sacreBLEU has no tokenizer '13b'"),

@@ -1,4 +1,4 @@
-"""`attnkit import` and `attnkit export` of classifiers, through the real entry point."""
+"""`attnkit import` and `attnkit export` of classifiers and segmenters, through the real entry point."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ from attnkit.engine.checkpoint import load_tensors
 from attnkit.interop import torchvision_weights
 from attnkit.interop.foreign_file import read_foreign_file
 from attnkit.models.config import ViTConfig
+from attnkit.recipes.segmentation.recipe import SegmentationRecipe
 from tests.interop.foreign_weights import K, shaken
 from tests.interop.test_google_vit import arrays
-from tests.recipes.tiny_images import new_run, recipe_with
+from tests.recipes.new_run import new_run
+from tests.recipes.tiny_images import recipe_with
+from tests.reference import mmseg_network as mmseg
+from tests.reference.test_mmseg_weights import random
 
+CLASSES = ["background", "circle", "square", "triangle"]
 VIT = ViTConfig(embed_dim=12, depth=2, num_heads=3, patch_size=4)
 
 
@@ -157,3 +162,91 @@ def untrained_run(folder: Path, model: dict[str, Any]) -> None:
     run = new_run(folder / "run", recipe)
     network = recipe.model.build(num_classes=3, image_size=recipe.image.size)
     save_weights(run.model, network, {"classes": ["circle", "square", "triangle"]})
+
+
+def test_a_segmenter_in_and_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    w = mmseg.swin_weights(mmseg.MMSEG, random())
+    torch.save({"meta": {"CLASSES": ["sky", "sea", "sand", "rock", "ship", "bird"]}, "state_dict": w}, "beach.pth")
+    done = attnkit("import", "beach.pth", "--image-size", 64)
+    assert done.exit_code == 0, done.stderr
+    assert done.stderr.startswith("recognised: upernet on swin by its names from mmsegmentation, ")
+    assert done.stderr.splitlines()[-1].startswith("imported; use it: attnkit segment --run runs/beach photo.jpg")
+    _, facts = load_tensors(Path("runs/beach/model.safetensors"))
+    assert facts["classes"][3] == "rock"
+    out = attnkit("export", "--format", "transformers", "--run", "runs/beach", "beach_hf")
+    assert (out.exit_code, out.stdout) == (0, "beach_hf\n"), out.stderr
+    assert "images: transformers' processor squashes them to 64x64, here they keep their form; masks" in out.stderr
+    back = attnkit("import", "beach_hf", "--run", "again", "--image-size", 64)
+    assert back.exit_code == 0, back.stderr
+    before, after = (load_tensors(Path(run) / "model.safetensors") for run in ("runs/beach", "again"))
+    # its auxiliary head is on the third map always, so that of three stages is left out
+    assert {name for name in before[0] if name not in after[0]} == {n for n in before[0] if n.startswith("auxiliary.")}
+    assert all(torch.equal(before[0][name], tensor) for name, tensor in after[0].items())
+    assert after[1]["classes"] == facts["classes"]
+
+
+@pytest.mark.parametrize(
+    ("file_format", "backbone"), [("timm", "swin"), ("torchvision", "swin"), ("transformers", "resnet")]
+)
+def test_libraries_without_such_a_segmenter(tmp_path: Path, file_format: str, backbone: str) -> None:
+    segmentation_run(tmp_path, backbone={"name": "resnet", "depth": 18} if backbone == "resnet" else TINY_SWIN)
+    done = attnkit("export", "--format", file_format, "--run", tmp_path / "run", tmp_path / "out")
+    assert (done.exit_code, sorted(path.name for path in tmp_path.iterdir())) == (2, ["run"])
+    assert done.stderr == (
+        f"{file_format}: no names for the model upernet on {backbone}; expected upernet on swin, for transformers; "
+        "export it as onnx instead\n"
+    )
+
+
+@pytest.mark.parametrize("size", ["0x64", "64x64x3", "big", "64x"])
+def test_sizes_that_are_none(tmp_path: Path, size: str) -> None:
+    done = attnkit("export", "--format", "onnx", "--image-size", size, tmp_path / "out")
+    assert (done.exit_code, done.stderr) == (
+        2,
+        f"--image-size {size}: no size; expected height x width in pixels, 8 or more; write 512x1024\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("file_format", "what"), [("transformers", "segmentation as transformers"), ("ct2", "a transl")]
+)
+def test_exports_without_a_choice_of_the_size(tmp_path: Path, file_format: str, what: str) -> None:
+    segmentation_run(tmp_path)
+    done = attnkit(
+        "export", "--format", file_format, "--run", tmp_path / "run", "--image-size", "64x96", tmp_path / "o"
+    )
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"--image-size 64x96: {what}")
+    assert done.stderr.endswith(" has no choice of it; expected it for the onnx of a segmentation run; leave it out\n")
+
+
+@pytest.mark.parametrize("classes", [None, []])
+def test_a_segmenter_whose_weights_do_not_name_their_classes(tmp_path: Path, classes: list[str] | None) -> None:
+    segmentation_run(tmp_path, classes=classes)
+    done = attnkit("export", "--format", "transformers", "--run", tmp_path / "run", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "does not name its classes; expected weights of a segmentation run; use its model.safetensors" in done.stderr
+
+
+TINY_SWIN = {"name": "swin", "embed_dim": 6, "depths": [1, 1], "num_heads": [1, 2], "window_size": 3}
+
+
+def segmentation_run(
+    folder: Path, *, classes: list[str] | None = CLASSES, backbone: dict[str, Any] = TINY_SWIN
+) -> None:
+    from attnkit.engine.checkpoint import save_weights
+
+    recipe = SegmentationRecipe.model_validate(
+        {
+            "task": "segmentation",
+            "name": "tiny",
+            "data": {"format": "shapes"},
+            "image": {"crop": [64, 64]},
+            "model": {"backbone": backbone, "channels": 4, "pool_scales": [1]},
+            "train": {"steps": 3},
+        }
+    )
+    run = new_run(folder / "run", recipe)
+    facts = {} if classes is None else {"classes": classes}
+    save_weights(run.model, recipe.model.build(num_classes=4, image_size=64), facts)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from attnkit.cli.decode_ahead import Decoded
+from attnkit.cli.growing_table import GrowingTable, shown
 
 CSV_COLUMNS = ("input", "rank", "class", "index", "probability", "error")
 ONE_LINE = 3
@@ -93,7 +94,7 @@ def _rounded(probability: float) -> float:
 
 
 class AnswerTable:
-    """Writes answers as aligned text. Columns grow with what they hold, so that nothing waits for the last image.
+    """Writes answers as aligned text.
 
     Up to three classes stand on the image's line; more of them below each other. An image that could not be read has
     no line here.
@@ -101,7 +102,7 @@ class AnswerTable:
 
     def __init__(self, *, top: int) -> None:
         self._top = top
-        self._widths: list[int] = []
+        self._table = GrowingTable()
         self._started = False
 
     def write(self, answers: Iterable[Answer]) -> str:
@@ -112,44 +113,23 @@ class AnswerTable:
             self._started = True
             heads = ["file", *["class", "prob."] * self._top] if self._top <= ONE_LINE else _LONG_HEADS
             rows.insert(0, heads)
-        return "".join(self._line(row) for row in self._fitted(rows))
+        return self._table.lines(rows)
 
     def _wide(self, answers: Iterable[Answer]) -> list[list[str]]:
         return [
-            [_shown(answer.name), *(cell for guess in answer.guesses for cell in _cells(guess))] for answer in answers
+            [shown(answer.name), *(cell for guess in answer.guesses for cell in _cells(guess))] for answer in answers
         ]
 
     def _long(self, answers: Iterable[Answer]) -> list[list[str]]:
         return [
-            [_shown(answer.name) if rank == 1 else "", str(rank), *_cells(guess)]
+            [shown(answer.name) if rank == 1 else "", str(rank), *_cells(guess)]
             for answer in answers
             for rank, guess in enumerate(answer.guesses, start=1)
         ]
-
-    def _fitted(self, rows: list[list[str]]) -> list[list[str]]:
-        """The rows as they are, after the columns have grown to hold them."""
-        from rich.cells import cell_len
-
-        for row in rows:
-            self._widths += [0] * (len(row) - len(self._widths))
-            for i, cell in enumerate(row):
-                self._widths[i] = max(self._widths[i], cell_len(cell))
-        return rows
-
-    def _line(self, row: list[str]) -> str:
-        from rich.cells import cell_len
-
-        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, self._widths, strict=False))
-        return "  ".join(padded).rstrip() + "\n"
 
 
 _LONG_HEADS = ["file", "rank", "class", "prob."]
 
 
 def _cells(guess: Guess) -> list[str]:
-    return [_shown(guess.name), f"{guess.probability:.4f}"]
-
-
-def _shown(name: str) -> str:
-    """A name as it is, unless it would break the table or the terminal."""
-    return name if name.isprintable() else repr(name)[1:-1]
+    return [shown(guess.name), f"{guess.probability:.4f}"]

@@ -69,6 +69,6 @@ def _print_json(checked: CheckedData) -> None:
     facts = {
         "ok": checked.ok,
         "findings": [asdict(finding) for finding in checked.findings],
-        "splits": dict(checked.counts),
+        "splits": checked.counts,
     }
     typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))

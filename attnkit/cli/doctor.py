@@ -9,9 +9,9 @@ from typing import Any
 
 import typer
 
-from attnkit.cli.machine import CORE, EXTRAS, cores, package_version, processor, versions
 from attnkit.cli.options import JsonOption
 from attnkit.cli.summary import table
+from attnkit.machine import CORE, EXTRAS, cores, package_version, processor, versions
 
 
 def doctor(as_json: JsonOption = False) -> None:

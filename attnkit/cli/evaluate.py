@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from attnkit.cli.evaluation.asked import Evaluation, ImageOptions, TextOptions, task_asked_for
+from attnkit.cli.evaluation.asked import (
+    ClassificationOptions,
+    Evaluation,
+    ImageOptions,
+    SegmentationOptions,
+    TextOptions,
+    check_images,
+    task_asked_for,
+)
+from attnkit.cli.inference_options import FlipOption, OverlapOption, ScalesOption, WindowOption
 from attnkit.cli.options import CheckpointOption, DeviceOption, JsonOption, RunOption
 from attnkit.errors import AttnkitError
 
@@ -16,7 +25,11 @@ from attnkit.errors import AttnkitError
 def evaluate(
     metrics: Annotated[
         list[str] | None,
-        typer.Option("--metric", metavar="NAME", help="bleu, chrf, ter; top1, top5, any topK, ece, real. Repeatable."),
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="bleu, chrf, ter; top1, top5, any topK, ece, real; miou, macc, aacc, fwiou. Repeatable.",
+        ),
     ] = None,
     run: RunOption = None,
     split: Annotated[str, typer.Option("--split", help="test or valid.")] = "test",
@@ -56,17 +69,31 @@ def evaluate(
     ] = None,
     predictions: Annotated[
         str | None,
-        typer.Option("--predictions", metavar="FILE", help="Score these classes of images, no run; see below."),
+        typer.Option("--predictions", metavar="FILE|DIR", help="Score these classes or masks, no run; see above."),
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option("--labels", metavar="FILE", help="Their true classes: a file, or a folder of images per class."),
+        typer.Option(
+            "--labels", metavar="FILE|DIR", help="What is true: a file, a folder of images per class, or one of masks."
+        ),
     ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option("--classes", metavar="FILE", help="Names of the masks' classes: .json, or .txt, one a line."),
+    ] = None,
+    ignore: Annotated[
+        list[int] | None,
+        typer.Option("--ignore", metavar="N", help="Value of a label of no class  [default: 255]. Repeatable."),
+    ] = None,
+    reduce_zero_label: Annotated[
+        bool,
+        typer.Option("--reduce-zero-label", help="Labels are one more than predictions, 0 is of no class: ADE20K."),
+    ] = False,
     real: Annotated[
         str | None, typer.Option("--real", metavar="FILE", help="ImageNet-ReaL's real.json, or one like it.")
     ] = None,
     per_class: Annotated[
-        bool, typer.Option("--per-class", help="A table of the classes, that of the lowest recall first.")
+        bool, typer.Option("--per-class", help="A table of the classes, that of the lowest recall or IoU first.")
     ] = False,
     rows: Annotated[
         int | None, typer.Option("--rows", metavar="N", min=0, help="Of --per-class  [default: 20]; 0 is all.")
@@ -74,6 +101,13 @@ def evaluate(
     confusion: Annotated[
         Path | None, typer.Option("--confusion", metavar="FILE", help="Draw the confusion matrix: .png, .svg, or .csv.")
     ] = None,
+    bars: Annotated[
+        Path | None, typer.Option("--bars", metavar="FILE", help="Draw the IoU of each class: .png, .svg, or .csv.")
+    ] = None,
+    scales: ScalesOption = None,
+    flip: FlipOption = None,
+    window: WindowOption = None,
+    overlap: OverlapOption = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", metavar="N", min=1, help="Images at once.")] = None,
     precision: Annotated[
         str | None, typer.Option("--precision", metavar="NAME", help="Of images: float32, bfloat16; auto by default.")
@@ -81,14 +115,19 @@ def evaluate(
     device: DeviceOption = "auto",
     save: Annotated[
         Path | None,
-        typer.Option("--save", metavar="FILE", help="Keep the run's translations; or classes, as .csv or .jsonl."),
+        typer.Option(
+            "--save",
+            metavar="PATH",
+            help="Keep the run's translations; classes, as .csv or .jsonl; masks, in a folder.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a run on its test set, or anyone's translations or image classes.
+    """Score a run on its test set, or anyone's translations, image classes or masks.
 
     --predictions takes what attnkit classify --json or --csv printed; a .csv or .tsv whose first line names its columns
-    input and label; or lines of an image's path and its class, or of a class alone. --labels takes the same.
+    input and label; or lines of an image's path and its class, or of a class alone. --labels takes the same. Of masks
+    both are folders of PNG files of the same names, whose pixels are numbers of classes.
 
     \b
     Examples:
@@ -97,6 +136,8 @@ def evaluate(
       attnkit eval --metric bleu --hyp mine.txt --ref ref.txt --baseline theirs.txt
       attnkit eval --metric top1 --metric top5 --per-class --confusion confusion.png
       attnkit eval --metric top1 --predictions classes.jsonl --labels photos/test
+      attnkit eval --metric miou --per-class --bars iou.png --scales 0.75,1,1.25 --flip
+      attnkit eval --metric miou --predictions masks --labels annotations --classes classes.json
     """
     if split not in ("test", "valid"):
         raise AttnkitError(f"--split: there is no '{split}' to score; expected test or valid; choose one of them")
@@ -124,19 +165,33 @@ def evaluate(
     images = ImageOptions(
         predictions=predictions,
         labels=labels,
-        real=real,
         per_class=per_class,
         rows=rows,
         confusion=confusion,
-        batch_size=batch_size,
         precision=precision,
     )
-    task, chosen = task_asked_for(asked, text, images)
+    of_classes = ClassificationOptions(real=real, batch_size=batch_size)
+    of_masks = SegmentationOptions(
+        bars=bars,
+        classes=classes,
+        ignore=ignore or None,
+        reduce_zero_label=reduce_zero_label,
+        scales=scales,
+        flip=flip,
+        window=window,
+        overlap=overlap,
+    )
+    check_images(images)
+    task, chosen = task_asked_for(asked, text, images, of_classes, of_masks)
     asked = replace(asked, run=chosen)
     if task == "classification":
         from attnkit.cli.evaluation.classification import evaluate_classification
 
-        evaluate_classification(asked, images)
+        evaluate_classification(asked, images, of_classes)
+    elif task == "segmentation":
+        from attnkit.cli.evaluation.segmentation import evaluate_segmentation
+
+        evaluate_segmentation(asked, images, of_masks)
     else:
         from attnkit.cli.evaluation.translation import evaluate_translation
 

@@ -11,14 +11,18 @@ import typer
 
 from attnkit.cli.chosen_run import chosen_run, chosen_weights
 from attnkit.cli.options import CheckpointOption, RunOption
+from attnkit.errors import AttnkitError
 
 if TYPE_CHECKING:
     from attnkit.interop.export_weights import Library
     from attnkit.recipes.classification.recipe import ClassificationRecipe
+    from attnkit.recipes.segmentation.recipe import SegmentationRecipe
     from attnkit.recipes.translation.recipe import TranslationRecipe
     from attnkit.run_dir import RunDir
 
 _CHECK_LINES = 200
+_IMAGE_TASKS = ("classification", "segmentation")
+_SMALLEST = 8
 
 
 class Format(StrEnum):
@@ -37,12 +41,20 @@ def export(
         Format | None,
         typer.Option(
             "--format",
-            help="Translation: ct2, a folder. Images: onnx or torchvision, a file; timm or transformers, a folder.  "
-            "[default: ct2, or onnx where --run names a run of images]",
+            help="Translation: ct2, a folder. Classification: onnx or torchvision, a file; timm or transformers, a "
+            "folder. Segmentation: onnx or transformers.  [default: ct2, or onnx where --run names a run of images]",
         ),
     ] = None,
     run: RunOption = None,
     checkpoint: CheckpointOption = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(
+            "--image-size",
+            metavar="HxW",
+            help="Of a segmenter's onnx: height and width of the images  [default: the crop of the run]",
+        ),
+    ] = None,
 ) -> None:
     """Write a run's model for another program.
 
@@ -54,18 +66,46 @@ def export(
       attnkit export --format ct2 --run runs/demo demo_ct2
       attnkit export --format onnx --run runs/flowers flowers.onnx
       attnkit export --format transformers --run runs/flowers flowers_hf
+      attnkit export --format onnx --run runs/streets --image-size 512x1024 streets.onnx
     """
     from attnkit.run_dir import open_run, task_of
 
     if file_format is None:
-        images = run is not None and task_of(open_run(run)) == "classification"
+        images = run is not None and task_of(open_run(run)) in _IMAGE_TASKS
         file_format = Format.ONNX if images else Format.CT2
-    run_dir = chosen_run(run, task="translation" if file_format is Format.CT2 else "classification")
+    size = None if image_size is None else _size(image_size)
     if file_format is Format.CT2:
-        _export_translation(run_dir, to, checkpoint)
+        _refuse_size(size, "a translation")
+        _export_translation(chosen_run(run, task="translation"), to, checkpoint)
     else:
-        _export_classifier(run_dir, to, file_format, checkpoint)
+        _export_network(_run_of_images(run), to, file_format, checkpoint, size)
     typer.echo(to)
+
+
+def _size(written: str) -> tuple[int, int]:
+    """Height and width, from 512x1024, or from one number for both."""
+    parts = written.lower().split("x")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) >= _SMALLEST for part in parts):
+        raise AttnkitError(
+            f"--image-size {written}: no size; expected height x width in pixels, {_SMALLEST} or more; write 512x1024"
+        )
+    return int(parts[0]), int(parts[-1])
+
+
+def _refuse_size(size: tuple[int, int] | None, what: str) -> None:
+    if size is not None:
+        raise AttnkitError(
+            f"--image-size {size[0]}x{size[1]}: {what} has no choice of it; expected it for the onnx of a segmentation "
+            "run; leave it out"
+        )
+
+
+def _run_of_images(path: Path | None) -> RunDir:
+    """The run that --run names, else the newest of images, whether they are classified or segmented."""
+    from attnkit.run_dir import open_run, task_of
+
+    named = "" if path is None else task_of(open_run(path))
+    return chosen_run(path, task=named if named in _IMAGE_TASKS else "classification")
 
 
 def _export_translation(run: RunDir, folder: Path, checkpoint: Path | None) -> None:
@@ -86,26 +126,30 @@ def _export_translation(run: RunDir, folder: Path, checkpoint: Path | None) -> N
 
 def _check_lines(recipe: TranslationRecipe) -> list[str]:
     """Sentences to compare translations on, of what the run has not been trained on where there is such."""
-    from attnkit.data.parallel_text import open_pairs
+    from attnkit.data.text.parallel_text import open_pairs
 
     found = open_pairs(recipe.data, "test") or open_pairs(recipe.data, "valid") or open_pairs(recipe.data, "train")
     assert found is not None
     return list(islice(found.src_lines(), _CHECK_LINES))
 
 
-def _export_classifier(run: RunDir, to: Path, file_format: Format, checkpoint: Path | None) -> None:
+def _export_network(
+    run: RunDir, to: Path, file_format: Format, checkpoint: Path | None, size: tuple[int, int] | None
+) -> None:
     from attnkit import recipe_file
 
-    recipe = cast("ClassificationRecipe", recipe_file.load(run.recipe))
+    recipe = cast("ClassificationRecipe | SegmentationRecipe", recipe_file.load(run.recipe))
+    if recipe.task != "segmentation" or file_format is not Format.ONNX:
+        _refuse_size(size, f"{recipe.task} as {file_format.value}")
     weights = chosen_weights(run, checkpoint)
     from attnkit.interop.export_weights import export_weights
     from attnkit.interop.onnx_export import export_onnx
-    from attnkit.recipes.classification.export import trained_classifier
+    from attnkit.recipes.export import trained_network
 
-    classifier = trained_classifier(recipe, weights)
+    network = trained_network(recipe, weights)
     if file_format is Format.ONNX:
-        lines = export_onnx(classifier, to)
+        lines = export_onnx(network, to, image_size=size)
     else:
-        lines = export_weights(classifier, cast("Library", file_format.value), to)
+        lines = export_weights(network, cast("Library", file_format.value), to)
     for line in lines:
         typer.echo(line, err=True)

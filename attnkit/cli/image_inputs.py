@@ -81,7 +81,7 @@ def _nonempty(inputs: Iterator[ImageInput], name: str, otherwise: str) -> Iterat
 
 
 def _of_match(path: Path) -> Iterator[ImageInput]:
-    from attnkit.data.decode import SUFFIXES
+    from attnkit.data.images.decode import SUFFIXES
 
     if path.is_dir():
         yield from _inside(path)
@@ -90,8 +90,8 @@ def _of_match(path: Path) -> Iterator[ImageInput]:
 
 
 def _inside(folder: Path) -> Iterator[ImageInput]:
-    from attnkit.data.decode import SUFFIXES
     from attnkit.data.file_tree import FolderTree
+    from attnkit.data.images.decode import SUFFIXES
 
     try:
         names = FolderTree(folder).names

@@ -40,7 +40,8 @@ def import_(
         typer.Option("--position-interpolation", help="How positions are resized  [default: as the source does]"),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option("--image-size", min=8, metavar="N", help="Pixels  [default: those of the weights]")
+        int | None,
+        typer.Option("--image-size", min=8, metavar="N", help="Pixels of a side  [default: those of the weights]"),
     ] = None,
     window_size: Annotated[
         int | None, typer.Option("--window-size", min=1, metavar="M", help="Of a Swin: resize its bias tables.")
@@ -58,23 +59,25 @@ def import_(
         typer.Option("--normalize", help="Mean and std of the images; half is 0.5  [default: as the source does]"),
     ] = None,
 ) -> None:
-    """Make a run of somebody's image-classification weights.
+    """Make a run of somebody's weights, of a classifier or a segmenter.
 
     Known are ViT, DeiT, Swin, ResNet and AlexNet as timm, torchvision, transformers, the official Swin and DeiT and
-    Google (.npz) write them. Nothing in the file is run.
+    Google (.npz) write them; UperNet as mmsegmentation, the official Swin and transformers do. Nothing in the file is
+    run.
 
     \b
     Examples:
       attnkit import swin_tiny_patch4_window7_224.pth --classes imagenet
       attnkit import ViT-B_16.npz --image-size 384
       attnkit classify photo.jpg --run runs/ViT-B_16
+      attnkit import upernet_swin_tiny_patch4_window7_512x512.pth --run runs/streets
     """
     from attnkit import recipe_file
     from attnkit.engine.checkpoint import save_tensors
-    from attnkit.recipes.classification.import_ import import_classifier
+    from attnkit.recipes.import_ import import_weights
     from attnkit.run_dir import RunDir, create_run, write_whole
 
-    imported = import_classifier(
+    imported = import_weights(
         file,
         image_size=image_size,
         window_size=window_size,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def new(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="translation or classification.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="translation, classification or segmentation.")],
     src: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Translation: training sentences, one per line; .gz is read as it is."),
@@ -37,6 +37,16 @@ def new(
         typer.Option(
             metavar="FOLDER", help="Classification: a folder, or an archive, with a folder of images per class."
         ),
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Segmentation: images, all together or in train, val and test.")
+    ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Their masks, a PNG of the same name for each, pixels are class numbers."),
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Of class names, .json or .txt  [default: as many as masks have]")
     ] = None,
     image_size: Annotated[
         int | None,
@@ -65,45 +75,66 @@ def new(
       attnkit recipe new translation --src a.en --tgt a.de --test-src b.en --test-tgt b.de
       attnkit recipe new classification --data photos
       attnkit recipe new classification --data photos.zip --image-size 64 --minutes 10
+      attnkit recipe new segmentation --images photos --masks masks --classes names.txt
     """
-    texts = {
+    given = {
         "--src": src,
         "--tgt": tgt,
         "--valid-src": valid_src,
         "--valid-tgt": valid_tgt,
         "--test-src": test_src,
         "--test-tgt": test_tgt,
+        "--data": data,
+        "--images": images,
+        "--masks": masks,
+        "--classes": classes,
+        "--image-size": image_size,
+        "--minutes": minutes,
     }
-    images = {"--data": data, "--image-size": image_size, "--minutes": minutes}
+    _check_options(task, given)
     if task == "translation":
-        _check_options(task, texts, needed=("--src", "--tgt"), others=images)
         assert src is not None
         assert tgt is not None
-        given = _given({"train": (src, tgt), "valid": (valid_src, valid_tgt), "test": (test_src, test_tgt)})
+        files = _given({"train": (src, tgt), "valid": (valid_src, valid_tgt), "test": (test_src, test_tgt)})
         file = output or Path(f"{_languages(src, tgt)}.yaml")
-        _new_translation(given, file, name=name, force=force)
+        _new_translation(files, file, name=name, force=force)
     elif task == "classification":
-        _check_options(task, images, needed=("--data",), others=texts)
         assert data is not None
-        file = output or Path(f"{_name_of(Path(data.rstrip('/')), otherwise=task)}.yaml")
+        file = output or _recipe_file(data, otherwise=task)
         _new_classification(data, file, name=name, image_size=image_size, minutes=minutes, force=force)
     else:
-        raise AttnkitError(
-            f"recipe new: there is no task '{task}'; expected translation or classification; write one of them"
+        assert images is not None
+        assert masks is not None
+        file = output or _recipe_file(images, otherwise=task)
+        _new_segmentation(
+            images, masks, file, name=name, classes=classes, crop=image_size, minutes=minutes, force=force
         )
     typer.echo(f"next: attnkit train {file}", err=True)
     typer.echo(str(file))
 
 
-def _check_options(
-    task: str, own: Mapping[str, object], *, needed: tuple[str, ...], others: Mapping[str, object]
-) -> None:
-    """Refuse options of another task, and the lack of what this one needs."""
-    for option, value in others.items():
-        if value is not None:
+_TEXTS = ("--src", "--tgt", "--valid-src", "--valid-tgt", "--test-src", "--test-tgt")
+_OPTIONS = {
+    "translation": _TEXTS,
+    "classification": ("--data", "--image-size", "--minutes"),
+    "segmentation": ("--images", "--masks", "--classes", "--image-size", "--minutes"),
+}
+_NEEDED = {"translation": ("--src", "--tgt"), "classification": ("--data",), "segmentation": ("--images", "--masks")}
+
+
+def _check_options(task: str, given: Mapping[str, object]) -> None:
+    """Refuse what is no task, options of another one, and the lack of what this one needs."""
+    if task not in _OPTIONS:
+        raise AttnkitError(
+            f"recipe new: there is no task '{task}'; expected translation, classification or segmentation; write one "
+            "of them"
+        )
+    own, needed = _OPTIONS[task], _NEEDED[task]
+    for option, value in given.items():
+        if value is not None and option not in own:
             raise AttnkitError(f"{option}: is no option of {task}; expected {', '.join(own)}; leave it out")
     for option in needed:
-        if own[option] is None:
+        if given[option] is None:
             raise AttnkitError(f"{option}: not given; expected {' and '.join(needed)} for {task}; add it")
 
 
@@ -132,6 +163,33 @@ def _new_classification(
         typer.echo(line, err=True)
 
 
+def _new_segmentation(
+    images: str,
+    masks: str,
+    file: Path,
+    *,
+    name: str | None,
+    classes: str | None,
+    crop: int | None,
+    minutes: float | None,
+    force: bool,
+) -> None:
+    from attnkit.recipes.segmentation.new import new_segmentation
+
+    written = new_segmentation(
+        images,
+        masks,
+        output=file,
+        name=name or _name_of(file, otherwise="segmentation"),
+        classes=classes,
+        crop=crop,
+        minutes=minutes,
+        force=force,
+    )
+    for line in (*written.reasons, *written.warnings):
+        typer.echo(line, err=True)
+
+
 def _given(sides: dict[Split, tuple[str | None, str | None]]) -> dict[Split, PairOfFiles]:
     """The splits that are given; each needs both of its files."""
     from attnkit.data.config import PairOfFiles
@@ -152,10 +210,15 @@ def _given(sides: dict[Split, tuple[str | None, str | None]]) -> dict[Split, Pai
 
 def _languages(src: str, tgt: str) -> str:
     """A name from the languages of the files: en_de."""
-    from attnkit.data.languages import language_of
+    from attnkit.data.text.languages import language_of
 
     languages = language_of(src), language_of(tgt)
     return "_".join(filter(None, languages)) if all(languages) else "translation"
+
+
+def _recipe_file(data: str, *, otherwise: str) -> Path:
+    """Named as the data."""
+    return Path(f"{_name_of(Path(data.rstrip('/')), otherwise=otherwise)}.yaml")
 
 
 def _name_of(file: Path, *, otherwise: str) -> str:

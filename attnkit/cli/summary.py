@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,14 +45,12 @@ def summary(
       attnkit summary runs/demo --json
       attnkit summary swin_t
       attnkit summary vit_b16_384 --convention fvcore
+      attnkit summary upernet_swin_t
     """
-    from attnkit.recipes.classification.architectures import ARCHITECTURES
-
-    if source in ARCHITECTURES and not Path(source).exists():
+    if source in _architectures() and not Path(source).exists():
         if overrides:
             raise AttnkitError(f"--set: {source} is an architecture, not a recipe; expected a recipe; leave it out")
-        from attnkit.recipes.classification.summary import summarize_architecture
-
+        summarize_architecture = import_module(f"{_architectures()[source]}.summary").summarize_architecture
         facts = summarize_architecture(source, image_size=image_size, convention=convention or "paper", speed=speed)
     elif image_size is not None:
         raise AttnkitError("--image-size: is for architectures; expected --set image.size=N for a recipe; write that")
@@ -62,7 +61,6 @@ def summary(
 
 def _of_recipe(source: str, overrides: list[str], *, convention: Counting | None, speed: bool | None) -> dict[str, Any]:
     from attnkit import recipe_file
-    from attnkit.recipes.classification.recipe import ClassificationRecipe
     from attnkit.run_dir import open_run
 
     run = open_run(Path(source)) if Path(source).is_dir() else None
@@ -72,27 +70,36 @@ def _of_recipe(source: str, overrides: list[str], *, convention: Counting | None
         if not run and not Path(source).exists() and (close := _close_architecture(source)):
             raise RecipeError(f"{source}: no such recipe, run or architecture; did you mean {close}?") from error
         raise
-    if not isinstance(recipe, ClassificationRecipe):
+    if recipe.task == "translation":
         if convention is not None or speed is not None:
             option = "--speed" if convention is None else "--convention"
             raise AttnkitError(f"{option}: is for images, but {source} is a {recipe.task} recipe; leave it out")
         return recipe.summarize()
     from attnkit.engine.checkpoint import load_tensors
-    from attnkit.recipes.classification.summary import summarize
 
     classes = load_tensors(run.weights())[1].get("classes") if run and (run.finished or run.steps()) else None
-    return summarize(
+    counted: dict[str, Any] = import_module(f"attnkit.recipes.{recipe.task}.summary").summarize(
         recipe,
         num_classes=len(classes) if classes else None,
         convention=convention or "paper",
         speed=speed,
     )
+    return counted
+
+
+def _architectures() -> dict[str, str]:
+    """The published networks by name, and the package of their task."""
+    from attnkit.recipes.classification.architectures import ARCHITECTURES
+    from attnkit.recipes.segmentation.architectures import SEGMENTATION_ARCHITECTURES
+
+    return {
+        **dict.fromkeys(ARCHITECTURES, "attnkit.recipes.classification"),
+        **dict.fromkeys(SEGMENTATION_ARCHITECTURES, "attnkit.recipes.segmentation"),
+    }
 
 
 def _close_architecture(name: str) -> str | None:
-    from attnkit.recipes.classification.architectures import ARCHITECTURES
-
-    return next(iter(get_close_matches(name, ARCHITECTURES, n=1, cutoff=0.7)), None)
+    return next(iter(get_close_matches(name, _architectures(), n=1, cutoff=0.7)), None)
 
 
 def table(facts: Mapping[str, Any], *, indent: int = 0) -> list[str]:

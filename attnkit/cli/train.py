@@ -115,7 +115,7 @@ def _forget(run: RunDir) -> None:
 
 def _environment() -> dict[str, object]:
     """What the run was made with and on."""
-    from attnkit.cli.machine import cores, processor, versions
+    from attnkit.machine import cores, processor, versions
 
     return {
         "command": shlex.join(["attnkit", *sys.argv[1:]]),

@@ -78,6 +78,10 @@ class ArchiveTree(FileTree):
                 "see that it is there, and its permissions"
             ) from error
 
+    def size(self, number: int) -> int:
+        """Bytes of a member."""
+        return int(self._sizes[number])
+
     def place(self, number: int) -> str:
         """Archive and member."""
         return f"{self.path}:{self.names[number]}"

@@ -189,3 +189,104 @@ class AugmentConfig(Config):
     """Share of the batches that are mixed; with both, mixup and cutmix take turns by chance."""
     repeats: int = Field(default=1, ge=1)
     """Repeated augmentation: each image stands this often in an epoch's order, and the epoch stays as long."""
+
+
+class MaskSplitConfig(Config):
+    """Where the images of one split are, and their masks: two folders, or a list of both."""
+
+    images: str | None = None
+    """Folder inside `path`; a mask has its image's name, but for the ending (and Cityscapes' and the like)."""
+    masks: str | None = None
+    list: str | None = None
+    """A text file inside `path`, a line per image: image and mask, paths below `path`."""
+
+
+class MaskFilesConfig(Config):
+    """Images, and masks of the same size whose pixel values are class ids: PNG, grey or palette.
+
+    `path` may also be an archive. Where no split is named they are found by their usual names, ADE20K's among them.
+    """
+
+    format: Literal["mask_files"]
+    path: str
+    train: MaskSplitConfig | None = None
+    valid: MaskSplitConfig | None = None
+    test: MaskSplitConfig | None = None
+    classes: tuple[str, ...] | dict[int, str] | str | None = None
+    """Names by id, or a file inside `path`: .json (names, or id, name and colour), or .txt (a name per line).
+
+    None: as many as the training masks have. `{0: background, 255: object}` names pixel values with gaps; classes are
+    numbered in the order of their pixel values, the ignored ones left out.
+    """
+    ignore: tuple[int, ...] = (255,)
+    """Pixel values that are of no class: neither learned nor scored."""
+    reduce_zero_label: bool = False
+    """0 is of no class, and 1 is the first one, as in ADE20K; 255 stays of no class."""
+    hold_back: HoldBackConfig = HoldBackConfig()
+
+
+class CocoMasksSplitConfig(Config):
+    """One split of a COCO data set."""
+
+    images: str
+    """Folder inside `path`."""
+    annotations: str
+    """The json inside `path`: instances, stuff or panoptic, which its content tells."""
+    panoptic: str | None = None
+    """Folder of the panoptic PNGs inside `path`."""
+
+
+class CocoMasksConfig(Config):
+    """COCO's json made into a class per pixel: where instances overlap the smaller one lies on top."""
+
+    format: Literal["coco_masks"]
+    path: str
+    train: CocoMasksSplitConfig
+    valid: CocoMasksSplitConfig | None = None
+    test: CocoMasksSplitConfig | None = None
+    background: bool = True
+    """Of instances: pixels of no object are a class of their own, the first; False: they are ignored."""
+    hold_back: HoldBackConfig = HoldBackConfig()
+
+
+class ShapeScenesConfig(Config):
+    """Generated: several circles, squares and triangles on a background, each pixel labelled. Without any file."""
+
+    format: Literal["shapes"]
+    train_images: int = Field(default=1000, ge=1)
+    valid_images: int = Field(default=100, ge=1)
+    test_images: int = Field(default=200, ge=1)
+    size: int = Field(default=64, ge=16)
+    most_shapes: int = Field(default=4, ge=1)
+    """Per image, at least one."""
+    seed: int = 1
+
+
+SegmentationDataConfig = Annotated[MaskFilesConfig | CocoMasksConfig | ShapeScenesConfig, Field(discriminator="format")]
+
+
+class SceneConfig(Config):
+    """How an image becomes the input of a segmentation model."""
+
+    crop: tuple[int, int] = (512, 512)
+    """Height and width of the training input, in pixels."""
+    short_side: int | None = Field(default=None, ge=8)
+    """Images are brought to this shorter side, in training before they are varied; none leaves them as they are."""
+    long_side: int | None = Field(default=None, ge=8)
+    """The longer side is at most this; the shorter one is smaller then."""
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    """Of red, green, blue on 0..1; the defaults are ImageNet's."""
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+class SceneAugmentConfig(Config):
+    """How training images and their masks are varied. Each variation depends on (seed, epoch, which image) alone."""
+
+    scale: tuple[float, float] = (0.5, 2.0)
+    """The image is resized by a factor from here, then cropped; what is missing is filled and ignored."""
+    most_of_one_class: float = Field(default=0.75, gt=0.0, le=1.0)
+    """A crop is drawn again, up to ten times, while one class has more of its labelled pixels than this share."""
+    flip: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Probability of mirroring left and right."""
+    photometric: bool = True
+    """Brightness, contrast, saturation and hue, as SSD distorts them (Liu et al. 2015)."""

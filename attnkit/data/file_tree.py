@@ -6,6 +6,7 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from attnkit.errors import DataError
@@ -28,6 +29,14 @@ class FileTree(ABC):
         Raises:
             DataError: it cannot be read.
         """
+
+    def source(self, number: int) -> Path | bytes:
+        """Where the beginning of a file can be read without all of it, if it lies in a folder; else its bytes."""
+        return self.read(number)
+
+    @abstractmethod
+    def size(self, number: int) -> int:
+        """Bytes of a file; 0 of one that is not there any more."""
 
     @abstractmethod
     def place(self, number: int) -> str:
@@ -69,6 +78,17 @@ class FolderTree(FileTree):
                 f"{self.place(number)}: cannot be read ({error.strerror or error}); expected a readable file; "
                 "see that it is there, and its permissions"
             ) from error
+
+    def source(self, number: int) -> Path | bytes:
+        """The path of a file."""
+        return self.path / self.names[number]
+
+    def size(self, number: int) -> int:
+        """Bytes of a file."""
+        try:
+            return (self.path / self.names[number]).stat().st_size
+        except OSError:
+            return 0
 
     def place(self, number: int) -> str:
         """The path of a file."""
@@ -121,3 +141,20 @@ def open_tree(path: Path) -> FileTree:
     from attnkit.data.archive import ArchiveTree
 
     return ArchiveTree(path)
+
+
+def open_tree_once(path: Path) -> FileTree:
+    """As `open_tree`, but an archive that has not changed since this process opened it is not listed again.
+
+    One command opens a set several times: to check it, and for each split.
+    """
+    if path.is_dir():
+        return FolderTree(path)
+    stat = path.stat()
+    return _known_archive(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@lru_cache(maxsize=3)
+def _known_archive(path: Path, *state: int) -> FileTree:
+    del state  # there to make a changed file another one; the time of change too, for that of writing can be set back
+    return open_tree(path)

@@ -57,3 +57,8 @@ class DataReport(Generic[Stats]):
         """
         if not self.ok:
             raise DataError("\n".join(str(finding) for finding in self.findings if finding.severity == "error"))
+
+
+def and_more(count: int) -> str:
+    """What to add to a finding that stands for `count` like it."""
+    return f", and so {'are' if count > 2 else 'is'} {count - 1} more" if count > 1 else ""

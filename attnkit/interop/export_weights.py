@@ -1,4 +1,5 @@
-"""Classifiers out to torchvision, timm and transformers: their names, in the files that they read themselves."""
+"""Networks out to other libraries, by their names, in the files that they read themselves: classifiers to torchvision,
+timm and transformers, segmenters to transformers."""
 
 from __future__ import annotations
 
@@ -13,13 +14,25 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from attnkit.data.config import ImageConfig
+from attnkit.data.config import ImageConfig, SceneConfig
 from attnkit.engine.checkpoint import named_weights
 from attnkit.errors import AttnkitError, CheckpointError
-from attnkit.interop import timm_weights, torchvision_weights, transformers_weights
+from attnkit.interop import timm_weights, torchvision_weights, transformers_upernet, transformers_weights
 from attnkit.interop.timm_config import swin_maps, timm_config
-from attnkit.interop.transformers_config import preprocessor_config, transformers_config
-from attnkit.models.config import AlexNetConfig, ClassifierConfig, ResNetConfig, SwinConfig, ViTConfig
+from attnkit.interop.transformers_config import (
+    STAGES_OF_AUXILIARY,
+    preprocessor_config,
+    segmenter_config,
+    transformers_config,
+)
+from attnkit.models.config import (
+    AlexNetConfig,
+    ClassifierConfig,
+    ResNetConfig,
+    SwinConfig,
+    UperNetConfig,
+    ViTConfig,
+)
 
 Library = Literal["torchvision", "timm", "transformers"]
 
@@ -36,7 +49,7 @@ SWIN_EXPORTS: dict[Library, Callable[[Mapping[str, Tensor], SwinConfig], tuple[d
 
 
 @dataclass(frozen=True)
-class TrainedClassifier:
+class TrainedNetwork:
     """What an export needs of a run.
 
     Attributes:
@@ -47,16 +60,21 @@ class TrainedClassifier:
     """
 
     model: nn.Module
-    config: ClassifierConfig
-    image: ImageConfig
+    config: ClassifierConfig | UperNetConfig
+    image: ImageConfig | SceneConfig
     class_names: Sequence[str]
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images that it is made for, in pixels."""
+        return self.image.crop if isinstance(self.image, SceneConfig) else (self.image.size, self.image.size)
 
-def export_weights(classifier: TrainedClassifier, library: Library, path: Path) -> tuple[str, ...]:
-    """Write a classifier for another library.
+
+def export_weights(trained: TrainedNetwork, library: Library, path: Path) -> tuple[str, ...]:
+    """Write a network for another library.
 
     Args:
-        classifier: what to write.
+        trained: what to write.
         library: whose names.
         path: for torchvision a new file, .pth or .safetensors; for timm and transformers a new folder.
 
@@ -69,24 +87,16 @@ def export_weights(classifier: TrainedClassifier, library: Library, path: Path) 
     """
     if path.exists():
         raise AttnkitError(f"{path}: exists already; expected the name of a new file or folder; name another")
-    tensors = foreign_weights(classifier.model, classifier.config, library)
+    tensors = foreign_weights(trained.model, trained.config, library)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     if library == "torchvision":
         _write_file(tensors, path)
-        return (*_differences(classifier, library), _how_images(classifier.image))
-    settings = (
-        {"config.json": timm_config(classifier.config, classifier.image, classifier.class_names)}
-        if library == "timm"
-        else {
-            "config.json": transformers_config(classifier.config, classifier.image, classifier.class_names),
-            "preprocessor_config.json": preprocessor_config(classifier.image),
-        }
-    )
-    _write_folder(tensors, settings, path)
-    return _differences(classifier, library)
+        return (*_differences(trained, library), _how_images(trained.image))
+    _write_folder(tensors, _settings(trained, library), path)
+    return _differences(trained, library)
 
 
-def foreign_weights(model: nn.Module, config: ClassifierConfig, library: Library) -> dict[str, Tensor]:
+def foreign_weights(model: nn.Module, config: ClassifierConfig | UperNetConfig, library: Library) -> dict[str, Tensor]:
     """The weights of a model under another library's names.
 
     Raises:
@@ -106,8 +116,15 @@ def foreign_weights(model: nn.Module, config: ClassifierConfig, library: Library
 
 
 def _rename(
-    weights: Mapping[str, Tensor], config: ClassifierConfig, library: Library
+    weights: Mapping[str, Tensor], config: ClassifierConfig | UperNetConfig, library: Library
 ) -> tuple[dict[str, Tensor], list[str]]:
+    if isinstance(config, UperNetConfig):
+        if library == "transformers" and isinstance(config.backbone, SwinConfig):
+            return transformers_upernet.export_upernet(weights, config)
+        raise CheckpointError(
+            f"{library}: no names for the model {config.name} on {config.backbone.name}; expected upernet on swin, for "
+            "transformers; export it as onnx instead"
+        )
     if isinstance(config, ViTConfig):
         if config.pooling == "average" and library != "timm":
             raise CheckpointError(
@@ -127,9 +144,25 @@ def _rename(
     )
 
 
-def _differences(classifier: TrainedClassifier, library: Library) -> tuple[str, ...]:
-    """Where the other library computes something else with the same weights."""
-    config, size = classifier.config, classifier.image.size
+def _settings(trained: TrainedNetwork, library: Library) -> dict[str, Mapping[str, Any]]:
+    """The files of settings that go with the weights, by name."""
+    config, image, names = trained.config, trained.image, trained.class_names
+    if isinstance(config, UperNetConfig):
+        assert isinstance(image, SceneConfig)
+        settings = segmenter_config(config, image, names)
+    else:
+        assert isinstance(image, ImageConfig)
+        if library == "timm":
+            return {"config.json": timm_config(config, image, names)}
+        settings = transformers_config(config, image, names)
+    return {"config.json": settings, "preprocessor_config.json": preprocessor_config(image)}
+
+
+def _differences(trained: TrainedNetwork, library: Library) -> tuple[str, ...]:
+    """Where the other library computes something else with the same weights, or prepares images otherwise."""
+    config, size = trained.config, trained.image_size[0]
+    if isinstance(config, UperNetConfig):
+        return _segmenter_differences(config, trained.image)
     if isinstance(config, SwinConfig) and any(side % config.window_size for side in swin_maps(config, size)):
         if library != "timm":
             return ()
@@ -151,7 +184,23 @@ def _differences(classifier: TrainedClassifier, library: Library) -> tuple[str, 
     return tuple(lines)
 
 
-def _how_images(image: ImageConfig) -> str:
+def _segmenter_differences(config: UperNetConfig, image: ImageConfig | SceneConfig) -> tuple[str, ...]:
+    assert isinstance(image, SceneConfig)
+    assert isinstance(config.backbone, SwinConfig)
+    lines = []
+    if config.auxiliary_channels and len(config.backbone.depths) != STAGES_OF_AUXILIARY:
+        lines.append("auxiliary head: transformers has it on the third map always; left out, it is for training alone")
+    if image.short_side is not None or image.long_side is not None:
+        height, width = image.crop
+        lines.append(
+            f"images: transformers' processor squashes them to {height}x{width}, here they keep their form; masks "
+            "differ unless they are resized by their shorter side before"
+        )
+    return tuple(lines)
+
+
+def _how_images(image: ImageConfig | SceneConfig) -> str:
+    assert isinstance(image, ImageConfig)
     return (
         f"images: {image.size}x{image.size} pixels on 0..1, mean {list(image.mean)}, std {list(image.std)}; "
         "torchvision's file does not say so"

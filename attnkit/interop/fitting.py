@@ -12,7 +12,7 @@ from torch import Tensor
 from attnkit.engine.checkpoint import named_weights
 from attnkit.errors import CheckpointError
 from attnkit.interop.imported_weights import ImportedWeights
-from attnkit.models.config import ClassifierConfig, SwinConfig, ViTConfig
+from attnkit.models.config import ClassifierConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.layers.image_positions import Interpolation, resize_positions
 from attnkit.models.layers.relative_bias import resize_bias_table
 
@@ -29,7 +29,7 @@ class Fitted:
         fresh_heads: classifiers that begin from zero, because the file has none, or one for other classes.
     """
 
-    model: ClassifierConfig
+    model: ClassifierConfig | UperNetConfig
     weights: dict[str, Tensor]
     num_classes: int
     resized: tuple[str, ...] = ()
@@ -58,16 +58,25 @@ def fit_to_model(
     """
     config, weights = imported.model, dict(imported.weights)
     resized: list[str] = []
-    if isinstance(config, SwinConfig) and window_size not in (None, config.window_size):
-        config = config.model_copy(update={"window_size": window_size})
-        resized += _resize_tables(weights, config.window_size)
+    trunk = config.backbone if isinstance(config, UperNetConfig) else config
+    if isinstance(trunk, SwinConfig) and window_size is not None and window_size != trunk.window_size:
+        config = _with_window(config, window_size)
+        resized += _resize_tables(weights, window_size)
     expected, grid_size = _expected(config, num_classes=num_classes, image_size=image_size)
-    if isinstance(config, ViTConfig) and "positions" in weights and "positions" in expected:
-        resized += _resize_positions(weights, config, grid_size, position_interpolation)
+    positions = "positions" if trunk is config else "backbone.positions"
+    if isinstance(trunk, ViTConfig) and positions in weights and positions in expected:
+        resized += _resize_positions(weights, positions, trunk, grid_size, position_interpolation)
     fresh_heads = _make_fresh_heads(imported, weights, expected)
     _compare(imported, weights, expected)
     weights = {name: weights[name].to(tensor.dtype).contiguous() for name, tensor in expected.items()}
     return Fitted(config, weights, num_classes, tuple(resized), fresh_heads)
+
+
+def _with_window(config: ClassifierConfig | UperNetConfig, window_size: int) -> ClassifierConfig | UperNetConfig:
+    """The same Swin, or UperNet on one, with windows of another size."""
+    if isinstance(config, UperNetConfig):
+        return config.model_copy(update={"backbone": _with_window(config.backbone, window_size)})
+    return config.model_copy(update={"window_size": window_size})
 
 
 def _resize_tables(weights: dict[str, Tensor], window_size: int) -> list[str]:
@@ -81,24 +90,27 @@ def _resize_tables(weights: dict[str, Tensor], window_size: int) -> list[str]:
 
 
 def _resize_positions(
-    weights: dict[str, Tensor], config: ViTConfig, grid_size: int, interpolation: Interpolation
+    weights: dict[str, Tensor], name: str, config: ViTConfig, grid_size: int, interpolation: Interpolation
 ) -> list[str]:
     """Bring the position embedding to another grid, and say so."""
-    old = weights["positions"].float()
+    old = weights[name].float()
     special = int(config.pooling == "class_token") + int(config.distillation)
     new = resize_positions(old, grid_size=(grid_size, grid_size), special_tokens=special, interpolation=interpolation)
-    weights["positions"] = new
+    weights[name] = new
     if new.shape == old.shape:
         return []
     side = isqrt(old.shape[1] - special)
-    return [f"positions: {side}x{side} to {grid_size}x{grid_size} patches, as {interpolation} interpolates"]
+    return [f"{name}: {side}x{side} to {grid_size}x{grid_size} patches, as {interpolation} interpolates"]
 
 
-def _expected(config: ClassifierConfig, *, num_classes: int, image_size: int) -> tuple[dict[str, Tensor], int]:
+def _expected(
+    config: ClassifierConfig | UperNetConfig, *, num_classes: int, image_size: int
+) -> tuple[dict[str, Tensor], int]:
     """The shapes of a model's weights, without making any; and the rows of its patches, 0 where it has none."""
     with torch.device("meta"):
         model = config.build(num_classes=num_classes, image_size=image_size)
-    return named_weights(model), int(getattr(model, "grid_size", 0))
+    trunk = model.backbone if isinstance(config, UperNetConfig) else model
+    return named_weights(model), int(getattr(trunk, "grid_size", 0))
 
 
 def _make_fresh_heads(
@@ -138,7 +150,9 @@ def _compare(imported: ImportedWeights, weights: Mapping[str, Tensor], expected:
         )
 
 
-def _described(config: ClassifierConfig) -> str:
+def _described(config: ClassifierConfig | UperNetConfig) -> str:
+    if isinstance(config, UperNetConfig):
+        return f"{_described(config.backbone)} below {config.name} (channels {config.channels})"
     sizes = ", ".join(
         f"{key} {getattr(config, key)}"
         for key in ("embed_dim", "depth", "depths", "patch_size", "window_size")

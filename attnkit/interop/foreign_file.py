@@ -31,6 +31,16 @@ PREFIXES = ("module.", "_orig_mod.", "model.")
 IN_FOLDERS = ("model.safetensors", "pytorch_model.bin")
 """The names of the weights in a folder of transformers or timm."""
 
+LOGGED = (
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "builtins.getattr",
+    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+    "numpy.ndarray",
+    "numpy.dtype",
+    *(f"numpy.dtypes.{name}DType" for name in ("Float64", "Float32", "Int64", "Int32", "Bool")),
+)
+"""What mmengine's training writes beside the weights: its log, as objects. Nothing of it is wanted."""
+
 _EXPECTED = "expected a whole .pth, .pt, .bin, .safetensors or .npz of weights"
 
 
@@ -42,6 +52,7 @@ class ForeignFile:
         path: the file.
         tensors: the weights by the names in the file.
         wrapper: the key that they lay under; none where the file is nothing but weights.
+        meta: what the programs of OpenMMLab write beside the weights, under the key `meta`: classes and colours.
         settings: config.json of the same folder, as transformers and timm write it; empty without one.
         preprocessing: preprocessor_config.json of the same folder.
     """
@@ -49,8 +60,23 @@ class ForeignFile:
     path: Path
     tensors: dict[str, Tensor]
     wrapper: str | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Unread:
+    """Stands for every object of `LOGGED`: takes what a pickle hands to it and forgets it, so that nothing is run."""
+
+    def __new__(cls, *_: Any) -> Unread:
+        """Take any arguments."""
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any) -> None:
+        """Take any arguments."""
+
+    def __setstate__(self, _: Any) -> None:
+        """Take any state."""
 
 
 def read_foreign_file(path: Path) -> ForeignFile:
@@ -60,17 +86,20 @@ def read_foreign_file(path: Path) -> ForeignFile:
         CheckpointError: there is no such file, it is truncated or something else, or it would have to run code.
     """
     path = _weights_in(path) if path.is_dir() else path
-    kind = _kind(path)
+    kind, wrapper, meta = _kind(path), None, None
     if kind == "safetensors":
-        tensors, wrapper = _read_safetensors(path), None
+        tensors = _read_safetensors(path)
     elif kind == "npz":
-        tensors, wrapper = _read_npz(path), None
+        tensors = _read_npz(path)
     else:
-        tensors, wrapper = _unwrap(_read_torch(path), path)
+        loaded = _read_torch(path)
+        tensors, wrapper = _unwrap(loaded, path)
+        meta = loaded.get("meta")
     return ForeignFile(
         path,
         _without_prefixes(tensors),
         wrapper,
+        meta if isinstance(meta, Mapping) else {},
         _read_json(path.with_name("config.json")),
         _read_json(path.with_name("preprocessor_config.json")),
     )
@@ -144,7 +173,8 @@ def _tensor(array: np.ndarray[Any, Any], path: Path, name: str) -> Tensor:
 
 def _read_torch(path: Path) -> Any:
     # The settings of a training program are mostly in an argparse.Namespace, which holds values and runs nothing.
-    with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
+    unread = [(Unread, name) for name in LOGGED]
+    with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace, *unread]):
         warnings.simplefilter("ignore")  # about old ways of pickling, which are read all the same or refused
         try:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))

@@ -7,11 +7,17 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from attnkit.data.config import ImageConfig
-from attnkit.models.config import ClassifierConfig
+from attnkit.data.config import ImageConfig, SceneConfig
+from attnkit.models.config import ClassifierConfig, UperNetConfig
 
 GOOGLE_MEAN_STD = (0.5, 0.5, 0.5)
 """What Google's weights want for the mean and the standard deviation alike: pixels from -1 to 1."""
+SCENE_SIZE = 512
+"""Pixels of a side of the crop in nearly all published training of segmenters on ADE20K."""
+SCENE_SIZE_NOTE = (
+    f"size of the images: no weight shows it; taken to be {SCENE_SIZE} for the crop and the shorter side, as for "
+    "ADE20K; where it was another, import with --image-size, or mend image in recipe.yaml"
+)
 
 
 @dataclass(frozen=True)
@@ -27,18 +33,27 @@ class ImportedWeights:
         unknown: weights that have no place in the model, by the file's names.
         left_out: names of what the file holds beside weights: tables that are computed, parts that do not classify.
         class_names: where the file says them.
+        colours: red, green and blue of each class, likewise.
         notes: what was assumed, one line each.
+        size_note: what was assumed of the size of the images, where nothing shows it.
     """
 
     source: str
-    model: ClassifierConfig
-    image: ImageConfig
+    model: ClassifierConfig | UperNetConfig
+    image: ImageConfig | SceneConfig
     weights: dict[str, Tensor]
     heads: tuple[str, ...] = ("head",)
     unknown: Mapping[str, Tensor] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     class_names: tuple[str, ...] | None = None
+    colours: tuple[tuple[int, ...], ...] | None = None
     notes: tuple[str, ...] = ()
+    size_note: str | None = None
+
+    @property
+    def image_size(self) -> int:
+        """Pixels of a side of the image that the weights are for."""
+        return self.image.size if isinstance(self.image, ImageConfig) else self.image.crop[0]
 
     @property
     def num_classes(self) -> int | None:

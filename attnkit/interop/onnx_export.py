@@ -1,4 +1,4 @@
-"""Classifiers out to ONNX (https://onnx.ai), checked by onnxruntime before the file is kept.
+"""Classifiers and segmenters out to ONNX (https://onnx.ai), checked by onnxruntime before the file is kept.
 
 The graph is for one image size, since positions and windows follow from it, and for any number of images. Checked are
 that very file, and the graphs of two more image sizes, which are thrown away: what is wrong at one size only shows.
@@ -21,25 +21,32 @@ from torch import Tensor, nn
 
 from attnkit.engine.checkpoint import named_weights
 from attnkit.errors import AttnkitError, CheckpointError
-from attnkit.interop.export_weights import TrainedClassifier
-from attnkit.models.config import AlexNetConfig, ResNetConfig, SwinConfig, ViTConfig
+from attnkit.interop.export_weights import TrainedNetwork
+from attnkit.models.config import AlexNetConfig, ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.layers.image_positions import resize_positions
+
+Size = tuple[int, int]
+"""Height and width, in pixels."""
 
 INPUT, OUTPUT = "images", "logits"
 TOLERANCE = 1e-4
 """On logits, times the largest of them where that is above 1."""
 BATCHES = (1, 2, 3)
 OPSET = 18
+CONVOLUTIONAL_STEP = 32
+"""By how many pixels more the last map of a convolutional network has one more cell."""
 
 
-def export_onnx(classifier: TrainedClassifier, path: Path) -> tuple[str, ...]:
-    """Write a classifier as ONNX, in float32: images (B, 3, S, S), normalised, to logits (B, K).
+def export_onnx(trained: TrainedNetwork, path: Path, *, image_size: Size | None = None) -> tuple[str, ...]:
+    """Write a network as ONNX, in float32: images (B, 3, H, W), normalised, to logits (B, K), or (B, K, H, W) of a
+    segmenter.
 
     The file's metadata say the classes and how images are prepared. Weights above 2 GB lie beside it, in PATH.data.
 
     Args:
-        classifier: what to write.
+        trained: what to write.
         path: a new file.
+        image_size: of the images of a segmenter; none takes that of the run, which classifiers are always for.
 
     Returns:
         What was checked, a line each.
@@ -54,13 +61,13 @@ def export_onnx(classifier: TrainedClassifier, path: Path) -> tuple[str, ...]:
     folder = path.with_name(path.name + ".partial")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    size = classifier.image.size
+    size = image_size or trained.image_size
     try:
-        lines = [_write_and_check(classifier.model, folder / path.name, size, _metadata(classifier))]
-        for other in other_sizes(classifier):
+        lines = [_write_and_check(trained.model, folder / path.name, size, _metadata(trained))]
+        for other in other_sizes(trained, size):
             check = folder / "check"
             check.mkdir()
-            lines.append(_write_and_check(at_size(classifier, other), check / "check.onnx", other, {}))
+            lines.append(_write_and_check(at_size(trained, other), check / "check.onnx", other, {}))
             shutil.rmtree(check)
         for written in folder.iterdir():
             written.replace(path.with_name(written.name))
@@ -72,25 +79,35 @@ def export_onnx(classifier: TrainedClassifier, path: Path) -> tuple[str, ...]:
     )
 
 
-def other_sizes(classifier: TrainedClassifier) -> tuple[int, ...]:
-    """Two image sizes beside that of the run, where the network can be had at others."""
-    config, size = classifier.config, classifier.image.size
+def other_sizes(trained: TrainedNetwork, size: Size) -> tuple[Size, ...]:
+    """Two image sizes beside that of the file, where the network can be had at others; of a segmenter no squares."""
+    config, (height, width) = trained.config, size
+    if isinstance(config, UperNetConfig):
+        step = CONVOLUTIONAL_STEP if isinstance(config.backbone, ResNetConfig) else config.backbone.patch_size
+        return (height + 2 * step, width + step), (height, width + 3 * step)
+    first, second = _longer_by(trained)
+    return tuple((height + more, width + more) for more in (first, second) if more)
+
+
+def _longer_by(trained: TrainedNetwork) -> Size:
+    """By how much the sides of images are longer in the two further checks of a classifier; 0 for none."""
+    config = trained.config
     if isinstance(config, SwinConfig):
-        return size + 2 * config.patch_size, size + config.window_size * config.patch_size
+        return 2 * config.patch_size, config.window_size * config.patch_size
     if isinstance(config, ViTConfig):
-        step = size // int(classifier.model.grid_size)  # type: ignore[arg-type]
-        return size + step, size + 3 * step
+        step = trained.image_size[0] // int(trained.model.grid_size)  # type: ignore[arg-type]
+        return step, 3 * step
     if isinstance(config, ResNetConfig | AlexNetConfig):
-        return size + 32, size + 64
-    return ()
+        return CONVOLUTIONAL_STEP, 2 * CONVOLUTIONAL_STEP
+    return 0, 0
 
 
-def at_size(classifier: TrainedClassifier, size: int) -> nn.Module:
-    """The same network for another image size; a position embedding is resized."""
-    config, model = classifier.config, classifier.model
+def at_size(trained: TrainedNetwork, size: Size) -> nn.Module:
+    """The same network for another image size; the position embedding of a classifier is resized."""
+    config, model = trained.config, trained.model
     if not isinstance(config, ViTConfig):
         return model
-    other = config.build(num_classes=len(classifier.class_names), image_size=size)
+    other = config.build(num_classes=len(trained.class_names), image_size=size[0])
     weights = named_weights(model)
     if "positions" in weights:
         weights["positions"] = resize_positions(
@@ -117,14 +134,14 @@ def _import_onnx() -> ModuleType:
     return onnxruntime
 
 
-def _metadata(classifier: TrainedClassifier) -> dict[str, str]:
+def _metadata(trained: TrainedNetwork) -> dict[str, str]:
     return {
-        "classes": json.dumps(list(classifier.class_names), ensure_ascii=False),
-        "image": classifier.image.model_dump_json(),
+        "classes": json.dumps(list(trained.class_names), ensure_ascii=False),
+        "image": trained.image.model_dump_json(),
     }
 
 
-def _write_and_check(model: nn.Module, path: Path, size: int, metadata: Mapping[str, str]) -> str:
+def _write_and_check(model: nn.Module, path: Path, size: Size, metadata: Mapping[str, str]) -> str:
     """Export at one image size, and let onnxruntime compute with the file.
 
     Raises:
@@ -138,32 +155,32 @@ def _write_and_check(model: nn.Module, path: Path, size: int, metadata: Mapping[
             f"{path.name}: the graph is for {batch_size} images at a time; expected one for any number of them; "
             "nothing was written, please report this"
         )
-    generator = torch.Generator().manual_seed(size)
+    generator = torch.Generator().manual_seed(sum(size))
     worst = 0.0
     for batch in BATCHES:
-        images = torch.randn(batch, 3, size, size, generator=generator)
+        images = torch.randn(batch, 3, *size, generator=generator)
         worst = max(worst, _difference(model, session, images, path, size))
-    return f"checked at {size}x{size} with batches of {_listed(BATCHES)}: logits differ by {worst:.1e} at most"
+    return f"checked at {_times(size)} with batches of {_listed(BATCHES)}: logits differ by {worst:.1e} at most"
 
 
-def _difference(model: nn.Module, session: Any, images: Tensor, path: Path, size: int) -> float:
+def _difference(model: nn.Module, session: Any, images: Tensor, path: Path, size: Size) -> float:
     with torch.inference_mode():
         own = model(images).float()
     theirs = torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
     difference = float((own - theirs).abs().max())
     if not difference <= TOLERANCE * max(1.0, float(own.abs().max())):
         raise CheckpointError(
-            f"{path.name}: onnxruntime's logits of {len(images)} images of {size}x{size} differ by {difference:.2g}; "
+            f"{path.name}: onnxruntime's logits of {len(images)} images of {_times(size)} differ by {difference:.2g}; "
             f"expected {TOLERANCE:g} at most; nothing was written, please report this"
         )
     return difference
 
 
-def _write(model: nn.Module, path: Path, size: int, metadata: Mapping[str, str]) -> None:
+def _write(model: nn.Module, path: Path, size: Size, metadata: Mapping[str, str]) -> None:
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             model,
-            (torch.zeros(2, 3, size, size),),
+            (torch.zeros(2, 3, *size),),
             dynamo=True,
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             input_names=[INPUT],
@@ -188,6 +205,10 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def _times(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"
 
 
 def _listed(numbers: Sequence[int]) -> str:

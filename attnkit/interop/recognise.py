@@ -11,9 +11,11 @@ from attnkit.errors import CheckpointError
 from attnkit.interop import (
     deit_official,
     google_vit,
+    mmseg_weights,
     swin_official,
     timm_weights,
     torchvision_weights,
+    transformers_upernet,
     transformers_weights,
 )
 from attnkit.interop.foreign_file import ForeignFile
@@ -41,12 +43,15 @@ SOURCES = (
     Source("torchvision's Swin", torchvision_weights.matches_swin, torchvision_weights.import_swin),
     Source("torchvision's ResNet", torchvision_weights.matches_resnet, torchvision_weights.import_resnet),
     Source("torchvision's AlexNet", torchvision_weights.matches_alexnet, torchvision_weights.import_alexnet),
+    Source("transformers' UperNet", transformers_upernet.matches, transformers_upernet.import_upernet),
     Source("transformers' Swin", transformers_weights.matches_swin, transformers_weights.import_swin),
     Source("transformers' ViT or DeiT", transformers_weights.matches_vit, transformers_weights.import_vit),
     Source("the official Swin", swin_official.matches, swin_official.import_swin),
     Source("timm's Swin", timm_weights.matches_swin, timm_weights.import_swin),
     Source("the official DeiT", deit_official.matches, deit_official.import_vit),
     Source("timm's ViT or DeiT", timm_weights.matches_vit, timm_weights.import_vit),
+    Source("the official Swin for segmentation", mmseg_weights.matches_official, mmseg_weights.import_official),
+    Source("mmsegmentation's UPerNet", mmseg_weights.matches, mmseg_weights.import_upernet),
 )
 """In the order in which they are asked: the first that matches it is. A new source is one row here."""
 
@@ -59,8 +64,13 @@ UNSUPPORTED = (
     ("fc_norm.weight", "a ViT that normalises after the mean"),
     ("attn_pool.latent", "a ViT with a pooling by attention"),
     ("rel_pos.relative_position_bias_table", "a ViT with relative positions (BEiT)"),
+    ("layer_scale_parameter", "a ConvNeXt"),
+    ("backbone.ln1.weight", "mmsegmentation's ViT with a norm behind its last block (LN + MLN)"),
+    ("backbone.stem.0.weight", "a ResNet with a deep stem (mmsegmentation's ResNetV1c)"),
 )
 """Ends of names that give away a model which attnkit does not have, so that an error can name it."""
+OWN = ("blocks.0.attention.qkv.weight", "pyramid.fuse.conv.weight")
+"""Ends of attnkit's own names."""
 
 
 def recognise(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
@@ -83,7 +93,7 @@ def recognise(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWei
     for source in SOURCES:
         if source.matches(file):
             return _convert(source, file, num_heads)
-    if "blocks.0.attention.qkv.weight" in file.tensors or "stages.0.blocks.0.attention.qkv.weight" in file.tensors:
+    if any(name.endswith(OWN) for name in file.tensors):
         raise CheckpointError(
             f"{file.path}: attnkit's own names already; expected weights of another library; "
             "use it as it is, by init: {from: ...} in a recipe"

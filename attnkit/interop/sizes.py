@@ -10,12 +10,15 @@ from torch import Tensor
 
 from attnkit.errors import CheckpointError
 from attnkit.interop.name_table import count
-from attnkit.models.config import SwinConfig, ViTConfig
+from attnkit.models.config import ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
 
 PUBLISHED_HEADS = {192: 3, 384: 6, 512: 8, 768: 12, 1024: 16, 1152: 16, 1280: 16, 1408: 16, 1664: 16}
 """Heads of the ViTs that were published, by embed_dim: a fused projection does not show how it is divided."""
 STEM_STRIDE = 4
 """Of the root of a hybrid; each further stage of its ResNet halves the map again."""
+
+POOL_SCALES = (1, 2, 3, 6)
+"""Cells of pyramid pooling in every published UperNet: the branches do not show them."""
 
 Weights = Mapping[str, Tensor]
 
@@ -102,6 +105,37 @@ def swin_image_size(config: SwinConfig) -> int:
     """The size that a Swin was most likely trained at, where the last stage is a single window."""
     stages = len(config.depths)
     return int(config.window_size * config.patch_size * 2 ** (stages - 1))
+
+
+def upernet_config(
+    weights: Weights, backbone: SwinConfig | ViTConfig | ResNetConfig, *, pool_scales: tuple[int, ...] | None = None
+) -> UperNetConfig:
+    """The UperNet that has such weights.
+
+    Args:
+        weights: by attnkit's names.
+        backbone: what was read off its part of them.
+        pool_scales: where the source says them.
+
+    Raises:
+        CheckpointError: the weights do not show an architecture, or another number of branches than scales.
+    """
+    channels = _needed(weights, "fuse.conv.weight").shape[0]
+    branches, scales = count(weights, r"pyramid\.branches\.(\d+)\."), pool_scales or POOL_SCALES
+    if branches != len(scales):
+        raise CheckpointError(
+            f"pyramid: {branches} branches, and which scales they pool to no weight shows; expected {len(scales)}, "
+            f"for {', '.join(map(str, scales))} cells; only such models can be imported"
+        )
+    auxiliary = weights.get("auxiliary.conv.conv.weight")
+    neck = any(name.startswith("neck.") for name in weights)
+    return UperNetConfig(
+        backbone=backbone,
+        channels=channels,
+        pool_scales=scales,
+        auxiliary_channels=0 if auxiliary is None else len(auxiliary),
+        neck="none" if isinstance(backbone, ViTConfig) and not neck else "multi_level",
+    )
 
 
 def _needed(weights: Weights, name: str) -> Tensor:

@@ -42,20 +42,36 @@ def swin_names(depths: tuple[int, ...]) -> dict[str, str]:
     """Names of attnkit for a Swin to the official ones."""
     names = {"patch_embed.proj": "patch_embed.proj", "patch_embed.norm": "patch_embed.norm"}
     for s, depth in enumerate(depths):
-        for b in range(depth):
-            own, theirs = f"stages.{s}.blocks.{b}", f"layers.{s}.blocks.{b}"
-            names |= {
-                f"{own}.norm1": f"{theirs}.norm1",
-                f"{own}.attention.qkv": f"{theirs}.attn.qkv",
-                f"{own}.attention.out": f"{theirs}.attn.proj",
-                f"{own}.attention.bias_table": f"{theirs}.attn.relative_position_bias_table",
-                f"{own}.norm2": f"{theirs}.norm2",
-                f"{own}.mlp.up": f"{theirs}.mlp.fc1",
-                f"{own}.mlp.down": f"{theirs}.mlp.fc2",
-            }
-        names[f"stages.{s}.downsample.norm"] = f"layers.{s}.downsample.norm"
-        names[f"stages.{s}.downsample.reduction"] = f"layers.{s}.downsample.reduction"
+        names |= stage_names(
+            s, depth, blocks=f"layers.{s}.blocks", merging=f"layers.{s}.downsample", mlp=("fc1", "fc2")
+        )
     return names | {"norm": "norm", "head": "head"}
+
+
+def stage_names(stage: int, depth: int, *, blocks: str, merging: str, mlp: tuple[str, str]) -> dict[str, str]:
+    """Names of attnkit for a stage of a Swin to those of others, who agree on what stands in a block.
+
+    Args:
+        stage: from 0.
+        depth: blocks.
+        blocks: theirs for the list of blocks.
+        merging: theirs for what comes after them.
+        mlp: theirs for the first and the second layer of a block's MLP.
+    """
+    names: dict[str, str] = {}
+    for b in range(depth):
+        own, theirs = f"stages.{stage}.blocks.{b}", f"{blocks}.{b}"
+        names |= {
+            f"{own}.norm1": f"{theirs}.norm1",
+            f"{own}.attention.qkv": f"{theirs}.attn.qkv",
+            f"{own}.attention.out": f"{theirs}.attn.proj",
+            f"{own}.attention.bias_table": f"{theirs}.attn.relative_position_bias_table",
+            f"{own}.norm2": f"{theirs}.norm2",
+            f"{own}.mlp.up": f"{theirs}.mlp.{mlp[0]}",
+            f"{own}.mlp.down": f"{theirs}.mlp.{mlp[1]}",
+        }
+    merged = f"stages.{stage}.downsample"
+    return names | {f"{merged}.norm": f"{merging}.norm", f"{merged}.reduction": f"{merging}.reduction"}
 
 
 def without_computed(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from torch import Tensor
@@ -13,7 +14,7 @@ from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import ImportedWeights
 from attnkit.interop.name_table import count, to_foreign_names, to_own_names
 from attnkit.interop.sizes import swin_config, swin_image_size, vit_config, vit_image_size
-from attnkit.interop.swin_official import without_computed
+from attnkit.interop.swin_official import stage_names, without_computed
 from attnkit.models.config import AlexNetConfig, ResNetConfig, SwinConfig, ViTConfig
 from attnkit.models.layers.relative_bias import relative_position_index
 
@@ -77,18 +78,26 @@ def import_swin(file: ForeignFile, *, num_heads: int | None = None) -> ImportedW
 def import_resnet(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
     """A ResNet; attnkit's is torchvision's, names and all."""
     del num_heads
-    blocks = tuple(count(file.tensors, rf"layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4))
-    bottleneck = "layer1.0.conv3.weight" in file.tensors
-    depth = RESNET_DEPTHS.get((blocks, bottleneck))
-    if depth is None:
-        raise CheckpointError(
-            f"{file.path}: a ResNet with {list(blocks)} blocks per stage; expected one of 18, 34, 50, 101 or 152 "
-            "layers; others are to be had as model: {name: timm}"
-        )
     image = ImageConfig(size=224, interpolation="bilinear")
     return ImportedWeights(
-        "torchvision", ResNetConfig(name="resnet", depth=depth), image, dict(file.tensors), heads=("fc",)
+        "torchvision", resnet_config(file.tensors, file.path), image, dict(file.tensors), heads=("fc",)
     )
+
+
+def resnet_config(tensors: Weights, path: Path) -> ResNetConfig:
+    """The ResNet that has such weights.
+
+    Raises:
+        CheckpointError: attnkit has none of so many blocks.
+    """
+    blocks = tuple(count(tensors, rf"layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4))
+    depth = RESNET_DEPTHS.get((blocks, "layer1.0.conv3.weight" in tensors))
+    if depth is None:
+        raise CheckpointError(
+            f"{path}: a ResNet with {list(blocks)} blocks per stage; expected one of 18, 34, 50, 101 or 152 "
+            "layers; others are to be had as model: {name: timm}"
+        )
+    return ResNetConfig(name="resnet", depth=depth)
 
 
 def import_alexnet(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
@@ -144,19 +153,7 @@ def swin_names(depths: tuple[int, ...]) -> dict[str, str]:
     """Names of attnkit for a Swin to torchvision's, which numbers stages and mergings in one row."""
     names = {"patch_embed.proj": "features.0.0", "patch_embed.norm": "features.0.2"}
     for s, depth in enumerate(depths):
-        for b in range(depth):
-            own, theirs = f"stages.{s}.blocks.{b}", f"features.{2 * s + 1}.{b}"
-            names |= {
-                f"{own}.norm1": f"{theirs}.norm1",
-                f"{own}.attention.qkv": f"{theirs}.attn.qkv",
-                f"{own}.attention.out": f"{theirs}.attn.proj",
-                f"{own}.attention.bias_table": f"{theirs}.attn.relative_position_bias_table",
-                f"{own}.norm2": f"{theirs}.norm2",
-                f"{own}.mlp.up": f"{theirs}.mlp.0",
-                f"{own}.mlp.down": f"{theirs}.mlp.3",
-            }
-        names[f"stages.{s}.downsample.norm"] = f"features.{2 * s + 2}.norm"
-        names[f"stages.{s}.downsample.reduction"] = f"features.{2 * s + 2}.reduction"
+        names |= stage_names(s, depth, blocks=f"features.{2 * s + 1}", merging=f"features.{2 * s + 2}", mlp=("0", "3"))
     return names | {"norm": "norm", "head": "head"}
 
 

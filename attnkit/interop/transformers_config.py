@@ -5,37 +5,62 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attnkit.data.config import ImageConfig
-from attnkit.models.config import ClassifierConfig, SwinConfig, ViTConfig
+from attnkit.data.config import ImageConfig, SceneConfig
+from attnkit.models.config import ClassifierConfig, SwinConfig, UperNetConfig, ViTConfig
 
 PILLOW = {"bilinear": 2, "bicubic": 3}
+STAGES_OF_AUXILIARY = 4
+"""Stages of the backbone: transformers has UperNet's auxiliary head on the third map, here it is the last but one."""
 
 
 def transformers_config(config: ClassifierConfig, image: ImageConfig, class_names: Sequence[str]) -> dict[str, Any]:
     """The settings of the model."""
-    names = {
-        "id2label": {str(number): name for number, name in enumerate(class_names)},
-        "label2id": {name: number for number, name in enumerate(class_names)},
-        "image_size": image.size,
-        "num_channels": 3,
-    }
+    names = _labels(class_names) | {"image_size": image.size, "num_channels": 3}
     if isinstance(config, SwinConfig):
         return _swin(config) | names
     assert isinstance(config, ViTConfig)
     return _vit(config) | names
 
 
-def preprocessor_config(image: ImageConfig) -> dict[str, Any]:
-    """How images are prepared; what is padded here is squashed there."""
+def segmenter_config(config: UperNetConfig, image: SceneConfig, class_names: Sequence[str]) -> dict[str, Any]:
+    """The settings of UperNet on a Swin."""
+    backbone = config.backbone
+    assert isinstance(backbone, SwinConfig)
+    stages = [f"stage{number + 1}" for number in range(len(backbone.depths))]
+    return _labels(class_names) | {
+        "model_type": "upernet",
+        "architectures": ["UperNetForSemanticSegmentation"],
+        "backbone_config": _swin(backbone)
+        | {"architectures": None, "image_size": image.crop[0], "num_channels": 3, "out_features": stages},
+        "hidden_size": config.channels,
+        "pool_scales": list(config.pool_scales),
+        "use_auxiliary_head": config.auxiliary_channels > 0 and len(stages) == STAGES_OF_AUXILIARY,
+        "auxiliary_in_channels": backbone.embed_dim * 2 ** (len(stages) - 2),
+        "auxiliary_channels": config.auxiliary_channels or UperNetConfig.model_fields["auxiliary_channels"].default,
+        "auxiliary_num_convs": 1,
+        "auxiliary_concat_input": False,
+        "loss_ignore_index": 255,
+    }
+
+
+def preprocessor_config(image: ImageConfig | SceneConfig) -> dict[str, Any]:
+    """How images are prepared; what is padded here, or keeps its form, is squashed there."""
     values: dict[str, Any] = {
         "do_resize": True,
-        "resample": PILLOW[image.interpolation],
+        "resample": PILLOW["bilinear" if isinstance(image, SceneConfig) else image.interpolation],
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
         "image_mean": list(image.mean),
         "image_std": list(image.std),
     }
+    if isinstance(image, SceneConfig):
+        return values | {
+            "image_processor_type": "SegformerImageProcessor",
+            "do_resize": image.short_side is not None or image.long_side is not None,
+            "size": {"height": image.crop[0], "width": image.crop[1]},
+            "do_reduce_labels": False,
+        }
     if image.resize != "crop":
         square = {"height": image.size, "width": image.size}
         return values | {"image_processor_type": "ViTImageProcessor", "size": square}
@@ -44,6 +69,13 @@ def preprocessor_config(image: ImageConfig) -> dict[str, Any]:
         "size": {"shortest_edge": round(image.size / image.crop_fraction)},
         "do_center_crop": True,
         "crop_size": {"height": image.size, "width": image.size},
+    }
+
+
+def _labels(class_names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id2label": {str(number): name for number, name in enumerate(class_names)},
+        "label2id": {name: number for number, name in enumerate(class_names)},
     }
 
 

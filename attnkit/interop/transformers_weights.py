@@ -33,21 +33,24 @@ BILINEAR = 2
 
 def matches_vit(file: ForeignFile) -> bool:
     """Whether these are the names of transformers' ViT or DeiT."""
-    prefix = _prefix(file.tensors)
+    prefix = name_prefix(file.tensors)
     return prefix is not None and f"{prefix}embeddings.cls_token" in file.tensors
 
 
 def matches_swin(file: ForeignFile) -> bool:
-    """Whether these are the names of transformers' Swin, the first version."""
-    return _prefix(file.tensors) is not None and any(
-        name.endswith("relative_position_bias_table") for name in file.tensors
+    """Whether these are the names of transformers' Swin, the first version, and not of one below a segmenter's head."""
+    prefix = name_prefix(file.tensors)
+    return (
+        prefix is not None
+        and not prefix.startswith("backbone.")
+        and any(name.endswith("relative_position_bias_table") for name in file.tensors)
     )
 
 
 def import_vit(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
     """A ViT or DeiT of transformers."""
     tensors, left_out = _without_unused(file.tensors)
-    prefix, version = _prefix(tensors) or "", _version(tensors)
+    prefix, version = name_prefix(tensors) or "", version_of(tensors)
     depth = max(count(tensors, rf"{prefix}{stack}(\d+)\.") for stack in ("layers.", "encoder.layer."))
     distillation = f"{prefix}embeddings.distillation_token" in tensors
     table = vit_names(depth, prefix=prefix, version=version, distillation=distillation)
@@ -69,7 +72,7 @@ def import_vit(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWe
         heads=("head", "distillation_head") if distillation else ("head",),
         unknown=unknown,
         left_out=left_out,
-        class_names=_class_names(settings),
+        class_names=class_names(settings),
     )
 
 
@@ -78,10 +81,10 @@ def import_swin(file: ForeignFile, *, num_heads: int | None = None) -> ImportedW
     del num_heads
     tensors, left_out = without_computed(file.tensors)
     tensors, unused = _without_unused(tensors)
-    prefix, version = _prefix(tensors) or "", _version(tensors)
-    stages = range(count(tensors, rf"{prefix}encoder\.layers\.(\d+)\."))
-    depths = tuple(count(tensors, rf"{prefix}encoder\.layers\.{stage}\.blocks\.(\d+)\.") for stage in stages)
-    weights, unknown = to_own_names(tensors, swin_names(depths, prefix=prefix, version=version))
+    prefix, version = name_prefix(tensors) or "", version_of(tensors)
+    weights, unknown = to_own_names(
+        tensors, swin_names(swin_depths(tensors, prefix=prefix), prefix=prefix, version=version)
+    )
     weights = join_qkv(weights)
     config = swin_config(weights)
     return ImportedWeights(
@@ -91,7 +94,7 @@ def import_swin(file: ForeignFile, *, num_heads: int | None = None) -> ImportedW
         weights,
         unknown=unknown,
         left_out=left_out + unused,
-        class_names=_class_names(file.settings),
+        class_names=class_names(file.settings),
     )
 
 
@@ -164,12 +167,19 @@ def _layer_names(own: str, theirs: str, attention: str, version: Version) -> dic
     }
 
 
-def _prefix(tensors: Weights) -> str | None:
+def swin_depths(tensors: Weights, *, prefix: str) -> tuple[int, ...]:
+    """Blocks per stage."""
+    stages = range(count(tensors, rf"{prefix}encoder\.layers\.(\d+)\."))
+    return tuple(count(tensors, rf"{prefix}encoder\.layers\.{stage}\.blocks\.(\d+)\.") for stage in stages)
+
+
+def name_prefix(tensors: Weights) -> str | None:
     """What stands in front of the names: vit., deit., swin., or nothing where the model was saved without its head."""
     return next((name.removesuffix(PATCHES) for name in tensors if name.endswith(PATCHES)), None)
 
 
-def _version(tensors: Weights) -> Version:
+def version_of(tensors: Weights) -> Version:
+    """Whose names they are: those of version 4, which version 5 writes into files too, or those of 5 in memory."""
     return 4 if any(name.endswith("intermediate.dense.weight") for name in tensors) else 5
 
 
@@ -182,7 +192,7 @@ def _without_unused(tensors: Weights) -> tuple[dict[str, Tensor], tuple[str, ...
     return {name: tensor for name, tensor in tensors.items() if name not in unused}, unused
 
 
-def _class_names(settings: Mapping[str, Any]) -> tuple[str, ...] | None:
+def class_names(settings: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The names in config.json; not the placeholders that stand there where nobody gave any."""
     names = settings.get("id2label")
     if not isinstance(names, Mapping) or not all(str(number) in names for number in range(len(names))):

@@ -23,7 +23,9 @@ _Z95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class Score:
-    """A score in percent. `low` and `high` bound Wilson's 95 % interval; none where the score is no share of images."""
+    """A score in percent. `low` and `high` bound the 95 % interval: of a share of images Wilson's; none of other scores
+    here, and the bootstrap's of those of segmentation.
+    """
 
     name: str
     value: float

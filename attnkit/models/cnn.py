@@ -8,6 +8,8 @@ place of the distances to fixed bitmaps. AlexNet (Krizhevsky 2014, arXiv:1404.59
 Letters: B images, H W pixels, K classes.
 """
 
+from itertools import accumulate
+
 import torch
 import torchvision
 from jaxtyping import Float
@@ -16,6 +18,7 @@ from torch.nn import functional as F
 
 from attnkit.errors import AttnkitError
 
+_STAGES = ("layer1", "layer2", "layer3", "layer4")
 _LENET_SIZE = 32
 _ALEXNET_MINIMUM = 63
 
@@ -62,8 +65,44 @@ def alexnet(*, num_classes: int, dropout: float, image_size: int) -> nn.Module:
     return network
 
 
-def resnet(depth: int, *, num_classes: int) -> nn.Module:
+def resnet(depth: int, *, num_classes: int) -> torchvision.models.ResNet:
     """ResNet of 18, 34, 50, 101 or 152 layers, with fresh weights."""
-    network = getattr(torchvision.models, f"resnet{depth}")(weights=None, num_classes=num_classes)
+    network: torchvision.models.ResNet = getattr(torchvision.models, f"resnet{depth}")(
+        weights=None, num_classes=num_classes
+    )
     network.head_names = ("fc",)
     return network
+
+
+class ResNetBackbone(nn.Module):
+    """The maps of the four stages of a ResNet for a dense task, with torchvision's names; images of any size."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        network = resnet(depth, num_classes=1)
+        self.conv1, self.bn1, self.relu, self.maxpool = network.conv1, network.bn1, network.relu, network.maxpool
+        stages = [network.get_submodule(name) for name in _STAGES]
+        for name, stage in zip(_STAGES, stages, strict=True):
+            self.add_module(name, stage)
+        widest = network.fc.in_features
+        self.channels = tuple(widest // 2**halvings for halvings in (3, 2, 1, 0))
+        """Of each map."""
+        blocks = [sum(1 for _ in stage.children()) for stage in stages]
+        self.num_layers = sum(blocks) + 1
+        """Layers for layer-wise learning rates, see `layer_of`."""
+        self.spared: frozenset[str] = frozenset()
+        self._before = dict(zip(_STAGES, [0, *accumulate(blocks)], strict=False))
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B _C _h _w"]]:
+        """Maps of 1/4, 1/8, 1/16 and 1/32 of the size, rounded up."""
+        x: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        maps = []
+        for name in _STAGES:
+            x = self.get_submodule(name)(x)
+            maps.append(x)
+        return maps
+
+    def layer_of(self, name: str) -> int:
+        """The layer of a parameter: what is in front of the stages 0, blocks from 1 on across them."""
+        stage, *rest = name.split(".")
+        return self._before[stage] + int(rest[0]) + 1 if stage in _STAGES else 0

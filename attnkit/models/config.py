@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from attnkit.models.swin import SwinTransformer
     from attnkit.models.transformer import Transformer
+    from attnkit.models.upernet import UperNet
     from attnkit.models.vit import VisionTransformer
 
 
@@ -216,6 +217,46 @@ class TimmConfig(Config):
 ClassifierConfig = Annotated[
     ViTConfig | SwinConfig | LeNet5Config | AlexNetConfig | ResNetConfig | TimmConfig, Field(discriminator="name")
 ]
+
+
+class UperNetConfig(Config):
+    """UperNet (Xiao et al. 2018) on a backbone, as the Swin paper has it for segmentation."""
+
+    name: Literal["upernet"] = "upernet"
+    backbone: Annotated[SwinConfig | ViTConfig | ResNetConfig, Field(discriminator="name")]
+    """Its head is left out. A norm per stage of Swin; ViT's blocks are read at each quarter of its depth."""
+    channels: int = Field(default=512, ge=1)
+    """Of the pyramid, the laterals and the fusion."""
+    pool_scales: tuple[int, ...] = (1, 2, 3, 6)
+    """Cells per side of what pyramid pooling averages the last map to."""
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Of whole channels, in front of both classifiers."""
+    auxiliary_channels: int = Field(default=256, ge=0)
+    """Of the auxiliary head on the last map but one; 0 leaves that head out."""
+    neck: Literal["multi_level", "resize", "none"] = "multi_level"
+    """Of ViT: multi_level brings its maps to 4, 2, 1 and 1/2 times their size, with convolutions in front and behind;
+    resize without; none leaves all at one size."""
+
+    @model_validator(mode="after")
+    def backbone_gives_maps(self) -> UperNetConfig:
+        """Refuse backbones without maps of several stages."""
+        backbone = self.backbone
+        if backbone.name == "swin" and len(backbone.depths) < 2:
+            raise ValueError(
+                f"backbone.depths {list(backbone.depths)}: one stage is no pyramid; expected 2 or more; add one"
+            )
+        if backbone.name == "vit" and backbone.resnet_depths is not None:
+            raise ValueError(
+                f"backbone.resnet_depths {list(backbone.resnet_depths)}: upernet takes no hybrid; expected null; "
+                "leave it out"
+            )
+        return self
+
+    def build(self, *, num_classes: int, image_size: int) -> UperNet:
+        """Make the model, with fresh weights; it takes images of any size. ViT's positions are for `image_size`."""
+        from attnkit.models.upernet import UperNet
+
+        return UperNet(self, num_classes=num_classes, image_size=image_size)
 
 
 def _check_heads(embed_dim: int, num_heads: int) -> None:

@@ -1,15 +1,22 @@
 """A finished network as fast as the machine allows: weights converted and rearranged once, not in every call."""
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from attnkit.models.layers.packed_linear import can_be_packed, pack_linears
+from attnkit.models.cnn import ResNetBackbone
+from attnkit.models.layers.conv_norm import ConvNorm
+from attnkit.models.layers.packed_conv import PackedConv, PackedConvNorm, can_pack_convs, pack_conv_norms
+from attnkit.models.layers.packed_linear import can_be_packed, forget_unpacked, pack_linears
 from attnkit.models.layers.packed_mlp import pack_mlps
 from attnkit.models.layers.packed_patches import PackedPatches
-from attnkit.models.swin import SwinTransformer
-from attnkit.models.vit import VisionTransformer
+from attnkit.models.swin import SwinTransformer, SwinTrunk
+from attnkit.models.upernet import UperNet
+from attnkit.models.vit import VisionTransformer, ViTTrunk
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _ENDS = ("norm", "representation", "head", "distillation_head")
@@ -17,10 +24,11 @@ _ENDS = ("norm", "representation", "head", "distillation_head")
 
 
 def prepare_for_inference(model: nn.Module, *, precision: str) -> nn.Module:
-    """Make a classifier ready to predict, and nothing else: it is changed, its weights must stay as they are now.
+    """Make a network ready to predict, and nothing else: it is changed, its weights must stay as they are now.
 
     Args:
-        model: from images (B, 3, H, W) float32 to logits (B, K), on the device where it will run.
+        model: from images (B, 3, H, W) float32 to logits (B, K), on the device where it will run. Those of UperNet are
+            (B, K, H, W), and it loses its auxiliary head.
         precision: of what is between the image and the head: float32, or bfloat16, in which activations are too.
 
     Returns:
@@ -33,12 +41,12 @@ def prepare_for_inference(model: nn.Module, *, precision: str) -> nn.Module:
         raise ValueError(f"precision is '{precision}'; expected one of {', '.join(_DTYPES)}")
     model.eval().requires_grad_(False)
     dtype = _DTYPES[precision]
-    if not isinstance(model, VisionTransformer | SwinTransformer):
-        return model if dtype == torch.float32 else Autocast(model, dtype)
-    if can_be_packed(model.head.weight, dtype):
-        _pack(model, dtype)
-    if dtype != torch.float32:
-        _convert(model, dtype)
+    if isinstance(model, UperNet):
+        _prepare_upernet(model, dtype)
+    elif isinstance(model, ViTTrunk | SwinTrunk):
+        _prepare_trunk(model, dtype)
+    elif dtype != torch.float32:
+        return Autocast(model, dtype)
     return model
 
 
@@ -81,19 +89,76 @@ class InDtype(nn.Module):
         return self.layer(x.to(self.dtype))
 
 
-def _pack(model: VisionTransformer | SwinTransformer, dtype: torch.dtype) -> None:
+def _prepare_upernet(model: UperNet, dtype: torch.dtype) -> None:
+    """The backbone as it would be alone; norms inside the convolutions; no auxiliary head."""
+    model.auxiliary, model.head_names = None, ("head",)
+    if isinstance(model.backbone, ResNetBackbone):
+        _fold_norms(model.backbone)
+        model.backbone.to(dtype).to(memory_format=torch.channels_last)
+        model.backbone.add_module("conv1", InDtype(model.backbone.conv1, dtype))
+    else:
+        _prepare_trunk(model.backbone, dtype)
+        forget_unpacked(model.backbone)
+    if can_pack_convs(model.head.weight, dtype):
+        _pack_convs(model, dtype)
+    else:
+        _fold_conv_norms(model, dtype)
+        if model.neck is not None:
+            model.neck.to(dtype)
+        model.add_module("head", InDtype(model.head, torch.float32))
+
+
+def _pack_convs(model: UperNet, dtype: torch.dtype) -> None:
+    width, pyramid = model.config.channels, model.pyramid
+    model.add_module("fuse", PackedConvNorm(model.fuse, dtype=dtype, coarser=[width] * len(model.laterals)))
+    pyramid.add_module("fuse", PackedConvNorm(pyramid.fuse, dtype=dtype, coarser=[width] * len(pyramid.branches)))
+    pack_conv_norms(model, dtype=dtype)
+    if model.neck is not None:
+        for convolutions in (model.neck.laterals, model.neck.convs):
+            for place, conv in enumerate(convolutions):
+                if isinstance(conv, nn.Conv2d):
+                    convolutions[place] = PackedConv(conv.weight, conv.bias, dtype=dtype, relu=False)
+    head = PackedConv(model.head.weight, model.head.bias, dtype=torch.float32, relu=False)
+    model.add_module("head", head)
+
+
+def _fold_conv_norms(model: UperNet, dtype: torch.dtype) -> None:
+    for layer in model.modules():
+        if isinstance(layer, ConvNorm):
+            layer.conv = fuse_conv_bn_eval(layer.conv, cast("nn.BatchNorm2d", layer.norm))
+            layer.norm = nn.Identity()
+            layer.to(dtype)
+
+
+def _fold_norms(backbone: ResNetBackbone) -> None:
+    """Each batch norm into the convolution in front of it, by torchvision's names of the two."""
+    for parent in list(backbone.modules()):
+        for name, norm in list(parent.named_children()):
+            if isinstance(norm, nn.BatchNorm2d):
+                before = name.replace("bn", "conv") if name.startswith("bn") else str(int(name) - 1)
+                parent.add_module(before, fuse_conv_bn_eval(cast("nn.Conv2d", parent.get_submodule(before)), norm))
+                parent.add_module(name, nn.Identity())
+
+
+def _prepare_trunk(model: ViTTrunk | SwinTrunk, dtype: torch.dtype) -> None:
+    if can_be_packed(model.patch_embed.proj.weight, dtype):
+        _pack(model, dtype)
+    if dtype != torch.float32:
+        _convert(model, dtype)
+
+
+def _pack(model: ViTTrunk | SwinTrunk, dtype: torch.dtype) -> None:
     model.patch_embed.add_module("proj", PackedPatches(model.patch_embed.proj, dtype=dtype))
     pack_mlps(model, dtype=dtype)
     for name, child in model.named_children():
         if name not in _ENDS:
             pack_linears(child, dtype=dtype)
+    pack_linears(model)  # what is left: the ends
     if isinstance(model, VisionTransformer):
-        model.pack()
-    else:
-        pack_linears(model)
+        model.skip_unread_tokens()
 
 
-def _convert(model: VisionTransformer | SwinTransformer, dtype: torch.dtype) -> None:
+def _convert(model: ViTTrunk | SwinTrunk, dtype: torch.dtype) -> None:
     """Everything but the ends to `dtype`; a ResNet in front of the patches is run by autocast."""
     embed = model.patch_embed
     for name, child in list(embed.named_children()):
@@ -110,4 +175,5 @@ def _convert(model: VisionTransformer | SwinTransformer, dtype: torch.dtype) -> 
         model.register_parameter(name, nn.Parameter(parameter.to(dtype), requires_grad=False))
     for name, buffer in list(model.named_buffers(recurse=False)):
         model.register_buffer(name, buffer.to(dtype), persistent=False)
-    model.norm = Float32Norm(model.norm)
+    if isinstance(model, VisionTransformer | SwinTransformer):
+        model.norm = Float32Norm(model.norm)

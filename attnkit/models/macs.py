@@ -14,25 +14,26 @@ from torch.utils.flop_counter import flop_registry
 Convention = Literal["paper", "fvcore", "mmcv"]
 
 
-def count_macs(model: nn.Module, image_size: int, *, convention: Convention = "paper") -> int:
-    """Multiply-accumulates for one square image.
+def count_macs(model: nn.Module, height: int, width: int, *, convention: Convention = "paper") -> int:
+    """Multiply-accumulates for one image.
 
     Args:
-        model: a classifier that is not packed; it is left as it was.
-        image_size: pixels.
+        model: takes images (B, 3, height, width) and is not packed; it is left as it was.
+        height: pixels.
+        width: pixels.
         convention: whose way of counting. `paper`: matrix products and convolutions, those of attention too (half of
             what torch's FlopCounterMode says; the tables of the Swin paper); `fvcore`: these, plus 5 per
             normalised value (2 for batch norm) and 1 per value that is pooled to a fixed size; `mmcv`: linear,
             convolution, norm (2 per value), ReLU and pooling modules, so that the products of attention are left out.
     """
     if convention == "mmcv":
-        return _count_modules(model, image_size)
+        return _count_modules(model, height, width)
     with _Counter() as counter:
-        _run_on_meta(model, image_size)
+        _run_on_meta(model, height, width)
     return counter.products + (counter.others if convention == "fvcore" else 0)
 
 
-def _run_on_meta(model: nn.Module, image_size: int) -> None:
+def _run_on_meta(model: nn.Module, height: int, width: int) -> None:
     """One image through the model without any numbers; the model's own tensors stay where they are."""
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
@@ -40,7 +41,7 @@ def _run_on_meta(model: nn.Module, image_size: int) -> None:
     model.eval()
     try:
         with torch.no_grad():
-            functional_call(model, shapes, (torch.empty(1, 3, image_size, image_size, device="meta"),))
+            functional_call(model, shapes, (torch.empty(1, 3, height, width, device="meta"),))
     finally:
         for module, was_training in is_training.items():
             module.training = was_training
@@ -88,7 +89,7 @@ _POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d
 _ACTIVATIONS = (nn.ReLU, nn.PReLU, nn.ELU, nn.LeakyReLU, nn.ReLU6)
 
 
-def _count_modules(model: nn.Module, image_size: int) -> int:
+def _count_modules(model: nn.Module, height: int, width: int) -> int:
     counts: list[int] = []
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -97,7 +98,7 @@ def _count_modules(model: nn.Module, image_size: int) -> int:
     kinds = (nn.Linear, *_CONVOLUTIONS, *_NORMS, *_POOLS, *_ACTIVATIONS)
     hooks = [module.register_forward_hook(count) for module in model.modules() if isinstance(module, kinds)]
     try:
-        _run_on_meta(model, image_size)
+        _run_on_meta(model, height, width)
     finally:
         for hook in hooks:
             hook.remove()

@@ -7,9 +7,11 @@ Where the paper is silent or this differs from it: images and maps of any size a
 the bottom, wherever patches, windows or mergings do not cover them, as the official backbones do. Nothing is kept from
 one call to the next, so an output depends on its image alone. Two rules for the shift are in use: the classifier drops
 it along an axis that one window covers (torchvision; at 224 and 384 the official classifier does the same), whereas the
-official backbones for detection and segmentation never drop it. `forward` follows the first, `stage_outputs` either.
+official backbones for detection and segmentation never drop it. `SwinTransformer` follows the first, `SwinBackbone` the
+second.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -43,10 +45,10 @@ class WindowWeights:
     """By how many tokens the padded map was rolled up and to the left."""
 
 
-class SwinTransformer(nn.Module):
-    """Patches, four stages (as a rule) of blocks with a merging between them, the mean of the tokens, a classifier."""
+class SwinTrunk(nn.Module, ABC):
+    """Patches and stages (four as a rule) of blocks with a merging between them: what all Swins share."""
 
-    def __init__(self, config: SwinConfig, *, num_classes: int) -> None:
+    def __init__(self, config: SwinConfig) -> None:
         super().__init__()
         self.config = config
         depth = sum(config.depths)
@@ -57,29 +59,16 @@ class SwinTransformer(nn.Module):
             Stage(config, stage, drop_path_rates=[next(rates) for _ in range(blocks)])
             for stage, blocks in enumerate(config.depths)
         )
-        channels = config.embed_dim * 2 ** (len(config.depths) - 1)
-        self.norm = nn.LayerNorm(channels)
-        self.head = nn.Linear(channels, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        self.channels = tuple(config.embed_dim * 2**stage for stage in range(len(config.depths)))
+        """Of the map of each stage."""
         self.num_layers = depth + 1
         """Layers for layer-wise learning rates, see `layer_of`."""
         self.spared = frozenset(name for name, _ in self.named_parameters() if name.endswith("bias_table"))
         """Parameters of more than one dimension that weight decay spares."""
 
-    def forward(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B K"]:
-        """Logits of images of any size.
-
-        Args:
-            images: normalised as those that the model was trained on.
-        """
-        x = self._embed(images)
-        for stage in self._stages:
-            x = stage(x, dense=False)
-        return self.head(self.norm(x).mean(dim=(1, 2)))
+    @abstractmethod
+    def forward(self, images: Float[Tensor, "B 3 height width"]) -> Tensor | list[Tensor]:
+        """What is made of the maps of the stages."""
 
     def stage_outputs(
         self, images: Float[Tensor, "B 3 height width"], *, dense: bool = True
@@ -88,26 +77,9 @@ class SwinTransformer(nn.Module):
 
         Args:
             images: normalised, of any size.
-            dense: shift always, as the official backbones for detection and segmentation do; False: as `forward`.
+            dense: shift always, as the official backbones for detection and segmentation do; False: as the classifier.
         """
-        maps = []
-        x = self._embed(images)
-        for stage in self._stages:
-            x = stage.attend(x, dense=dense)
-            maps.append(x.permute(0, 3, 1, 2))
-            x = stage.merge(x)
-        return maps
-
-    def attention_maps(self, images: Float[Tensor, "B 3 height width"]) -> list[WindowWeights]:
-        """What each block of `forward` looks at, first block first."""
-        maps = []
-        x = self._embed(images)
-        for stage in self._stages:
-            for block in stage.all_blocks:
-                x, weights = block.forward_with_weights(x, dense=False)
-                maps.append(weights)
-            x = stage.merge(x)
-        return maps
+        return [x.permute(0, 3, 1, 2) for x in self._maps(images, dense=dense)]
 
     def layer_of(self, name: str) -> int:
         """The layer of a parameter: patches 0, blocks from 1 on across the stages, what comes after them `num_layers`.
@@ -122,12 +94,74 @@ class SwinTransformer(nn.Module):
         before = sum(self.config.depths[: int(parts[1])])
         return before + (int(parts[3]) + 1 if parts[2] == "blocks" else self.config.depths[int(parts[1])])
 
+    def _maps(self, images: Float[Tensor, "B 3 height width"], *, dense: bool) -> Iterator[Map]:
+        x = self._embed(images)
+        for stage in self._stages:
+            x = stage.attend(x, dense=dense)
+            yield x
+            x = stage.merge(x)
+
+    def _embed(self, images: Float[Tensor, "B 3 height width"]) -> Map:
+        return self.dropout(self.patch_embed(images))
+
+    def _init_weights(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
     @property
     def _stages(self) -> Iterator["Stage"]:
         yield from cast("list[Stage]", self.stages)
 
-    def _embed(self, images: Float[Tensor, "B 3 height width"]) -> Map:
-        return self.dropout(self.patch_embed(images))
+
+class SwinTransformer(SwinTrunk):
+    """The classifier: the mean of the tokens of the last stage, and a linear layer."""
+
+    head_names = ("head",)
+
+    def __init__(self, config: SwinConfig, *, num_classes: int) -> None:
+        super().__init__(config)
+        self.norm = nn.LayerNorm(self.channels[-1])
+        self.head = nn.Linear(self.channels[-1], num_classes)
+        self._init_weights()
+
+    def forward(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B K"]:
+        """Logits of images of any size.
+
+        Args:
+            images: normalised as those that the model was trained on.
+        """
+        x = self._embed(images)
+        for stage in self._stages:
+            x = stage(x, dense=False)
+        return self.head(self.norm(x).mean(dim=(1, 2)))
+
+    def attention_maps(self, images: Float[Tensor, "B 3 height width"]) -> list[WindowWeights]:
+        """What each block of `forward` looks at, first block first."""
+        maps = []
+        x = self._embed(images)
+        for stage in self._stages:
+            for block in stage.all_blocks:
+                x, weights = block.forward_with_weights(x, dense=False)
+                maps.append(weights)
+            x = stage.merge(x)
+        return maps
+
+
+class SwinBackbone(SwinTrunk):
+    """The maps of all stages for a dense task, each behind a norm of its own; the dense rule for the shift."""
+
+    def __init__(self, config: SwinConfig) -> None:
+        super().__init__(config)
+        self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in self.channels)
+        self._init_weights()
+
+    def forward(self, images: Float[Tensor, "B 3 height width"]) -> list[Float[Tensor, "B _C _H _W"]]:
+        """A map per stage, finest first; each has half the size of the one before it, rounded up."""
+        maps = self._maps(images, dense=True)
+        return [norm(x).permute(0, 3, 1, 2) for norm, x in zip(self.norms, maps, strict=True)]
 
 
 class PatchEmbed(nn.Module):

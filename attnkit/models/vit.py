@@ -10,12 +10,14 @@ there is no class token at all, and the final norm stands before the mean, as in
 those of big_vision, with zeros for the special tokens.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from attnkit.errors import AttnkitError
@@ -23,19 +25,23 @@ from attnkit.models.config import ViTConfig
 from attnkit.models.layers.attention import MultiHeadAttention, attend
 from attnkit.models.layers.drop_path import DropPath
 from attnkit.models.layers.dropout import Dropout
-from attnkit.models.layers.image_positions import sincos_positions
+from attnkit.models.layers.image_positions import resize_positions, sincos_positions
 from attnkit.models.layers.mlp import Mlp
-from attnkit.models.layers.packed_linear import pack_linears
 from attnkit.models.layers.patch_embed import PatchEmbed
 from attnkit.models.resnet_v2 import ResNetV2
 
+_READINGS = 4
+"""Maps that a dense task reads."""
 _EMBEDDING_NAMES = ("patch_embed", "class_token", "distillation_token", "positions")
 
 
-class VisionTransformer(nn.Module):
-    """Patches, a stack of pre-norm blocks, and a head on the class token or on the mean of the patches."""
+class ViTTrunk(nn.Module, ABC):
+    """Patches with their positions and a stack of pre-norm blocks: what all ViTs share."""
 
-    def __init__(self, config: ViTConfig, *, num_classes: int, image_size: int) -> None:
+    representation: nn.Linear | None
+    head_names: tuple[str, ...]
+
+    def __init__(self, config: ViTConfig, *, image_size: int) -> None:
         super().__init__()
         self.config = config
         self.image_size = image_size
@@ -48,23 +54,68 @@ class VisionTransformer(nn.Module):
         self.dropout = Dropout(config.dropout)
         rates = torch.linspace(0, config.drop_path_rate, config.depth, device="cpu").tolist()
         self.blocks = nn.ModuleList(Block(config, drop_path_rate=rate) for rate in rates)
-        self.norm = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
-        self.representation = nn.Linear(config.embed_dim, config.embed_dim) if config.representation else None
-        self.head = nn.Linear(config.embed_dim, num_classes)
-        self.distillation_head = nn.Linear(config.embed_dim, num_classes) if config.distillation else None
         self.num_layers = config.depth + 1
         self.spared = frozenset(
             name for name, _ in self.named_parameters() if name in ("positions", "class_token", "distillation_token")
         )
         """Names of parameters that weight decay spares, beside those of one dimension."""
-        self.head_names = ("head", "distillation_head") if config.distillation else ("head",)
-        self._is_packed = False
-        _INITS[config.init](self)
+
+    @abstractmethod
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Tensor | list[Tensor]:
+        """What is made of the tokens."""
 
     @property
     def layers(self) -> Iterator["Block"]:
         """The blocks, first to last."""
         yield from cast("list[Block]", self.blocks)
+
+    def layer_of(self, parameter_name: str) -> int:
+        """Which layer a parameter belongs to, for layer-wise decay: embeddings 0, block i i + 1, the rest the last."""
+        first, *rest = parameter_name.split(".")
+        if first in _EMBEDDING_NAMES:
+            return 0
+        return int(rest[0]) + 1 if first == "blocks" else self.num_layers
+
+    def _make_tokens_and_positions(self) -> None:
+        config, patches = self.config, self.grid_size**2
+        if config.pooling == "class_token":
+            self.class_token = nn.Parameter(torch.zeros(1, 1, config.embed_dim))
+        if config.distillation:
+            self.distillation_token = nn.Parameter(torch.zeros(1, 1, config.embed_dim))
+        self.positions: Tensor
+        if config.positions == "learned":
+            self.positions = nn.Parameter(torch.empty(1, self.special_tokens + patches, config.embed_dim))
+        else:
+            special = torch.zeros(self.special_tokens, config.embed_dim)
+            table = torch.cat([special, sincos_positions(self.grid_size, config.embed_dim)])
+            self.register_buffer("positions", table[None], persistent=False)
+
+    def _place(self, patches: Float[Tensor, "B M C"], positions: Float[Tensor, "1 N C"]) -> Float[Tensor, "B N C"]:
+        """The special tokens in front of the patches, and to each its position."""
+        special = [self.class_token] if self.config.pooling == "class_token" else []
+        special += [self.distillation_token] if self.config.distillation else []
+        # also without special tokens: the patches come as columns, and what follows wants rows
+        x = torch.cat([*(token.expand(patches.shape[0], -1, -1) for token in special), patches], dim=1)
+        return self.dropout(x + positions)
+
+    def _run(self, block: "Block", x: Tensor) -> Float[Tensor, "B N C"]:
+        if self.training and self.config.gradient_checkpointing:
+            return checkpoint(block, x, use_reentrant=False)
+        return block(x)
+
+
+class VisionTransformer(ViTTrunk):
+    """The classifier: a norm, and a head on the class token or on the mean of the patches."""
+
+    def __init__(self, config: ViTConfig, *, num_classes: int, image_size: int) -> None:
+        super().__init__(config, image_size=image_size)
+        self.norm = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
+        self.representation = nn.Linear(config.embed_dim, config.embed_dim) if config.representation else None
+        self.head = nn.Linear(config.embed_dim, num_classes)
+        self.distillation_head = nn.Linear(config.embed_dim, num_classes) if config.distillation else None
+        self.head_names = ("head", "distillation_head") if config.distillation else ("head",)
+        self._skips_unread = False
+        _INITS[config.init](self)
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K"]:
         """Logits; with distillation the mean of both heads."""
@@ -87,35 +138,9 @@ class VisionTransformer(nn.Module):
             maps.append(weights)
         return _mean(*self._heads(x)), maps
 
-    def layer_of(self, parameter_name: str) -> int:
-        """Which layer a parameter belongs to, for layer-wise decay: embeddings 0, block i i + 1, the rest the last."""
-        first, *rest = parameter_name.split(".")
-        if first in _EMBEDDING_NAMES:
-            return 0
-        return int(rest[0]) + 1 if first == "blocks" else self.num_layers
-
-    def pack(self) -> None:
-        """Make a finished model as fast as a CPU allows. Its weights must not change afterwards; no gradients.
-
-        The weights are brought into the order in which they are multiplied fastest, and the last block computes only
-        the tokens that the heads read.
-        """
-        pack_linears(self)
-        self._is_packed = True
-
-    def _make_tokens_and_positions(self) -> None:
-        config, patches = self.config, self.grid_size**2
-        if config.pooling == "class_token":
-            self.class_token = nn.Parameter(torch.zeros(1, 1, config.embed_dim))
-        if config.distillation:
-            self.distillation_token = nn.Parameter(torch.zeros(1, 1, config.embed_dim))
-        self.positions: Tensor
-        if config.positions == "learned":
-            self.positions = nn.Parameter(torch.empty(1, self.special_tokens + patches, config.embed_dim))
-        else:
-            special = torch.zeros(self.special_tokens, config.embed_dim)
-            table = torch.cat([special, sincos_positions(self.grid_size, config.embed_dim)])
-            self.register_buffer("positions", table[None], persistent=False)
+    def skip_unread_tokens(self) -> None:
+        """From here on let the last block compute only the tokens that the heads read, as a finished model may."""
+        self._skips_unread = True
 
     def _embed(self, images: Tensor) -> Float[Tensor, "B N C"]:
         if images.shape[-2:] != (self.image_size, self.image_size):
@@ -123,19 +148,12 @@ class VisionTransformer(nn.Module):
                 f"vit: images of {images.shape[-2]}x{images.shape[-1]} pixels, but the positions are for "
                 f"{self.image_size}x{self.image_size}; expected that size"
             )
-        patches = self.patch_embed(images)
-        special = [self.class_token] if self.config.pooling == "class_token" else []
-        special += [self.distillation_token] if self.config.distillation else []
-        # also without special tokens: the patches come as columns, and what follows wants rows
-        x = torch.cat([*(token.expand(images.shape[0], -1, -1) for token in special), patches], dim=1)
-        return self.dropout(x + self.positions)
+        return self._place(self.patch_embed(images), self.positions)
 
     def _run(self, block: "Block", x: Tensor) -> Float[Tensor, "B N C"]:
-        if self.training and self.config.gradient_checkpointing:
-            return checkpoint(block, x, use_reentrant=False)
-        if self._is_packed and self.special_tokens and block is self.blocks[-1]:
+        if self._skips_unread and self.special_tokens and block is self.blocks[-1]:
             return block(x, read=self.special_tokens)
-        return block(x)
+        return super()._run(block, x)
 
     def _heads(self, x: Float[Tensor, "B N C"]) -> tuple[Tensor, Tensor | None]:
         x = self.norm(x)
@@ -146,6 +164,38 @@ class VisionTransformer(nn.Module):
 
     def _represent(self, x: Float[Tensor, "B C"]) -> Float[Tensor, "B C"]:
         return x if self.representation is None else torch.tanh(self.representation(x))
+
+
+class ViTBackbone(ViTTrunk):
+    """The patches after each quarter of the blocks, as maps for a dense task; images of any size.
+
+    An image is padded with zeros on the right and at the bottom until patches cover it. Positions, made for
+    `image_size`, are brought to its grid by DeiT's bicubic kernel. There is no norm behind the last block.
+    """
+
+    def __init__(self, config: ViTConfig, *, image_size: int) -> None:
+        super().__init__(config, image_size=image_size)
+        self.channels = (config.embed_dim,) * _READINGS
+        """Of each map."""
+        self.representation = None
+        self.head_names = ()
+        _INITS[config.init](self)
+
+    def forward(self, images: Float[Tensor, "B 3 height width"]) -> list[Float[Tensor, "B C rows columns"]]:
+        """Maps of one size, that of the first reading first."""
+        side = self.config.patch_size
+        grid = (-(-images.shape[2] // side), -(-images.shape[3] // side))
+        images = F.pad(images, (0, grid[1] * side - images.shape[3], 0, grid[0] * side - images.shape[2]))
+        positions = resize_positions(
+            self.positions, grid_size=grid, special_tokens=self.special_tokens, interpolation="deit"
+        )
+        x, outputs = self._place(self.patch_embed(images), positions), []
+        for block in self.layers:
+            x = self._run(block, x)
+            outputs.append(x)
+        read = (-(-self.config.depth * quarter // _READINGS) for quarter in range(1, _READINGS + 1))  # rounded up
+        patches = (outputs[block - 1][:, self.special_tokens :] for block in read)
+        return [x.unflatten(1, grid).permute(0, 3, 1, 2) for x in patches]
 
 
 class Block(nn.Module):
@@ -202,7 +252,7 @@ def _mean(logits: Tensor, distilled: Tensor | None) -> Tensor:
     return logits if distilled is None else (logits + distilled) / 2
 
 
-def _init_truncated(model: VisionTransformer) -> None:
+def _init_truncated(model: ViTTrunk) -> None:
     """DeiT's: everything from a normal of 0.02, biases zero; convolutions are left as torch makes them."""
     for module in model.modules():
         if isinstance(module, nn.Linear):
@@ -213,7 +263,7 @@ def _init_truncated(model: VisionTransformer) -> None:
             nn.init.trunc_normal_(parameter, std=0.02)
 
 
-def _init_google(model: VisionTransformer) -> None:
+def _init_google(model: ViTTrunk) -> None:
     """The paper's code: Xavier in the blocks, LeCun elsewhere; special tokens and heads begin at zero."""
     for block in model.layers:
         # queries, keys and values are three matrices, each with its own bound

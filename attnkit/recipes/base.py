@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -15,7 +15,7 @@ from attnkit.engine.config import TrainConfig
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attnkit.data.finding import Finding
+    from attnkit.data.finding import DataReport, Finding
     from attnkit.run_dir import RunDir
 
 
@@ -23,17 +23,33 @@ if TYPE_CHECKING:
 class CheckedData:
     """What a look at the data of a recipe found."""
 
-    findings: Sequence[Finding]
-    """Errors first."""
-    counts: Mapping[str, Any]
-    """By split, for programs."""
+    report: DataReport[Any]
+    """Findings, and by split a dataclass of counts."""
     lines: Sequence[str]
     """The counts for people."""
 
     @property
+    def findings(self) -> Sequence[Finding]:
+        """Errors first."""
+        return self.report.findings
+
+    @property
+    def counts(self) -> dict[str, dict[str, Any]]:
+        """By split, for programs."""
+        return {split: asdict(stats) for split, stats in self.report.stats.items()}
+
+    @property
     def ok(self) -> bool:
         """Whether training can go ahead: nothing is an error."""
-        return not any(finding.severity == "error" for finding in self.findings)
+        return self.report.ok
+
+
+class ImageBatchConfig(Config):
+    """How many images a batch holds, and who loads them."""
+
+    images: int = Field(default=128, ge=1)
+    workers: int | Literal["auto"] = "auto"
+    """Processes that decode and augment; auto: none for small images, which are kept decoded, else one per core."""
 
 
 class InitConfig(Config):

@@ -1,27 +1,37 @@
-"""Begin with weights that exist: the head is made anew where the classes differ, sizes are brought to the model's."""
+"""Begin with weights that exist: the head is made anew where the classes differ, sizes are brought to the model's, and
+a classifier becomes the backbone of a segmenter."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from attnkit.engine.checkpoint import fit_weights, load_tensors, named_weights
 from attnkit.errors import CheckpointError
 from attnkit.models.layers.image_positions import resize_positions
 from attnkit.models.layers.relative_bias import resize_bias_table
-from attnkit.models.vit import VisionTransformer
+from attnkit.models.upernet import UperNet
+from attnkit.models.vit import ViTTrunk
 from attnkit.recipes.base import InitConfig
 from attnkit.run_dir import open_run
+
+BACKBONE = "backbone."
+"""What stands in front of the names of a network's weights where it is part of another."""
+CLASSIFIER_PARTS = ("norm", "head", "distillation_head", "representation", "fc")
+"""Modules of Swin, ViT and ResNet that come after the maps which a dense task reads."""
 
 
 def begin_with(model: nn.Module, init: InitConfig, class_names: Sequence[str], *, loads: bool) -> list[str]:
     """Give a model the weights that a recipe names, and freeze what it says.
 
     Args:
-        model: a classifier with fresh weights, which keep their place where the source has none that fit: in the head,
-            if it tells other classes apart.
+        model: a classifier or segmenter with fresh weights, which keep their place where the source has none that fit:
+            in the head, if it tells other classes apart; in all but the backbone, if the source is a classifier and the
+            model is none.
         init: which weights, and how.
         class_names: of the model.
         loads: whether to read them at all: a training that goes on has its own.
@@ -37,7 +47,10 @@ def begin_with(model: nn.Module, init: InitConfig, class_names: Sequence[str], *
         path = _weights(Path(init.from_))
         tensors, facts = load_tensors(path)
         lines.append(f"init: weights of {path}")
-        lines += _fit_head(tensors, facts.get("classes"), model, class_names)
+        if isinstance(model, UperNet) and not any(name.startswith(BACKBONE) for name in tensors):
+            lines += _put_below(tensors, model)
+        else:
+            lines += _fit_head(tensors, facts.get("classes"), model, class_names)
         lines += _fit_sizes(tensors, model, init)
         fit_weights(path, tensors, model)
     if init.freeze:
@@ -54,6 +67,34 @@ def _weights(source: Path) -> Path:
             "other people's weights come in by attnkit import"
         )
     return source
+
+
+def _put_below(tensors: dict[str, Tensor], model: nn.Module) -> list[str]:
+    """Make a classifier's weights those of the backbone, without what only classifies; all above it stays fresh."""
+    own = named_weights(model)
+    given = {f"{BACKBONE}{name}": tensor for name, tensor in tensors.items()}
+    _drop_distillation(given, own)
+    known = {name: tensor for name, tensor in given.items() if name in own or not _only_classifies(name)}
+    left_out = sorted({name.removeprefix(BACKBONE).split(".")[0] for name in given.keys() - known.keys()})
+    fresh = {name: tensor for name, tensor in own.items() if name not in known and not name.startswith(BACKBONE)}
+    norms = {name: tensor for name, tensor in own.items() if name.startswith(f"{BACKBONE}norms.")}  # Swin's, per stage
+    tensors.clear()
+    tensors |= fresh | norms | known
+    without = f" without its {', '.join(left_out)}" if left_out else ""
+    return [f"init: a classifier becomes the backbone{without}; all above it begins fresh"]
+
+
+def _only_classifies(name: str) -> bool:
+    return name.removeprefix(BACKBONE).split(".")[0] in CLASSIFIER_PARTS
+
+
+def _drop_distillation(given: dict[str, Tensor], own: dict[str, Tensor]) -> None:
+    """Of a distilled DeiT take the plain one: the second token goes, and its row of the positions."""
+    token, positions = f"{BACKBONE}distillation_token", f"{BACKBONE}positions"
+    if token in given and token not in own and positions in given:
+        del given[token]
+        rows = given[positions]
+        given[positions] = torch.cat([rows[:, :1], rows[:, 2:]], dim=1)
 
 
 def _fit_head(
@@ -85,14 +126,15 @@ def _fit_sizes(tensors: dict[str, Tensor], model: nn.Module, init: InitConfig) -
         given = tensors.get(name)
         if given is None or given.shape == own.shape:
             continue
-        if name == "positions" and isinstance(model, VisionTransformer) and given.shape[2] == own.shape[2]:
+        trunk = model.get_submodule(name.rpartition(".")[0])
+        if name.endswith("positions") and isinstance(trunk, ViTTrunk) and given.shape[2] == own.shape[2]:
             tensors[name] = resize_positions(
                 given,
-                grid_size=(model.grid_size, model.grid_size),
-                special_tokens=model.special_tokens,
+                grid_size=(trunk.grid_size, trunk.grid_size),
+                special_tokens=trunk.special_tokens,
                 interpolation=init.position_interpolation,
             )
-            lines.append(f"init: positions from {given.shape[1]} to {own.shape[1]} ({init.position_interpolation})")
+            lines.append(f"init: {name} from {given.shape[1]} to {own.shape[1]} ({init.position_interpolation})")
         elif name.endswith("bias_table") and given.shape[1] == own.shape[1]:
             window = (round(len(own) ** 0.5) + 1) // 2
             tensors[name] = resize_bias_table(given, window)
@@ -101,16 +143,17 @@ def _fit_sizes(tensors: dict[str, Tensor], model: nn.Module, init: InitConfig) -
 
 
 def _freeze(model: nn.Module) -> str:
+    """Keep all but the head as it is; of a segmenter all above the backbone is the head."""
     prefixes = tuple(f"{name}." for name in head_names(model))
+    above = isinstance(model, UperNet)
     frozen = 0
     for name, p in model.named_parameters():
-        if not name.startswith(prefixes):
+        if name.startswith(BACKBONE) if above else not name.startswith(prefixes):
             p.requires_grad_(False)
             frozen += p.numel()
-    return f"init: {frozen:,} parameters are frozen; the head alone is trained"
+    return f"init: {frozen:,} parameters are frozen; {'what is above the backbone' if above else 'the head'} is trained"
 
 
 def head_names(model: nn.Module) -> tuple[str, ...]:
     """The modules of a model that know the classes."""
-    names: tuple[str, ...] = getattr(model, "head_names", ("head",))
-    return names
+    return cast("tuple[str, ...]", model.head_names)

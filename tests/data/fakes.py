@@ -1,6 +1,6 @@
 """What stands in for files and tokenizers in the tests of data."""
 
-from attnkit.data.parallel_text import Pair, ParallelText
+from attnkit.data.text.parallel_text import Pair, ParallelText
 
 
 class Numbers:

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from attnkit.data.file_tree import open_tree
+from attnkit.data.file_tree import open_tree, open_tree_once
 from attnkit.data.files import cache_folder, find_file_or_folder
 from attnkit.errors import DataError
 from tests.data.image_files import write_files, write_tar, write_zip
@@ -178,3 +178,16 @@ def test_a_file_or_a_folder_is_found(tmp_path, monkeypatch):
         find_file_or_folder("none")
     with pytest.raises(DataError, match=r"none: no such file; expected a folder or a data file; correct the path$"):
         find_file_or_folder(str(tmp_path / "none"))
+
+
+def test_an_archive_is_listed_once_until_it_changes(tmp_path):
+    path = write_tar(tmp_path / "a.tar", {"a": b"1"})
+    tree = open_tree_once(path)
+    assert open_tree_once(path) is tree
+    assert open_tree_once(write_tar(tmp_path / "b.tar", {"b": b"1"})).names == ["b"]
+    assert open_tree_once(write_tar(path, {"a": b"1", "c": b"2"})).names == ["a", "c"]
+
+
+def test_a_folder_is_listed_every_time(tmp_path):
+    assert open_tree_once(write_files(tmp_path / "folder", {"a": b"1"})).names == ["a"]
+    assert open_tree_once(write_files(tmp_path / "folder", {"b": b"2"})).names == ["a", "b"]

@@ -40,3 +40,16 @@ def test_applied_inside_and_own_weights_behind(model):
         raise RuntimeError("inside")
     assert model.bias.tolist() == [7.0]
     assert ema.weights["bias"].tolist() == [1.0]
+
+
+def test_statistics_of_a_batch_norm_are_averaged_too():
+    norm = nn.BatchNorm1d(3)
+    ema = Ema(norm, decay=0.5)
+    norm(torch.full((4, 3), 5.0))  # the mean goes from 0 to 0.5
+    ema.update(norm, step=100)
+    assert set(ema.weights) == {"weight", "bias", "running_mean", "running_var"}
+    torch.testing.assert_close(ema.weights["running_mean"], torch.full((3,), 0.25))
+    with ema.applied(norm):
+        assert norm.running_mean.tolist() == [0.25] * 3
+        assert norm.num_batches_tracked.item() == 1
+    assert norm.running_mean.tolist() == [0.5] * 3

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from attnkit.data.config import ImageConfig
-from attnkit.interop.export_weights import TrainedClassifier
+from attnkit.interop.export_weights import TrainedNetwork
 from attnkit.interop.fitting import Fitted, fit_to_model
 from attnkit.interop.foreign_file import read_foreign_file
 from attnkit.interop.imported_weights import ImportedWeights
@@ -39,7 +39,7 @@ def read(path: Path) -> ImportedWeights:
 
 def fit(imported: ImportedWeights, **changes: Any) -> Fitted:
     options = {
-        "image_size": imported.image.size,
+        "image_size": imported.image_size,
         "num_classes": imported.num_classes,
         "position_interpolation": "deit",
     }
@@ -60,10 +60,10 @@ def imported_logits(weights: Any, path: Path, x: Tensor) -> Tensor:
     return network(fit(imported, image_size=size), image_size=size)(x)
 
 
-def classifier(config: ClassifierConfig, *, image_size: int) -> TrainedClassifier:
+def classifier(config: ClassifierConfig, *, image_size: int) -> TrainedNetwork:
     torch.manual_seed(3)
     model = shaken(config.build(num_classes=K, image_size=image_size))
-    return TrainedClassifier(model, config, ImageConfig(size=image_size), [f"class {i}" for i in range(K)])
+    return TrainedNetwork(model, config, ImageConfig(size=image_size), [f"class {i}" for i in range(K)])
 
 
 def close(actual: Tensor, expected: Tensor, tolerance: float = 1e-5) -> None:

@@ -9,7 +9,7 @@ from attnkit.data.config import ImageConfig
 from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop.fitting import fit_to_model
 from attnkit.interop.imported_weights import ImportedWeights
-from attnkit.models.config import ClassifierConfig, SwinConfig, ViTConfig
+from attnkit.models.config import ClassifierConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.layers.image_positions import resize_positions
 from attnkit.models.layers.relative_bias import resize_bias_table
 from tests.interop.foreign_weights import shaken
@@ -18,11 +18,14 @@ VIT = ViTConfig(embed_dim=12, depth=2, num_heads=3, patch_size=4)
 SWIN = SwinConfig(name="swin", embed_dim=6, depths=(1, 2), num_heads=(2, 3), window_size=3, drop_path_rate=0.0)
 
 
-def imported(config: ClassifierConfig = VIT, *, image_size: int = 12, num_classes: int = 5) -> ImportedWeights:
+def imported(
+    config: ClassifierConfig | UperNetConfig = VIT, *, image_size: int = 12, num_classes: int = 5
+) -> ImportedWeights:
     torch.manual_seed(1)
     model = shaken(config.build(num_classes=num_classes, image_size=image_size))
-    heads = ("head", "distillation_head") if isinstance(config, ViTConfig) and config.distillation else ("head",)
-    return ImportedWeights("somebody", config, ImageConfig(size=image_size), dict(model.state_dict()), heads=heads)
+    return ImportedWeights(
+        "somebody", config, ImageConfig(size=image_size), dict(model.state_dict()), heads=model.head_names
+    )
 
 
 def test_nothing_to_do() -> None:
@@ -101,3 +104,41 @@ def test_every_weight_that_does_not_fit_has_its_line() -> None:
 def test_an_image_that_patches_do_not_cover() -> None:
     with pytest.raises(AttnkitError, match=r"^image.size: 14 is no multiple of model.patch_size 4; expected whole"):
         fit_to_model(imported(), image_size=14, num_classes=5, position_interpolation="deit")
+
+
+def upernet(backbone: SwinConfig | ViTConfig) -> UperNetConfig:
+    return UperNetConfig(backbone=backbone, channels=7, pool_scales=(1, 2), auxiliary_channels=3)
+
+
+def test_what_is_resized_below_a_segmenter() -> None:
+    given = imported(upernet(SWIN))
+    fitted = fit_to_model(given, image_size=99, num_classes=5, position_interpolation="deit", window_size=4)
+    assert fitted.model == upernet(SWIN.model_copy(update={"window_size": 4}))
+    name = "backbone.stages.1.blocks.1.attention.bias_table"
+    assert torch.equal(fitted.weights[name], resize_bias_table(given.weights[name], 4))
+    given = imported(upernet(VIT))
+    fitted = fit_to_model(given, image_size=20, num_classes=5, position_interpolation="google")
+    positions = given.weights["backbone.positions"]
+    expected = resize_positions(positions, grid_size=(5, 5), special_tokens=1, interpolation="google")
+    assert torch.equal(fitted.weights["backbone.positions"], expected)
+    assert fitted.resized == ("backbone.positions: 3x3 to 5x5 patches, as google interpolates",)
+
+
+def test_heads_of_a_segmenter_for_other_classes() -> None:
+    given = imported(upernet(SWIN))
+    fitted = fit_to_model(given, image_size=12, num_classes=2, position_interpolation="deit")
+    assert fitted.fresh_heads == ("head", "auxiliary.head")
+    assert fitted.weights["head.weight"].shape == (2, 7, 1, 1)
+    assert not fitted.weights["auxiliary.head.bias"].any()
+    assert fitted.weights["pyramid.fuse.norm.num_batches_tracked"].dtype == torch.int64
+
+
+def test_a_weight_below_a_segmenter_that_lacks() -> None:
+    given = imported(upernet(SWIN))
+    del given.weights["smooth.0.norm.running_var"]
+    with pytest.raises(
+        CheckpointError,
+        match=r"^somebody: 1 weights do not fit the model swin \(.*window_size 3\) below upernet \(channels 7\); "
+        r"expected.*\n  missing: smooth.0.norm.running_var 7$",
+    ):
+        fit_to_model(given, image_size=12, num_classes=5, position_interpolation="deit")

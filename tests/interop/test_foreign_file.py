@@ -6,8 +6,10 @@ import argparse
 import json
 import os
 import pickle
+import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -92,6 +94,44 @@ def test_npz_of_bfloat16(tmp_path: Path) -> None:
     wanted = torch.tensor([1.0, -2.5, 0.1]).bfloat16()
     np.savez(tmp_path / "w.npz", a=wanted.view(torch.int16).numpy().view("V2"))
     same(read_foreign_file(tmp_path / "w.npz").tensors, {"a": wanted})
+
+
+def test_the_log_of_a_training_of_mmengine_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its buffers are objects that pickle arrays, and their methods by getattr."""
+    module = ModuleType("mmengine.logging.history_buffer")
+
+    class HistoryBuffer:
+        def __init__(self) -> None:
+            self.values, self.last = np.arange(3.0), np.float64(2.0)
+
+        def mean(self) -> None: ...
+
+        def __getstate__(self) -> dict[str, Any]:
+            return self.__dict__ | {"methods": {"mean": HistoryBuffer.mean}}
+
+    HistoryBuffer.__module__, HistoryBuffer.__qualname__ = module.__name__, "HistoryBuffer"
+    HistoryBuffer.mean.__module__, HistoryBuffer.mean.__qualname__ = module.__name__, "HistoryBuffer.mean"
+    module.HistoryBuffer = HistoryBuffer
+    for name in ("mmengine", "mmengine.logging"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    log = {"log_scalars": {"loss": HistoryBuffer()}}
+    torch.save({"meta": {"iter": 7}, "message_hub": log, "state_dict": WEIGHTS}, tmp_path / "iter_7.pth")
+    monkeypatch.delitem(sys.modules, module.__name__)
+    file = read_foreign_file(tmp_path / "iter_7.pth")
+    same(file.tensors, WEIGHTS)
+    assert (file.wrapper, file.meta) == ("state_dict", {"iter": 7})
+
+
+def test_what_stands_for_the_log_calls_nothing(tmp_path: Path) -> None:
+    class Call:
+        def __reduce__(self) -> Any:
+            return getattr, ("text", "no such attribute")  # AttributeError, if anybody called it
+
+    with pytest.raises(AttributeError):
+        pickle.loads(pickle.dumps(Call()))
+    torch.save({"model": WEIGHTS, "log": Call()}, tmp_path / "w.pth")
+    same(read_foreign_file(tmp_path / "w.pth").tensors, WEIGHTS)
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "pickle"])

@@ -11,6 +11,7 @@ from attnkit.errors import CheckpointError
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.recognise import SOURCES, UNSUPPORTED, recognise
 
+MMSEG_HEADS = ("decode_head.fpn_bottleneck.bn.weight", "decode_head.psp_modules.0.1.bn.weight")
 NAMES = {
     "Google's ViT (.npz)": ["embedding/kernel", "cls"],
     "torchvision's ViT": ["conv_proj.weight", "encoder.ln.weight"],
@@ -34,6 +35,17 @@ NAMES = {
         "layers.1.downsample.norm.weight",
         "patch_embed.proj.weight",
     ],
+    "transformers' UperNet": [
+        "backbone.embeddings.patch_embeddings.projection.weight",
+        "backbone.encoder.layers.0.blocks.0.attention.self.relative_position_bias_table",
+        "decode_head.psp_modules.0.1.batch_norm.weight",
+    ],
+    "the official Swin for segmentation": [
+        "backbone.layers.0.blocks.0.attn.qkv.weight",
+        "backbone.layers.0.blocks.0.attn.relative_position_bias_table",
+        *MMSEG_HEADS,
+    ],
+    "mmsegmentation's UPerNet": ["backbone.stages.0.blocks.0.attn.w_msa.qkv.weight", *MMSEG_HEADS],
     "timm's ViT or DeiT": ["blocks.0.attn.qkv.weight", "patch_embed.proj.weight"],
 }
 
@@ -71,9 +83,19 @@ def test_unknown_weights() -> None:
         recognise(file_of("d", "c", "b", "a"))
 
 
-def test_our_own_weights() -> None:
+@pytest.mark.parametrize(
+    "block", ["backbone.layers.0.attn.attn.in_proj_weight", "backbone.layer1.0.conv1.weight"], ids=["vit", "resnet"]
+)
+def test_other_backbones_of_mmsegmentation(block: str) -> None:
+    found = [source.name for source in SOURCES if source.matches(file_of(block, *MMSEG_HEADS))]
+    assert found == ["mmsegmentation's UPerNet"]
+    assert not any(source.matches(file_of(block, "decode_head.conv_seg.weight")) for source in SOURCES), "another head"
+
+
+@pytest.mark.parametrize("name", ["blocks.0.attention.qkv.weight", "backbone.stages.0.blocks.0.attention.qkv.weight"])
+def test_our_own_weights(name: str) -> None:
     with pytest.raises(CheckpointError, match=r"^w.pth: attnkit's own names already; .* by init: \{from: ...\} in a"):
-        recognise(file_of("blocks.0.attention.qkv.weight"))
+        recognise(file_of(name))
 
 
 def test_a_resnet_of_other_depth() -> None:

@@ -14,7 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attnkit.models.config import LeNet5Config, SwinConfig, TransformerConfig, ViTConfig
+from attnkit.models.config import (
+    LeNet5Config,
+    ResNetConfig,
+    SwinConfig,
+    TransformerConfig,
+    UperNetConfig,
+    ViTConfig,
+)
 from attnkit.models.transformer import Transformer
 
 PAD, BOS, EOS = 0, 2, 3
@@ -188,7 +195,67 @@ CLASSIFIERS = [
     ImageCase("lenet5-37", LeNet5Config(name="lenet5"), 37),
 ]
 
-CASES: list[Case] = [*TRANSFORMERS, *CLASSIFIERS]
+
+@dataclass(frozen=True)
+class SceneCase(Case):
+    """A UperNet on images that are no squares. What it says is the logits of both heads."""
+
+    config: UperNetConfig
+    image_size: int = 20
+    num_classes: int = 5
+    images: int = 3
+    height: int = 29
+    width: int = 23
+    shaken: float = 0.1
+    """By how much each weight differs from the value that it is born with."""
+
+    def build(self) -> nn.Module:
+        torch.manual_seed(1)
+        model = self.config.build(num_classes=self.num_classes, image_size=self.image_size).eval()
+        for parameter in model.parameters():
+            parameter.data += self.shaken * torch.randn(parameter.shape)
+        return model
+
+    def batch(self) -> tuple[Tensor]:
+        generator = torch.Generator().manual_seed(2)
+        return (torch.randn(self.images, 3, self.height, self.width, generator=generator),)
+
+    def singles(self) -> list[Inputs]:
+        (images,) = self.batch()
+        return [(images[example : example + 1],) for example in range(self.images)]
+
+    def outputs(self, model: nn.Module, inputs: Inputs) -> Tensor:
+        main, auxiliary = model.forward_heads(*inputs)
+        assert (auxiliary is None) == (self.config.auxiliary_channels == 0)
+        enlarged = [model(*inputs)]
+        enlarged += [] if auxiliary is None else [F.interpolate(auxiliary, size=(self.height, self.width))]
+        assert main.shape[2] < self.height
+        return torch.cat(enlarged, dim=1)
+
+    def output_shape(self) -> tuple[int, ...]:
+        heads = 1 + (self.config.auxiliary_channels > 0)
+        return self.images, heads * self.num_classes, self.height, self.width
+
+    def real(self, outputs: Tensor, example: int) -> Tensor:
+        return outputs[example]
+
+
+def small_upernet(backbone: SwinConfig | ViTConfig | ResNetConfig, **changes: Any) -> UperNetConfig:
+    """A UperNet of 7 channels that pools to 1 and to 2 x 2."""
+    sizes: dict[str, Any] = {"channels": 7, "pool_scales": (1, 2), "auxiliary_channels": 6, "dropout": 0.0}
+    return UperNetConfig(backbone=backbone, **(sizes | changes))
+
+
+UPERNETS = [
+    SceneCase("upernet-swin", small_upernet(small_swin(depths=(2, 1, 1), num_heads=(1, 2, 3), drop_path_rate=0.0))),
+    SceneCase("upernet-without-auxiliary", small_upernet(small_swin(drop_path_rate=0.0), auxiliary_channels=0)),
+    SceneCase("upernet-vit", small_upernet(small_vit())),
+    SceneCase("upernet-vit-resized", small_upernet(small_vit(depth=4), neck="resize")),
+    SceneCase("upernet-vit-plain", small_upernet(small_vit(positions="sincos", pooling="average"), neck="none")),
+    SceneCase("upernet-resnet", small_upernet(ResNetConfig(name="resnet", depth=18)), height=67, width=73, shaken=0.01),
+]
+
+CASES: list[Case] = [*TRANSFORMERS, *CLASSIFIERS, *UPERNETS]
 
 
 def _transformer(config: TransformerConfig, vocab_size: int) -> Callable[[], nn.Module]:

@@ -5,9 +5,10 @@ import torch
 import torchvision
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from attnkit.errors import AttnkitError
-from attnkit.models.cnn import LeNet5, alexnet, resnet
+from attnkit.models.cnn import LeNet5, ResNetBackbone, alexnet, resnet
 from attnkit.models.config import AlexNetConfig, LeNet5Config, ResNetConfig
 
 
@@ -93,6 +94,32 @@ def test_alexnet_wants_63_pixels() -> None:
         assert model(torch.empty(2, 3, 63, 63)).shape == (2, 7)
         with pytest.raises(RuntimeError, match="too small"):
             torchvision.models.alexnet(weights=None)(torch.empty(2, 3, 62, 62))
+
+
+@pytest.mark.parametrize(("depth", "channels"), [(18, (64, 128, 256, 512)), (50, (256, 512, 1024, 2048))])
+@torch.no_grad()
+def test_a_backbone_s_maps_are_torchvision_s(depth: int, channels: tuple[int, ...]) -> None:
+    backbone = ResNetBackbone(depth).eval()
+    theirs = resnet(depth, num_classes=7).eval()
+    missing, unexpected = theirs.load_state_dict(backbone.state_dict(), strict=False)
+    assert (sorted(missing), unexpected) == (["fc.bias", "fc.weight"], [])
+    expected = create_feature_extractor(theirs, [f"layer{stage}" for stage in range(1, 5)])
+    images = torch.randn(2, 3, 33, 70)
+    maps = backbone(images)
+    assert all(torch.equal(found, wanted) for found, wanted in zip(maps, expected(images).values(), strict=True))
+    assert backbone.channels == channels
+    assert [tuple(x.shape[1:]) for x in maps] == [
+        (channels[0], 9, 18), (channels[1], 5, 9), (channels[2], 3, 5), (channels[3], 2, 3),
+    ]  # fmt: skip
+
+
+def test_layers_of_a_backbone() -> None:
+    """Blocks of 3, 4, 6 and 3."""
+    with torch.device("meta"):
+        backbone = ResNetBackbone(50)
+    assert backbone.num_layers == 17
+    names = ("conv1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer2.0.downsample.0.weight", "layer4.2.bn3.weight")
+    assert [backbone.layer_of(name) for name in names] == [0, 0, 1, 4, 16]
 
 
 @pytest.mark.parametrize("image_size", [32, 45])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnkit.models.config import SwinConfig, ViTConfig
+from attnkit.models.config import ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.inference import prepare_for_inference
 
 SIZE, K = 24, 7
@@ -95,6 +95,84 @@ def test_without_packing_it_works_as_well(name: str, monkeypatch: pytest.MonkeyP
         model = prepare_for_inference(build(name), precision=precision)
         assert linears(model) == {"Linear"}
         torch.testing.assert_close(model(images()), expected, rtol=tolerance, atol=tolerance)
+
+
+# segmentation
+
+SWIN = {"patch_size": 2, "embed_dim": 10, "depths": (2, 1), "num_heads": (2, 5), "window_size": 5}
+UPERNETS = {
+    "swin": (SwinConfig(name="swin", **SWIN, drop_path_rate=0.3), "none"),
+    "vit": (ViTConfig(**VIT), "multi_level"),
+    "vit-resized": (ViTConfig(**VIT, positions="sincos"), "resize"),
+    "vit-plain": (ViTConfig(**VIT), "none"),
+    "resnet": (ResNetConfig(name="resnet", depth=18), "none"),
+}
+every_upernet = pytest.mark.parametrize("name", UPERNETS)
+
+
+def build_upernet(name: str) -> nn.Module:
+    """A model none of whose weights and statistics has the value that it is born with."""
+    torch.manual_seed(1)
+    backbone, neck = UPERNETS[name]
+    config = UperNetConfig(backbone=backbone, neck=neck, channels=12, pool_scales=(1, 3), auxiliary_channels=6)
+    model = config.build(num_classes=K, image_size=SIZE)
+    for parameter in model.parameters():
+        parameter.data += 0.03 * torch.randn(parameter.shape)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 2.0)
+    return model
+
+
+def scenes() -> Tensor:
+    """Neither patches, nor windows, nor mergings fit."""
+    return torch.randn(2, 3, 37, 51, generator=torch.Generator().manual_seed(2))
+
+
+def check_upernet(name: str, *, tolerance: dict[str, float]) -> None:
+    expected = build_upernet(name).eval()(scenes())
+    for precision, difference in tolerance.items():
+        model = prepare_for_inference(build_upernet(name), precision=precision)
+        found = model(scenes())
+        assert found.dtype == torch.float32
+        assert (found - expected).abs().max() < difference * expected.std(), precision
+        main, auxiliary = model.forward_heads(scenes())
+        assert auxiliary is None
+        assert main.shape[:2] == (2, K)
+        assert main.dtype == torch.float32
+        assert model.head_names == ("head",)
+
+
+@every_upernet
+@torch.inference_mode()
+def test_upernet_says_the_same(name: str) -> None:
+    check_upernet(name, tolerance={"float32": 1e-4, "bfloat16": 0.2})
+
+
+@every_upernet
+@torch.inference_mode()
+def test_upernet_without_packing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attnkit.models.inference.can_be_packed", lambda *_: False)
+    monkeypatch.setattr("attnkit.models.inference.can_pack_convs", lambda *_: False)
+    check_upernet(name, tolerance={"float32": 1e-4, "bfloat16": 0.2})
+
+
+@every_upernet
+def test_upernet_has_no_norm_of_batches_left(name: str) -> None:
+    model = prepare_for_inference(build_upernet(name), precision="float32")
+    assert not [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def test_packed_weights_of_upernet_are_there_once() -> None:
+    """They are large; where nothing is packed they stay."""
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch has no oneDNN")
+    model = prepare_for_inference(build_upernet("swin"), precision="float32")
+    kept = {parameter.device.type for name, parameter in model.named_parameters() if parameter.dim() > 1}
+    tables = {name for name, parameter in model.named_parameters() if parameter.dim() > 1 and not parameter.is_meta}
+    assert kept == {"meta", "cpu"}
+    assert all(name.endswith("bias_table") for name in tables)
 
 
 class Small(nn.Module):

@@ -42,14 +42,14 @@ NORMS = (2 * 3 + 1) * 10 * 12  # values that are normalised
 )
 def test_a_vit_by_hand(convention: Convention, expected: int) -> None:
     model = small_vit().build(num_classes=5, image_size=15)
-    assert count_macs(model, 15, convention=convention) == expected
+    assert count_macs(model, 15, 15, convention=convention) == expected
 
 
 @pytest.mark.parametrize(
     ("convention", "expected"), [("paper", LENET5), ("fvcore", LENET5), ("mmcv", LENET5 + 28 * 28 * 6 + 10 * 10 * 16)]
 )
 def test_lenet5_by_hand(convention: Convention, expected: int) -> None:
-    assert count_macs(LeNet5(num_classes=7, image_size=32), 32, convention=convention) == expected
+    assert count_macs(LeNet5(num_classes=7, image_size=32), 32, 32, convention=convention) == expected
 
 
 class Pieces(nn.Module):
@@ -84,7 +84,7 @@ CONVS = 49 * 8 * 27 + 9 * 4 * 2
     ],
 )
 def test_pieces_by_hand(convention: Convention, expected: int) -> None:
-    assert count_macs(Pieces(), 15, convention=convention) == expected
+    assert count_macs(Pieces(), 15, 15, convention=convention) == expected
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_pieces_by_hand(convention: Convention, expected: int) -> None:
 )
 def test_what_others_count(build: object, convention: Convention, published: float) -> None:
     digits = len(str(published).split(".")[1])
-    assert round(count_macs(on_meta(build), 224, convention=convention) / 1e9, digits) == published
+    assert round(count_macs(on_meta(build), 224, 224, convention=convention) / 1e9, digits) == published
 
 
 @pytest.mark.parametrize("case", CLASSIFIERS, ids=lambda case: case.name)
@@ -113,7 +113,7 @@ def test_paper_is_half_of_what_torch_counts(case: ImageCase) -> None:
         case.config.build(num_classes=5, image_size=case.image_size).eval()(
             torch.empty(1, 3, case.image_size, case.image_size)
         )
-    assert 2 * count_macs(case.build(), case.image_size) == counter.get_total_flops()
+    assert 2 * count_macs(case.build(), case.image_size, case.image_size) == counter.get_total_flops()
 
 
 def test_the_model_is_left_as_it_was() -> None:
@@ -121,7 +121,7 @@ def test_the_model_is_left_as_it_was() -> None:
     model.bn1.eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for convention in ("paper", "fvcore", "mmcv"):
-        count_macs(model, 33, convention=convention)
+        count_macs(model, 33, 33, convention=convention)
     assert model.training
     assert model.layer1[0].bn1.training
     assert not model.bn1.training
@@ -134,7 +134,7 @@ def test_gradient_checkpointing_and_dropout_do_not_count() -> None:
     """Nor does it matter that the model is being trained."""
     plain = small_vit().build(num_classes=5, image_size=15)
     other = small_vit(gradient_checkpointing=True, dropout=0.1, drop_path_rate=0.1)
-    assert count_macs(other.build(num_classes=5, image_size=15).train(), 15) == count_macs(plain, 15)
+    assert count_macs(other.build(num_classes=5, image_size=15).train(), 15, 15) == count_macs(plain, 15, 15)
 
 
 def test_a_weight_of_two_names_counts_where_it_is_used() -> None:
@@ -146,4 +146,11 @@ def test_a_weight_of_two_names_counts_where_it_is_used() -> None:
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return F.relu(self.second(self.first(images)))
 
-    assert count_macs(Twice(), 5) == 2 * 3 * 5 * 25
+    assert count_macs(Twice(), 5, 5) == 2 * 3 * 5 * 25
+
+
+@pytest.mark.parametrize("convention", ["paper", "mmcv"])
+def test_height_and_width(convention: Convention) -> None:
+    """A filter of 3 x 3 on 5 x 7 pixels has 3 x 5 places."""
+    model = nn.Conv2d(3, 2, 3, bias=False)
+    assert count_macs(model, 5, 7, convention=convention) == 3 * 5 * 2 * 27

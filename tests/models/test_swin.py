@@ -24,6 +24,10 @@ def images(height: int, width: int, *, batch: int = 1) -> Tensor:
     return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(2))
 
 
+def test_head_names() -> None:
+    assert build().head_names == ("head",)
+
+
 # by hand
 
 

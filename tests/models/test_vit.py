@@ -139,11 +139,11 @@ def test_weights_of_attention_come_with_the_same_logits(case: ImageCase) -> None
 
 @each_vit
 @torch.no_grad()
-def test_a_packed_model_says_the_same(case: ImageCase) -> None:
+def test_without_unread_tokens_it_says_the_same(case: ImageCase) -> None:
     model = case.build()
     (images,) = case.batch()
     before = model(images)
-    model.pack()
+    model.skip_unread_tokens()
     torch.testing.assert_close(model(images), before, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(model.forward_with_weights(images)[0], before, rtol=1e-4, atol=1e-5)
 
@@ -152,7 +152,7 @@ def test_a_packed_model_says_the_same(case: ImageCase) -> None:
     ("changes", "tokens"), [({}, 1), ({"distillation": True}, 2), ({"pooling": "average"}, 9)], ids=str
 )
 @torch.no_grad()
-def test_the_last_block_of_a_packed_model_computes_what_the_heads_read(changes: dict[str, object], tokens: int) -> None:
+def test_the_last_block_computes_what_the_heads_read(changes: dict[str, object], tokens: int) -> None:
     model = build(small_vit(**changes))
     seen: list[int] = []
     for block in model.layers:
@@ -160,7 +160,7 @@ def test_the_last_block_of_a_packed_model_computes_what_the_heads_read(changes: 
     images = torch.randn(2, 3, 15, 15)
     every = 9 + model.special_tokens
     model(images)
-    model.pack()
+    model.skip_unread_tokens()
     model(images)
     assert seen == [every] * 3 + [every, every, tokens]
 

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from attnkit.engine.checkpoint import save_weights
-from attnkit.recipe_file import dump
 from attnkit.recipes.classification.recipe import ClassificationRecipe
-from attnkit.run_dir import RunDir, create_run, write_whole
+from attnkit.run_dir import RunDir
+from tests.recipes.new_run import new_run
 
 CLASSES = ("red", "green", "blue")
 COLOURS = {"red": (250, 20, 10), "green": (15, 240, 25), "blue": (5, 30, 245)}
@@ -49,8 +49,7 @@ def colour_run(folder: Path, recipe: ClassificationRecipe | None = None, *, clas
     recipe = recipe or colour_recipe()
     model = recipe.model.build(num_classes=len(classes), image_size=recipe.image.size)
     colours_to_classes(model)
-    run = create_run(folder)
-    write_whole(run.recipe, dump(recipe))
+    run = new_run(folder, recipe)
     save_weights(run.model, model, {"classes": list(classes), "step": 3})
     return run
 

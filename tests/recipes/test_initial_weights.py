@@ -2,16 +2,18 @@
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from attnkit.engine.checkpoint import load_tensors, save_weights
 from attnkit.errors import CheckpointError
-from attnkit.models.config import SwinConfig, ViTConfig
+from attnkit.models.config import ClassifierConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.layers.image_positions import resize_positions
 from attnkit.models.layers.relative_bias import resize_bias_table
 from attnkit.recipes.base import InitConfig
 from attnkit.recipes.classification.train import train
 from attnkit.recipes.initial_weights import begin_with
-from tests.recipes.tiny_images import SWIN, new_run, recipe_with
+from tests.recipes.new_run import new_run
+from tests.recipes.tiny_images import SWIN, recipe_with
 
 VIT = {"name": "vit", "patch_size": 4, "embed_dim": 12, "depth": 1, "num_heads": 3, "mlp_ratio": 2.0}
 
@@ -113,3 +115,93 @@ def test_a_frozen_trunk_stays_and_the_head_learns(tmp_path):
     before, after = load_tensors(source.model)[0], load_tensors(run.model)[0]
     for name in before:
         assert torch.equal(before[name], after[name]) == (not name.startswith("head.")), name
+
+
+def upernet(backbone, *, classes=5, image_size=16):
+    config = {"backbone": {**backbone}, "channels": 7, "pool_scales": [1, 2], "auxiliary_channels": 3}
+    return UperNetConfig.model_validate(config).build(num_classes=classes, image_size=image_size)
+
+
+def weights_of(model):
+    return {name: weight.clone() for name, weight in model.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "left_out"),
+    [(SWIN, "head, norm"), (VIT, "head, norm"), ({"name": "resnet", "depth": 18}, "fc")],
+    ids=["swin", "vit", "resnet"],
+)
+def test_a_classifier_becomes_the_backbone_of_a_segmenter(tmp_path, backbone, left_out):
+    path, model = tmp_path / "classifier.safetensors", upernet(backbone)
+    classifier = TypeAdapter(ClassifierConfig).validate_python(backbone).build(num_classes=3, image_size=16)
+    save_weights(path, classifier, {"classes": ["a", "b", "c"]})
+    before, given = weights_of(model), weights_of(classifier)
+    assert begin_with(model, init_from(path), list("vwxyz"), loads=True) == [
+        f"init: weights of {path}",
+        f"init: a classifier becomes the backbone without its {left_out}; all above it begins fresh",
+    ]
+    after = weights_of(model)
+    taken = {name for name in after if name.removeprefix("backbone.") in given and name.startswith("backbone.")}
+    assert {name.removeprefix("backbone.") for name in taken} == {
+        name for name in given if name.split(".")[0] not in ("head", "norm", "fc")
+    }
+    for name, weight in after.items():
+        assert torch.equal(weight, given[name.removeprefix("backbone.")] if name in taken else before[name]), name
+
+
+def test_a_classifier_of_other_sizes_below_a_segmenter(tmp_path):
+    path, source = tmp_path / "vit.safetensors", vit(3)
+    save_weights(path, source, {"classes": ["a", "b", "c"]})
+    model = upernet(VIT, image_size=28)
+    lines = begin_with(model, init_from(path, position_interpolation="google"), list("vwxyz"), loads=True)
+    assert lines[2] == "init: backbone.positions from 17 to 50 (google)"
+    expected = resize_positions(source.positions, grid_size=(7, 7), special_tokens=1, interpolation="google")
+    assert torch.equal(model.backbone.positions, expected)
+    swin = SwinConfig.model_validate(SWIN).build(num_classes=2, image_size=16)
+    save_weights(path, swin, {"classes": ["a", "b"]})
+    smaller = upernet({**SWIN, "window_size": 3})
+    lines = begin_with(smaller, init_from(path), list("vwxyz"), loads=True)
+    assert "init: backbone.stages.0.blocks.1.attention.bias_table from 49 to 25 rows" in lines
+
+
+def test_a_distilled_classifier_leaves_its_second_token(tmp_path):
+    path, source = tmp_path / "deit.safetensors", vit(3, distillation=True)
+    save_weights(path, source, {"classes": ["a", "b", "c"]})
+    model = upernet(VIT)
+    lines = begin_with(model, init_from(path), list("vwxyz"), loads=True)
+    assert "without its distillation_head, head, norm;" in lines[1]
+    assert torch.equal(model.backbone.positions[:, 0], source.positions[:, 0])
+    assert torch.equal(model.backbone.positions[:, 1:], source.positions[:, 2:])
+
+
+def test_a_segmenter_of_other_classes_has_fresh_heads(tmp_path):
+    path, source = tmp_path / "segmenter.safetensors", upernet(SWIN, classes=4)
+    save_weights(path, source, {"classes": list("abcd")})
+    model = upernet(SWIN)
+    before = weights_of(model)
+    lines = begin_with(model, init_from(path), list("vwxyz"), loads=True)
+    assert lines[1] == "init: a fresh head for 5 classes, in place of one for 4 other classes"
+    for name, weight in weights_of(model).items():
+        is_head = name.startswith(("head.", "auxiliary.head."))
+        assert torch.equal(weight, before[name] if is_head else source.state_dict()[name]), name
+    same = upernet(SWIN, classes=4)
+    assert begin_with(same, init_from(path), list("abcd"), loads=True) == [f"init: weights of {path}"]
+    assert torch.equal(same.auxiliary.head.weight, source.auxiliary.head.weight)
+
+
+def test_a_frozen_backbone_of_a_segmenter(tmp_path):
+    path, model = tmp_path / "swin.safetensors", upernet(SWIN)
+    save_weights(path, SwinConfig.model_validate(SWIN).build(num_classes=2, image_size=16), {"classes": ["a", "b"]})
+    lines = begin_with(model, init_from(path, freeze=True), list("vwxyz"), loads=True)
+    frozen = sum(p.numel() for p in model.backbone.parameters())
+    assert lines[-1] == f"init: {frozen:,} parameters are frozen; what is above the backbone is trained"
+    assert all(p.requires_grad != name.startswith("backbone.") for name, p in model.named_parameters())
+
+
+def test_a_classifier_of_another_kind_is_no_backbone(tmp_path):
+    path = tmp_path / "vit.safetensors"
+    save_weights(path, vit(3), {"classes": ["a", "b", "c"]})
+    with pytest.raises(CheckpointError, match=r"does not fit the model of the recipe") as caught:
+        begin_with(upernet(SWIN), init_from(path), list("vwxyz"), loads=True)
+    assert "unexpected: backbone.class_token (1, 1, 12)" in str(caught.value)
+    assert "missing: backbone.stages.0.blocks.0.norm1.weight (12,)" in str(caught.value)

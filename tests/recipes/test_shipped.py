@@ -57,6 +57,14 @@ def text_of(name):
 def test_the_recipes_are_there():
     assert [
         *(f"classification/{name}" for name in sorted(PARAMETERS)),
+        "segmentation/toy",
+        "segmentation/upernet_deit_s_ade20k",
+        "segmentation/upernet_r101_ade20k",
+        "segmentation/upernet_swin_b_ade20k",
+        "segmentation/upernet_swin_l_ade20k",
+        "segmentation/upernet_swin_nano_camvid",
+        "segmentation/upernet_swin_s_ade20k",
+        "segmentation/upernet_swin_t_ade20k",
         "translation/iwslt14_de_en",
         "translation/multi30k_de_en",
         "translation/multi30k_en_de",

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
 from typing import Any
 
-from attnkit.recipe_file import dump
 from attnkit.recipes.classification.recipe import ClassificationRecipe
-from attnkit.run_dir import RunDir, create_run, write_whole
+from tests.recipes.new_run import with_changes
 
 _RECIPE: dict[str, Any] = {
     "task": "classification",
@@ -36,18 +33,4 @@ SWIN = {"name": "swin", "patch_size": 2, "embed_dim": 12, "depths": [2, 2], "num
 
 def recipe_with(**changes: Any) -> ClassificationRecipe:
     """The tiny recipe with some values changed; `train__steps=3` is train.steps. A section may be replaced whole."""
-    settings = copy.deepcopy(_RECIPE)
-    for key, value in changes.items():
-        section, _, name = key.partition("__")
-        if name:
-            settings.setdefault(section, {})[name] = value
-        else:
-            settings[section] = value
-    return ClassificationRecipe.model_validate(settings)
-
-
-def new_run(folder: Path, recipe: ClassificationRecipe) -> RunDir:
-    """What attnkit train makes before it trains."""
-    run = create_run(folder)
-    write_whole(run.recipe, dump(recipe))
-    return run
+    return ClassificationRecipe.model_validate(with_changes(_RECIPE, **changes))

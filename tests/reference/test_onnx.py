@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from attnkit.data.config import SceneConfig
 from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop import onnx_export
+from attnkit.interop.export_weights import TrainedNetwork
 from attnkit.interop.onnx_export import at_size, export_onnx, other_sizes
-from attnkit.models.config import LeNet5Config, SwinConfig, ViTConfig
-from tests.interop.foreign_weights import classifier, close, images
+from attnkit.models.config import LeNet5Config, ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
+from tests.interop.foreign_weights import K, classifier, close, images, shaken
 
 VIT = ViTConfig(embed_dim=12, depth=2, num_heads=3, patch_size=8, distillation=True)
 SWIN = SwinConfig(name="swin", embed_dim=6, depths=(2, 2), num_heads=(2, 3), window_size=3, drop_path_rate=0.0)
@@ -46,6 +49,29 @@ def test_onnxruntime_gets_the_same_logits(tmp_path: Path, config: Any, size: int
     assert json.loads(metadata["image"])["size"] == size
 
 
+SEGMENTER = UperNetConfig(backbone=SWIN, channels=8, pool_scales=(1, 2), auxiliary_channels=4)
+
+
+def segmenter() -> TrainedNetwork:
+    torch.manual_seed(3)
+    model = shaken(SEGMENTER.build(num_classes=K, image_size=44))
+    return TrainedNetwork(model, SEGMENTER, SceneConfig(crop=(44, 40)), [f"ground {i}" for i in range(K)])
+
+
+@pytest.mark.peers
+@pytest.mark.slow
+def test_a_segmenter_at_a_size_of_its_own(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    own = segmenter()
+    lines = export_onnx(own, tmp_path / "out.onnx", image_size=(36, 52))
+    assert [line.split(" with ")[0] for line in lines] == ["checked at 36x52", "checked at 44x56", "checked at 36x64"]
+    x = torch.randn(5, 3, 36, 52, generator=torch.Generator().manual_seed(1))
+    logits = torch.from_numpy(session(tmp_path / "out.onnx").run(None, {"images": x.numpy()})[0])
+    assert logits.shape == (5, K, 36, 52)
+    close(logits, own.model(x), 1e-4)
+    assert json.loads(session(tmp_path / "out.onnx").get_modelmeta().custom_metadata_map["image"])["crop"] == [44, 40]
+
+
 @pytest.mark.peers
 @pytest.mark.slow
 def test_wrong_numbers_are_found_before_the_file_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,21 +93,30 @@ def test_wrong_numbers_are_found_before_the_file_is_kept(tmp_path: Path, monkeyp
 
 def test_the_sizes_of_the_check() -> None:
     own = classifier(VIT, image_size=40)
-    assert other_sizes(own) == (48, 64)
-    other = at_size(own, 48)
+    assert other_sizes(own, (40, 40)) == ((48, 48), (64, 64))
+    other = at_size(own, (48, 48))
     assert other.positions.shape == (1, 2 + 36, 12)
     assert torch.equal(other.head.weight, own.model.head.weight)
     swin = classifier(SWIN, image_size=52)
-    assert other_sizes(swin) == (60, 64)
-    assert at_size(swin, 60) is swin.model
-    assert other_sizes(classifier(LeNet5Config(name="lenet5"), image_size=32)) == ()
+    assert other_sizes(swin, (52, 52)) == ((60, 60), (64, 64))
+    assert at_size(swin, (60, 60)) is swin.model
+    assert other_sizes(classifier(LeNet5Config(name="lenet5"), image_size=32), (32, 32)) == ()
+
+
+def test_the_sizes_of_the_check_of_a_segmenter() -> None:
+    own = segmenter()
+    assert own.image_size == (44, 40)
+    assert other_sizes(own, (44, 40)) == ((52, 44), (44, 52))
+    assert at_size(own, (52, 44)) is own.model
+    resnet = UperNetConfig(backbone=ResNetConfig(name="resnet", depth=18))
+    assert other_sizes(replace(own, config=resnet), (44, 40)) == ((108, 72), (44, 136))
 
 
 def test_a_hybrid_is_checked_at_whole_cells() -> None:
     config = ViTConfig(embed_dim=12, depth=1, num_heads=3, patch_size=1, resnet_depths=(1, 1))
     own = classifier(config, image_size=32)
-    assert other_sizes(own) == (40, 56)
-    assert at_size(own, 40).grid_size == 5
+    assert other_sizes(own, (32, 32)) == ((40, 40), (56, 56))
+    assert at_size(own, (40, 40)).grid_size == 5
 
 
 def test_an_existing_file_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

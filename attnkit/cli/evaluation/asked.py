@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from attnkit.cli.chosen_run import chosen_run
+from attnkit.cli.evaluation.picture_file import check_picture
 from attnkit.cli.evaluation.text_scoring import refuse_unknown
+from attnkit.cli.options import refuse_precision
 from attnkit.errors import AttnkitError
 
-METRICS = {"translation": ("bleu", "chrf", "ter"), "classification": ("top1", "top5", "ece", "real")}
+METRICS = {
+    "translation": ("bleu", "chrf", "ter"),
+    "classification": ("top1", "top5", "ece", "real"),
+    "segmentation": ("miou", "macc", "aacc", "fwiou"),
+}
 """Task to its metrics, as they are listed to whoever names another one; top5 stands for any topK."""
 
 
@@ -47,50 +53,120 @@ class TextOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
-    """What is only for classification. The names are those of the options."""
+    """What classification and segmentation have in common. The names are those of the options."""
 
     predictions: str | None
     labels: str | None
-    real: str | None
     per_class: bool
     rows: int | None
     confusion: Path | None
-    batch_size: int | None
     precision: str | None
 
 
-def task_asked_for(asked: Evaluation, text: TextOptions, images: ImageOptions) -> tuple[str, Path | None]:
-    """The task, and the run if the task was its.
+@dataclass(frozen=True, kw_only=True)
+class ClassificationOptions:
+    """What is only for classification. The names are those of the options."""
 
-    The metrics tell it, else the options that only one task has, else the run, which is the newest if none is named.
+    real: str | None
+    batch_size: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationOptions:
+    """What is only for segmentation. The names are those of the options."""
+
+    bars: Path | None
+    classes: str | None
+    ignore: Sequence[int] | None
+    reduce_zero_label: bool
+    scales: str | None
+    flip: bool | None
+    window: str | None
+    overlap: float | None
+
+
+Options = TextOptions | ImageOptions | ClassificationOptions | SegmentationOptions
+
+_TASKS: dict[type[Options], frozenset[str]] = {
+    TextOptions: frozenset({"translation"}),
+    ImageOptions: frozenset({"classification", "segmentation"}),
+    ClassificationOptions: frozenset({"classification"}),
+    SegmentationOptions: frozenset({"segmentation"}),
+}
+
+
+def check_images(options: ImageOptions) -> None:
+    """Refuse what no task about images can do, before it is known which one it is.
 
     Raises:
-        AttnkitError: an unknown metric, or metrics or options of several tasks.
+        AttnkitError: an option without the one that it belongs to.
     """
-    options = {"translation": _given(text), "classification": _given(images)}
-    named = [(_task_of_metric(metric), f"--metric {metric}") for metric in asked.metrics]
-    named += [(task, option) for task, given in options.items() for option in given]
-    if not named:
-        from attnkit.run_dir import task_of
-
-        run = chosen_run(asked.run, task=None)
-        return task_of(run) or "translation", run.path
-    task, option = named[0]
-    for other_task, other in named:
-        if other_task != task:
-            raise AttnkitError(
-                f"{other}: is for {other_task}, but {option} for {task}; expected one task; leave one of them out"
-            )
-    return task, asked.run
+    if options.rows is not None and not options.per_class:
+        raise AttnkitError("--rows: says how long --per-class is; expected that too; add it")
+    if options.labels is not None and options.predictions is None:
+        raise AttnkitError("--labels: nothing to compare with; expected --predictions too; add it")
+    if options.confusion is not None:
+        check_picture("--confusion", options.confusion)
+    if options.precision is not None:
+        refuse_precision(options.precision)
 
 
-def _given(options: TextOptions | ImageOptions) -> list[str]:
-    values = {field.name: getattr(options, field.name) for field in fields(options)}
-    return [f"--{name.replace('_', '-')}" for name, value in values.items() if value is not None and value is not False]
+def task_asked_for(asked: Evaluation, *options: Options) -> tuple[str, Path | None]:
+    """The task, and the run if the task was its.
+
+    The metrics tell it, else the options that not every task has, else whether --predictions is a folder, of masks,
+    else the run, which is the newest if none is named.
+
+    Raises:
+        AttnkitError: an unknown metric, or metrics, options and run of several tasks.
+    """
+    named = [(_tasks_of_metric(metric), f"--metric {metric}") for metric in asked.metrics]
+    named += [(_TASKS[type(some)], option) for some in options for option in _given(some)]
+    _refuse_strangers(named)
+    tasks = frozenset.intersection(*(tasks for tasks, _ in named)) if named else frozenset(METRICS)
+    predictions = next((some.predictions for some in options if isinstance(some, ImageOptions)), None)
+    if len(tasks) > 1 and predictions is not None:
+        tasks = frozenset({"segmentation" if Path(predictions).expanduser().is_dir() else "classification"})
+    if len(tasks) == 1:
+        return next(iter(tasks)), asked.run
+    return _task_of_run(asked, tasks, named)
 
 
-def _task_of_metric(metric: str) -> str:
+def _task_of_run(
+    asked: Evaluation, tasks: frozenset[str], named: Sequence[tuple[frozenset[str], str]]
+) -> tuple[str, Path]:
+    from attnkit.run_dir import task_of
+
+    run = chosen_run(asked.run, task=None)
+    task = task_of(run) or "translation"
+    _refuse_strangers([*named, (frozenset({task}), f"{run.path}")])
+    return task, run.path
+
+
+def _refuse_strangers(named: Sequence[tuple[frozenset[str], str]]) -> None:
+    """Refuse two options that have no task in common."""
+    for number, (tasks, option) in enumerate(named):
+        for others, other in named[number + 1 :]:
+            if not tasks & others:
+                raise AttnkitError(
+                    f"{other}: is for {_said(others)}, but {option} for {_said(tasks)}; expected one task; "
+                    "leave one of them out"
+                )
+
+
+def _said(tasks: frozenset[str]) -> str:
+    return " and ".join(sorted(tasks))
+
+
+def _given(options: Options) -> Iterator[str]:
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if value is not None and value is not False and value != []:
+            yield f"--{field.name.replace('_', '-')}"
+
+
+def _tasks_of_metric(metric: str) -> frozenset[str]:
     every = {name: task for task, names in METRICS.items() for name in names}
     if metric not in every and not re.fullmatch(r"top[1-9][0-9]*", metric):
         refuse_unknown("--metric", metric, list(every))
-    return every.get(metric, "classification")
+    return frozenset({every.get(metric, "classification")})

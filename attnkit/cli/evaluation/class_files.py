@@ -79,8 +79,8 @@ def read_classes(name: str) -> list[ImageClasses]:
 
 
 def _of_folder(folder: Path) -> list[ImageClasses]:
-    from attnkit.data.decode import SUFFIXES
     from attnkit.data.file_tree import FolderTree
+    from attnkit.data.images.decode import SUFFIXES
 
     names = [name for name in FolderTree(folder).names if "/" in name and Path(name).suffix.lower() in SUFFIXES]
     if not names:

@@ -1,7 +1,8 @@
-"""Scores of classifiers as plain tables."""
+"""Scores of classifiers and of segmentation as plain tables."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,43 +10,44 @@ import typer
 
 if TYPE_CHECKING:
     from attnkit.metrics.accuracy import ClassScore, Score
+    from attnkit.metrics.mean_iou import SegmentationScores
 
 ROWS = 20
 """Of the table of classes, unless another number is asked for."""
 
 
-def print_class_scores(scores: Sequence[Score]) -> None:
-    """Print scores with their intervals and what they are shares of."""
-    table = [["metric", "score", "95 % interval (Wilson)", "images"]]
+def print_scores(scores: Sequence[Score], *, interval: str) -> None:
+    """Print scores with their intervals and what they are shares of.
+
+    Args:
+        scores: at least one.
+        interval: how the intervals were found.
+    """
+    table = [["metric", "score", f"95 % interval ({interval})", "images"]]
     for score in scores:
-        interval = "-" if score.low is None or score.high is None else f"{score.low:.2f} to {score.high:.2f}"
+        bounds = "-" if score.low is None or score.high is None else f"{score.low:.2f} to {score.high:.2f}"
         images = f"{score.images}" if score.right is None else f"{score.right} of {score.images}"
-        table.append([score.name, f"{score.value:.2f} %", interval, images])
+        table.append([score.name, f"{score.value:.2f} %", bounds, images])
     _print(table, right=())
 
 
-def print_per_class(scores: Sequence[ClassScore], class_names: Sequence[str], *, rows: int) -> None:
+def print_class_scores(scores: Sequence[ClassScore], class_names: Sequence[str], *, rows: int | None) -> None:
     """Print a row per class, that of the lowest recall first, and the means of all.
 
     Args:
         scores: of every class.
         class_names: their names.
-        rows: at most so many; 0 for all.
+        rows: at most so many; 0 for all, none for the usual number.
     """
     from attnkit.metrics.accuracy import mean_over_classes
 
-    ordered = worst_first(scores)
-    shown = ordered[:rows] if rows else ordered
-    table = [["class", "images", "recall", "precision", "F1"]]
-    table += [
-        [_name(class_names[one.index]), str(one.support), _cell(one.recall), _cell(one.precision), _cell(one.f1)]
-        for one in shown
+    table = [
+        [class_names[one.index], str(one.support), _cell(one.recall), _cell(one.precision), _cell(one.f1)]
+        for one in worst_first(scores)
     ]
     means = [mean_over_classes([getattr(one, key) for one in scores]) for key in ("recall", "precision", "f1")]
-    table.append([f"mean of {len(scores)}", str(sum(one.support for one in scores)), *map(_cell, means)])
-    _print(table, right=(1, 2, 3, 4))
-    if len(shown) < len(ordered):
-        typer.echo(f"{len(ordered) - len(shown)} more classes; all of them by --rows 0", err=True)
+    last = [f"mean of {len(scores)}", str(sum(one.support for one in scores)), *map(_cell, means)]
+    _print_classes(["class", "images", "recall", "precision", "F1"], table, last, rows=rows)
 
 
 def worst_first(scores: Sequence[ClassScore]) -> list[ClassScore]:
@@ -53,8 +55,42 @@ def worst_first(scores: Sequence[ClassScore]) -> list[ClassScore]:
     return sorted(scores, key=lambda one: (one.recall is None, one.recall, one.index))
 
 
+def print_class_ious(scores: SegmentationScores, class_names: Sequence[str], *, rows: int | None) -> None:
+    """Print a row per class, that of the lowest IoU first, and the means of those that are not absent.
+
+    Args:
+        scores: of every class.
+        class_names: their names.
+        rows: at most so many; 0 for all, none for the usual number.
+    """
+    pixels = scores.labelled.sum()
+    table = [
+        [class_names[k], f"{100 * scores.labelled[k] / pixels:.2f} %", _cell(scores.iou[k]), _cell(scores.accuracy[k])]
+        for k in lowest_first(scores)
+    ]
+    there = sum(not math.isnan(one) for one in scores.iou)
+    last = [f"mean of {there}", "100.00 %", *(_cell(scores.means[name].value) for name in ("miou", "macc"))]
+    _print_classes(["class", "pixels", "IoU", "accuracy"], table, last, rows=rows)
+
+
+def lowest_first(scores: SegmentationScores) -> list[int]:
+    """The classes by IoU; those that are neither labelled nor predicted at the end."""
+    return sorted(range(len(scores.iou)), key=lambda k: (math.isnan(scores.iou[k]), scores.iou[k], k))
+
+
+def _print_classes(
+    header: Sequence[str], table: Sequence[Sequence[str]], last: Sequence[str], *, rows: int | None
+) -> None:
+    """Print the first rows of a table whose first column is the name of a class, and a last row below."""
+    limit = ROWS if rows is None else rows
+    shown = table[:limit] if limit else table
+    _print([header, *([_name(row[0]), *row[1:]] for row in shown), last], right=range(1, len(header)))
+    if len(shown) < len(table):
+        typer.echo(f"{len(table) - len(shown)} more classes; all of them by --rows 0", err=True)
+
+
 def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+    return "-" if value is None or math.isnan(value) else f"{value:.2f}"
 
 
 def _name(name: str) -> str:

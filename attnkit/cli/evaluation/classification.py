@@ -11,13 +11,12 @@ import typer
 
 from attnkit.cli.chosen_run import chosen_run, chosen_weights
 from attnkit.cli.classified_images import CSV_HEADER, Answer, as_csv, as_json
-from attnkit.cli.evaluation.asked import Evaluation, ImageOptions
-from attnkit.cli.evaluation.class_tables import ROWS, print_class_scores, print_per_class, worst_first
-from attnkit.cli.evaluation.confusion_plot import check_confusion, write_confusion
+from attnkit.cli.evaluation.asked import ClassificationOptions, Evaluation, ImageOptions
+from attnkit.cli.evaluation.class_tables import print_class_scores, print_scores, worst_first
+from attnkit.cli.evaluation.confusion_plot import write_confusion
 from attnkit.cli.evaluation.kept_scores import keep_scores
 from attnkit.cli.evaluation.predicted import Predicted, predicted_by_file
 from attnkit.cli.evaluation.real_labels import read_real_labels
-from attnkit.cli.options import refuse_precision
 from attnkit.errors import AttnkitError
 
 if TYPE_CHECKING:
@@ -31,44 +30,36 @@ _SAVED = 5
 """Classes per image that --save writes."""
 
 
-def evaluate_classification(asked: Evaluation, options: ImageOptions) -> None:
+def evaluate_classification(asked: Evaluation, options: ImageOptions, own: ClassificationOptions) -> None:
     """Score classes, print the scores, and keep those of a run."""
-    _check(asked, options)
+    _check(asked, options, own)
     if options.predictions is not None:
         predicted = predicted_by_file(options.predictions, options.labels)
         about: dict[str, Any] = {"predictions": options.predictions, "labels": options.labels}
-        _score(asked, options, predicted, about)
+        _score(asked, options, own.real, predicted, about)
         return
-    folder, predicted, about = _classify(asked, options)
+    folder, predicted, about = _classify(asked, options, own)
     if asked.save is not None:
         _save(asked.save, predicted)
-    scores = _score(asked, options, predicted, {"run": str(folder.path), "split": asked.split, **about})
+    scores = _score(asked, options, own.real, predicted, {"run": str(folder.path), "split": asked.split, **about})
     keep_scores(folder, asked.split, {name: score.as_dict() | about for name, score in scores.items()})
 
 
-def _check(asked: Evaluation, options: ImageOptions) -> None:
+def _check(asked: Evaluation, options: ImageOptions, own: ClassificationOptions) -> None:
     """Refuse what cannot be, before anything takes long."""
-    if "real" in asked.metrics and options.real is None:
+    if "real" in asked.metrics and own.real is None:
         raise AttnkitError("--metric real: needs ImageNet-ReaL's labels; expected their file; add --real real.json")
-    if options.rows is not None and not options.per_class:
-        raise AttnkitError("--rows: says how long --per-class is; expected that too; add it")
-    if options.confusion is not None:
-        check_confusion(options.confusion)
-    if options.precision is not None:
-        refuse_precision(options.precision)
     if options.predictions is None:
-        if options.labels is not None:
-            raise AttnkitError("--labels: nothing to compare with; expected --predictions too; add it")
         if asked.save is not None and asked.save.suffix.lower() not in (".csv", ".jsonl"):
             raise AttnkitError(f"--save {asked.save}: no known ending; expected .csv or .jsonl; rename it")
         return
-    of_runs = (asked.run, asked.checkpoint, asked.save, options.batch_size, options.precision)
+    of_runs = (asked.run, asked.checkpoint, asked.save, own.batch_size, options.precision)
     if any(option is not None for option in of_runs):
         raise AttnkitError(
             "--predictions: scores a file, no run; expected no --run, --checkpoint, --save, --batch-size or "
             "--precision; leave them out, or --predictions"
         )
-    if options.labels is None and (options.real is None or set(asked.metrics) - {"real"} or _needs_labels(options)):
+    if options.labels is None and (own.real is None or set(asked.metrics) - {"real"} or _needs_labels(options)):
         raise AttnkitError("--predictions: nothing to compare with; expected the true classes too; add --labels FILE")
 
 
@@ -76,7 +67,9 @@ def _needs_labels(options: ImageOptions) -> bool:
     return options.per_class or options.confusion is not None
 
 
-def _classify(asked: Evaluation, options: ImageOptions) -> tuple[RunDir, Predicted, dict[str, Any]]:
+def _classify(
+    asked: Evaluation, options: ImageOptions, own: ClassificationOptions
+) -> tuple[RunDir, Predicted, dict[str, Any]]:
     """What a run says of its split, and what the scores depend on."""
     from attnkit import recipe_file
 
@@ -93,7 +86,7 @@ def _classify(asked: Evaluation, options: ImageOptions) -> tuple[RunDir, Predict
         device=asked.device,
         precision=cast("Precision", options.precision or "auto"),
         checkpoint=weights,
-        batch_size=options.batch_size,
+        batch_size=own.batch_size,
     )
     predicted = Predicted(
         name=f"{run.path} ({asked.split})",
@@ -128,9 +121,12 @@ def _save(path: Path, predicted: Predicted) -> None:
     typer.echo(f"{path}: predictions of {len(answers)} images", err=True)
 
 
-def _score(asked: Evaluation, options: ImageOptions, predicted: Predicted, about: dict[str, Any]) -> dict[str, Score]:
+def _score(
+    asked: Evaluation, options: ImageOptions, real: str | None, predicted: Predicted, about: dict[str, Any]
+) -> dict[str, Score]:
     """Compute and print what was asked for."""
-    scores = _scores(asked.metrics or _usual(predicted, options), predicted, options)
+    metrics = asked.metrics or _usual(predicted, with_real=real is not None)
+    scores = {metric: _score_by(metric, predicted, real) for metric in metrics}
     classes = _classes(predicted) if options.per_class else []
     if predicted.unread:
         what = "images that could not be read: topK and real count them as wrong, the rest leaves them out"
@@ -141,37 +137,30 @@ def _score(asked: Evaluation, options: ImageOptions, predicted: Predicted, about
             values["per_class"] = _plain(classes, predicted.class_names)
         typer.echo(json.dumps({**about, **values}, indent=2, ensure_ascii=False))
     else:
-        print_class_scores(list(scores.values()))
+        print_scores(list(scores.values()), interval="Wilson")
         if options.per_class:
             typer.echo()
-            rows = ROWS if options.rows is None else options.rows
-            print_per_class(classes, predicted.class_names, rows=rows)
+            print_class_scores(classes, predicted.class_names, rows=options.rows)
     if options.confusion is not None:
         _draw(options.confusion, predicted)
     return scores
 
 
-def _usual(predicted: Predicted, options: ImageOptions) -> list[str]:
+def _usual(predicted: Predicted, *, with_real: bool) -> list[str]:
     """The metrics where none is named: those that there is enough for, and that say something."""
     if predicted.labels is None:
         return ["real"]
     several = predicted.top.shape[1] >= 5 and len(predicted.class_names) > 5
-    return ["top1"] + ["top5"] * several + ["ece"] * (predicted.probs is not None) + ["real"] * bool(options.real)
+    return ["top1"] + ["top5"] * several + ["ece"] * (predicted.probs is not None) + ["real"] * with_real
 
 
-def _scores(metrics: Sequence[str], predicted: Predicted, options: ImageOptions) -> dict[str, Score]:
-    return {metric: _score_by(metric, predicted, options) for metric in metrics}
-
-
-def _score_by(metric: str, predicted: Predicted, options: ImageOptions) -> Score:
+def _score_by(metric: str, predicted: Predicted, real: str | None) -> Score:
     from attnkit.metrics.accuracy import NO_CLASS, calibration_error, real_accuracy, top_k
 
     best = predicted.top[:, 0]
     if metric == "real":
-        assert options.real is not None, "checked before"
-        sets = read_real_labels(
-            options.real, predicted.inputs, predicted.class_names, own_numbers=predicted.own_numbers
-        )
+        assert real is not None, "checked before"
+        sets = read_real_labels(real, predicted.inputs, predicted.class_names, own_numbers=predicted.own_numbers)
         return real_accuracy(best, sets)
     assert predicted.labels is not None, "checked before"
     if metric == "ece":

@@ -1,8 +1,10 @@
-"""A linear layer that is fast in float32 on a CPU, forward and backward.
+"""A linear layer that is fast on a CPU, forward and backward.
 
 torch hands float32 products to MKL, which on AMD processors reaches half of what oneDNN does. So they are given to
 oneDNN here, which comes with torch: the same sums in another order, up to twice as fast (benchmarks/linear_cpu.py). In
-bfloat16 torch asks oneDNN itself; there, and everywhere else, this is torch's own layer.
+bfloat16 torch asks oneDNN itself, but writes the bias into the outputs first and always multiplies gradients of weights
+in one order; here the bias is added inside the product, and the order is the faster one. Everywhere else this is
+torch's own layer.
 """
 
 from typing import Any
@@ -16,8 +18,11 @@ _FEW_ROWS = 64
 """Under this many rows, arranging the weights costs more than the product."""
 _NARROW = 128
 """Under this width, a gradient of the weights is faster by torch's product, which does not rearrange its operands."""
+_NARROW_BFLOAT16 = 256
+"""Under this width of the inputs, and with more outputs, the transposed product is faster in bfloat16."""
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 """The operator is not public: a torch may come without."""
+_HAS_BFLOAT16 = _HAS_ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class Linear(nn.Linear):
@@ -25,25 +30,26 @@ class Linear(nn.Linear):
 
     def forward(self, x: Float[Tensor, "*B inputs"]) -> Float[Tensor, "*B outputs"]:
         """Multiply, in autocast's dtype where it is on."""
-        if not _suits_onednn(x):
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+        if not _suits_onednn(x, dtype):
             return F.linear(x, self.weight, self.bias)
-        product: Tensor = _Product.apply(x, self.weight, self.bias)
+        bias = None if self.bias is None else self.bias.to(dtype)
+        product: Tensor = _Product.apply(x.to(dtype), self.weight.to(dtype), bias)
         return product
 
 
-def _suits_onednn(x: Tensor) -> bool:
+def _suits_onednn(x: Tensor, dtype: torch.dtype) -> bool:
     return (
-        _HAS_ONEDNN
+        not torch.compiler.is_compiling()  # first: what follows asks for sizes, which a compiler may not know yet
+        and _HAS_ONEDNN
         and x.device.type == "cpu"
-        and x.dtype == torch.float32
         and x.numel() >= _FEW_ROWS * x.shape[-1]
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
+        and (dtype == torch.float32 or (dtype == torch.bfloat16 and _HAS_BFLOAT16))
     )
 
 
 class _Product(torch.autograd.Function):
-    """x W^T + b, all three in float32."""
+    """x W^T + b, all three in float32 or all in bfloat16."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -54,7 +60,7 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         grad = grads[0].reshape(-1, len(weight))  # (rows, outputs)
-        of_x = _multiply(grad, weight.t(), None).view(x.shape) if ctx.needs_input_grad[0] else None
+        of_x = _multiply_back(grad, weight).view(x.shape) if ctx.needs_input_grad[0] else None
         of_weight = _multiply_rows(grad, x.reshape(-1, x.shape[-1])) if ctx.needs_input_grad[1] else None
         of_bias = grad.sum(dim=0) if ctx.needs_input_grad[2] else None
         return of_x, of_weight, of_bias
@@ -65,8 +71,14 @@ def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return product
 
 
+def _multiply_back(grad: Float[Tensor, "rows outputs"], weight: Float[Tensor, "outputs inputs"]) -> Tensor:
+    """The gradient by x, grad W: (rows, inputs)."""
+    return grad @ weight if grad.dtype == torch.bfloat16 else _multiply(grad, weight.t(), None)
+
+
 def _multiply_rows(grad: Float[Tensor, "rows outputs"], x: Float[Tensor, "rows inputs"]) -> Tensor:
     """grad^T x, (outputs, inputs), by whichever way is fastest for these sizes."""
-    if min(grad.shape[1], x.shape[1]) >= _NARROW:
-        return _multiply(grad.t(), x.t(), None)
-    return grad.t() @ x
+    outputs, inputs = grad.shape[1], x.shape[1]
+    if grad.dtype == torch.bfloat16:
+        return (x.t() @ grad).t().contiguous() if inputs < min(outputs, _NARROW_BFLOAT16) else grad.t() @ x
+    return _multiply(grad.t(), x.t(), None) if min(outputs, inputs) >= _NARROW else grad.t() @ x

@@ -58,3 +58,10 @@ def pack_linears(module: nn.Module, *, dtype: torch.dtype = torch.float32) -> No
             setattr(module, name, PackedLinear(child, dtype=dtype))
         else:
             pack_linears(child, dtype=dtype)
+
+
+def forget_unpacked(module: nn.Module) -> None:
+    """Let go of the weights that the packed layers inside `module` were made of; their shapes remain for reading."""
+    for layer in module.modules():
+        if isinstance(layer, PackedLinear):
+            layer.weight = nn.Parameter(layer.weight.to("meta"), requires_grad=False)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from attnkit.models.config import SwinConfig, ViTConfig
+from attnkit.models.config import ClassifierConfig, SwinConfig, ViTConfig
 
 NUM_CLASSES = 1000
+SHAPES = ("patch_size", "embed_dim", "depth", "depths", "num_heads", "window_size", "mlp_ratio", "resnet_depths")
+"""Fields by which a published architecture is told; the others are no matter of size."""
 
 Rgb = tuple[float, float, float]
 _HALF: Rgb = (0.5, 0.5, 0.5)
@@ -123,3 +125,20 @@ ARCHITECTURES: dict[str, Architecture] = {
     "swin_l_w12_384": _imagenet(196_735_516, 103.9191, 384, _swin(192, 18, 6, window_size=12), _SWIN_1),
 }
 """By name; the letters are the papers', the number behind them is the patch size (of a hybrid its whole stride)."""
+
+
+def published_name(model: ClassifierConfig, image_size: int | None = None) -> str | None:
+    """The name of the published architecture that a model is; at that image size, or at whatever size."""
+    for name, architecture in ARCHITECTURES.items():
+        published = architecture.model
+        same = type(published) is type(model) and all(
+            getattr(published, field) == getattr(model, field) for field in SHAPES if hasattr(published, field)
+        )
+        sizes_agree = image_size in (None, architecture.image_size)
+        if same and sizes_agree and _is_deit(published) == _is_deit(model):
+            return name
+    return None
+
+
+def _is_deit(model: ClassifierConfig) -> bool:
+    return model.name == "vit" and model.distillation

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 
-from attnkit.data.check_image_split import ImageStats
-from attnkit.data.check_images import check_images
+from attnkit.data.classification.check_image_split import ImageStats
+from attnkit.data.classification.check_images import check_images
 from attnkit.recipes.base import CheckedData
 from attnkit.recipes.classification.recipe import ClassificationRecipe
 
@@ -28,7 +27,7 @@ def check(recipe: ClassificationRecipe, *, decode: bool, say: Callable[[str], No
 
     report = check_images(recipe.data, quick=not decode, progress=progress)
     lines = [line for split, stats in report.stats.items() for line in _split_lines(split, stats)]
-    return CheckedData(report.findings, {split: asdict(stats) for split, stats in report.stats.items()}, lines)
+    return CheckedData(report, lines)
 
 
 def _split_lines(split: str, stats: ImageStats) -> list[str]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from attnkit.data.config import AugmentConfig
 from attnkit.engine.config import AdamWConfig, CosineConfig, SgdConfig, TrainConfig
 from attnkit.models.config import ClassifierConfig
-from attnkit.recipes.classification.recipe import ClassificationLossConfig, ImageBatchConfig
+from attnkit.recipes.base import ImageBatchConfig
+from attnkit.recipes.classification.recipe import ClassificationLossConfig
 
 IMAGENET_IMAGES = 1_281_167
 """Training images of ImageNet-1k, by which the papers count their epochs."""

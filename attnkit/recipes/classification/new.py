@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,13 +15,14 @@ import torch
 from torch.nn import functional as F
 
 from attnkit import __version__
+from attnkit.data.classification.image_folder import FileImages, ImageFolders, find_image_folders
 from attnkit.data.config import ImageFolderConfig
-from attnkit.data.decode import image_size as size_in_header
-from attnkit.data.image_folder import FileImages, ImageFolders, find_image_folders
+from attnkit.data.images.decode import image_size as size_in_header
 from attnkit.engine.precision import autocast, find_device
 from attnkit.errors import DataError, RecipeError
 from attnkit.models.config import SwinConfig
-from attnkit.recipes.classification.size import FEW_IMAGES, SMALL_SIDE, Folder, Machine, Sizing, size_recipe
+from attnkit.recipes.classification.size import FEW_IMAGES, SMALL_SIDE, Folder, Sizing, size_recipe
+from attnkit.recipes.sizing import this_machine
 from attnkit.run_dir import write_whole
 
 FEWEST_IMAGES = 20
@@ -32,7 +32,6 @@ _SAMPLE = 200
 """Images whose sizes are looked at."""
 _MEASURED_SECONDS = 1.0
 _MEASURED_IMAGES = 16
-_CPU_MINUTES, _GPU_MINUTES = 60.0, 720.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def new_classification(
         )
     folder, broken = look_at(data)
     machine = this_machine()
-    limit = minutes or (_GPU_MINUTES if machine.is_gpu else _CPU_MINUTES)
+    limit = machine.minutes(minutes)
     sizing = size_recipe(folder, machine, training_speed, minutes=limit, image_size=image_size)
     counts = f"{folder.train:,} training, {folder.valid:,} validation and {folder.test:,} test images"
     reasons = (f"{data}: {counts} of {folder.classes:,} classes", *_held_back(folder, sizing), *sizing.reasons)
@@ -133,17 +132,6 @@ def _sides(images: FileImages) -> tuple[list[int], int]:
     if not sides:
         raise errors[0]
     return sides, len(errors)
-
-
-def this_machine() -> Machine:
-    """What `attnkit train` would run on."""
-    device = find_device("auto")
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return Machine(torch.cuda.get_device_name(device), is_gpu=True, memory=free)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") if hasattr(os, "sysconf") else 4 << 30
-    return Machine(f"{cores} processor cores" if cores > 1 else "one processor core", is_gpu=False, memory=memory)
 
 
 def training_speed(config: SwinConfig, image_size: int) -> float:

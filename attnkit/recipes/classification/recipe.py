@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from attnkit.config import Config
 from attnkit.data.config import AugmentConfig, ImageConfig, ImagesConfig
 from attnkit.models.config import ClassifierConfig
-from attnkit.recipes.base import BaseRecipe, CheckedData, InitConfig
+from attnkit.recipes.base import BaseRecipe, CheckedData, ImageBatchConfig, InitConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,14 +40,6 @@ class ClassificationLossConfig(Config):
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
     """epsilon / K on all classes, the rest on the truth, as Szegedy et al. 2016."""
     teacher: TeacherConfig | None = None
-
-
-class ImageBatchConfig(Config):
-    """How many images a batch holds, and who loads them."""
-
-    images: int = Field(default=128, ge=1)
-    workers: int | Literal["auto"] = "auto"
-    """Processes that decode and augment; auto: none for small images, which are kept decoded, else one per core."""
 
 
 class ClassificationRecipe(BaseRecipe):
@@ -80,7 +72,7 @@ class ClassificationRecipe(BaseRecipe):
 
     def has_split(self, split: Literal["train", "valid", "test"]) -> bool:
         """Whether there are images of that kind."""
-        from attnkit.data.image_set import open_images
+        from attnkit.data.classification.image_set import open_images
 
         return open_images(self.data, split) is not None
 

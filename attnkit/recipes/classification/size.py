@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from attnkit.models.config import SwinConfig
+from attnkit.recipes.sizing import Machine, duration, held_back_share, power_of_two, two_digits
 
 FEW_IMAGES = 20_000
 """With fewer, weights that exist help more than anything else here."""
@@ -19,7 +20,6 @@ SMALL_SIDE = 48
 MEDIUM_SIDE = 96
 """From there on four stages of patches of 4 pixels, as in the paper; between the two three stages."""
 LARGEST_SIDE = 224
-MOST_HELD_BACK = 10_000
 LEAST_EPOCHS = 10
 """A network that gets fewer in the time that there is gives way to a smaller one, or to smaller images."""
 PLENTY_OF_EPOCHS = 30
@@ -40,17 +40,6 @@ class Folder:
     """The class with the fewest training images, and how many."""
     side: int
     """Median of the shorter sides, in pixels."""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What will train."""
-
-    name: str
-    """For people: 2 processor cores."""
-    is_gpu: bool
-    memory: int
-    """Bytes that are free."""
 
 
 @dataclass(frozen=True)
@@ -162,21 +151,10 @@ def size_recipe(folder: Folder, machine: Machine, speed: Speed, *, minutes: floa
             + (f", in {accumulate} parts that fit into memory" if accumulate > 1 else "")
             + f"; an epoch is {epoch:,} step{'s' * (epoch != 1)}",
             f"steps: {steps:,}, {epochs:.3g} times through the images: {bound}",
-            f"time: {_duration(takes)} at the {rate:,.0f} images a second that this network was measured to train "
+            f"time: {duration(takes)} at the {rate:,.0f} images a second that this network was measured to train "
             f"here, on {machine.name}; loading and validation come on top",
         ),
     )
-
-
-def held_back_share(images: int) -> float:
-    """A tenth of each class, of many images less."""
-    share = min(0.1, MOST_HELD_BACK / max(1, images))
-    return float(f"{share:.1g}")
-
-
-def two_digits(number: int) -> int:
-    """Round to two leading digits, at least 1: 8123 is 8100."""
-    return max(1, round(number, 2 - len(str(number))))
 
 
 def _choose(
@@ -218,8 +196,8 @@ def _epochs(images: int) -> int:
 def _batch(images: int, size: int, machine: Machine, network: Network) -> tuple[int, int]:
     """Images per batch, and batches per step: some twenty steps an epoch at least, and what memory holds."""
     wanted = 1024 if network in (TINY, SMALL, BASE) and images > 200_000 else 256 if machine.is_gpu else 128
-    wanted = _power_of_two(min(wanted, max(16, images // 20)))
-    fits = _power_of_two(max(1, int(machine.memory / 2 / activation_bytes(network.config(size), size))))
+    wanted = power_of_two(min(wanted, max(16, images // 20)))
+    fits = power_of_two(max(1, int(machine.memory / 2 / activation_bytes(network.config(size), size))))
     batch = min(wanted, fits, images)
     return max(1, batch), max(1, wanted // max(1, batch)) if batch < min(wanted, images) else 1
 
@@ -239,10 +217,6 @@ def _lr(batch: int, network: Network) -> float:
     if network in (TINY, SMALL, BASE):
         return float(f"{1e-3 * min(1.0, (batch / 1024) ** 0.5):.2g}")
     return float(f"{1e-3 * (batch / 128) ** 0.5:.2g}")
-
-
-def _power_of_two(number: int) -> int:
-    return 1 << (number.bit_length() - 1)
 
 
 def _why_size(folder: Folder, size: int, *, chosen: bool, tried: int) -> str:
@@ -266,9 +240,3 @@ def _why_augmentation(epochs: float, *, strong: bool) -> str:
         f"augmentation: light (crops, mirroring): {epochs:.3g} times through the images leave little to regularise; "
         "--set augment.flip=0 where left and right matter"
     )
-
-
-def _duration(minutes: float) -> str:
-    if minutes < 1:
-        return "under a minute"
-    return f"some {minutes:.0f} minutes" if minutes < 120 else f"some {minutes / 60:.1f} hours"

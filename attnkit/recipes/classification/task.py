@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attnkit.data.image_batches import ImageBatch
+from attnkit.data.classification.image_batches import ImageBatch
 from attnkit.engine.task import Loss, Task
+from attnkit.metrics.accuracy import top_classes, top_k
 from attnkit.models.vit import VisionTransformer
 from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.recipes.classification.teacher import Teacher
@@ -97,10 +98,10 @@ class TopAccuracy:
 
     def update(self, batch: ImageBatch, predictions: Tensor) -> None:
         """Take the probabilities (B, K) of a batch."""
-        best = predictions.topk(max(self._tops), dim=1).indices  # (B, 5)
-        hits = best == batch.labels[:, None]
+        top = top_classes(predictions.cpu().numpy(), max(self._tops))
+        labels = batch.labels.cpu().numpy()
         for k in self._tops:
-            self._right[k] += int(hits[:, :k].sum())
+            self._right[k] += top_k(top, labels, k).right or 0
         self._images += len(batch)
 
     def compute(self) -> dict[str, float]:

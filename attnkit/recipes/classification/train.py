@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from attnkit.data.check_images import check_images
-from attnkit.data.image_batches import EvalImages, TrainImages
-from attnkit.data.image_set import ImageSet, open_images
+from attnkit.data.classification.check_images import check_images
+from attnkit.data.classification.image_batches import EvalImages, TrainImages
+from attnkit.data.classification.image_set import ImageSet, open_images
 from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit
 from attnkit.engine.precision import find_device

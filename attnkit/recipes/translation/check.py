@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from attnkit.data.check import check_parallel_text
-from attnkit.data.check_split import SideStats, SplitStats
 from attnkit.data.finding import DataReport, Finding
-from attnkit.data.parallel_text import open_pairs
+from attnkit.data.text.check import check_parallel_text
+from attnkit.data.text.check_split import SideStats, SplitStats
+from attnkit.data.text.parallel_text import open_pairs
 from attnkit.errors import DataError
 from attnkit.recipes.base import CheckedData
 from attnkit.recipes.translation.recipe import TranslationRecipe
@@ -31,7 +30,7 @@ def check(recipe: TranslationRecipe, *, tokens: bool, say: Say) -> CheckedData:
     """
     report = _report(recipe, tokens=tokens, say=say)
     lines = [line for split, stats in report.stats.items() for line in _split_lines(split, stats)]
-    return CheckedData(report.findings, {split: asdict(stats) for split, stats in report.stats.items()}, lines)
+    return CheckedData(report, lines)
 
 
 def _report(recipe: TranslationRecipe, *, tokens: bool, say: Say) -> DataReport[SplitStats]:

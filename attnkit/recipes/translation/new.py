@@ -10,9 +10,9 @@ from textwrap import fill
 
 from attnkit import __version__
 from attnkit.data.config import PairOfFiles, Split
-from attnkit.data.held_back import HeldBack, Kept, write_pairs
-from attnkit.data.languages import language_of
-from attnkit.data.parallel_text import ParallelText, TextPairs
+from attnkit.data.text.held_back import HeldBack, Kept, write_pairs
+from attnkit.data.text.languages import language_of
+from attnkit.data.text.parallel_text import ParallelText, TextPairs
 from attnkit.errors import DataError, RecipeError
 from attnkit.recipes.translation.size import Sizing, TextSize, measure, size_recipe
 from attnkit.run_dir import write_whole

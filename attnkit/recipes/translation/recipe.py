@@ -90,7 +90,7 @@ class TranslationRecipe(BaseRecipe):
 
     def has_split(self, split: Literal["train", "valid", "test"]) -> bool:
         """Whether there are pairs of that kind."""
-        from attnkit.data.parallel_text import open_pairs
+        from attnkit.data.text.parallel_text import open_pairs
 
         return open_pairs(self.data, split) is not None
 

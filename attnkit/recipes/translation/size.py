@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from attnkit.data.parallel_text import Pair
+from attnkit.data.text.parallel_text import Pair
 
 PIECES_PER_WORD = 1.3
 SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from attnkit.data.batching import Batch
+from attnkit.data.text.batching import Batch
 from attnkit.decoding.config import DecodeConfig
 from attnkit.decoding.search import search
 from attnkit.engine.task import Loss, Task

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from attnkit.data.batching import Batch, TokenBatches, batches_in_order_of_length
-from attnkit.data.check import check_parallel_text
-from attnkit.data.parallel_text import ParallelText, open_pairs
-from attnkit.data.subword_sampling import SubwordSampler
-from attnkit.data.token_cache import build_token_cache
+from attnkit.data.text.batching import Batch, TokenBatches, batches_in_order_of_length
+from attnkit.data.text.check import check_parallel_text
+from attnkit.data.text.parallel_text import ParallelText, open_pairs
+from attnkit.data.text.subword_sampling import SubwordSampler
+from attnkit.data.text.token_cache import build_token_cache
 from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit
 from attnkit.engine.precision import find_device

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from attnkit.data.batching import make_batch
 from attnkit.data.config import Split
-from attnkit.data.parallel_text import open_pairs
+from attnkit.data.text.batching import make_batch
+from attnkit.data.text.parallel_text import open_pairs
 from attnkit.decoding.config import DecodeConfig
 from attnkit.decoding.hypothesis import Hypothesis
 from attnkit.decoding.search import search

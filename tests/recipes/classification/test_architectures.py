@@ -46,7 +46,7 @@ def size_and_gmacs(model: ViTConfig | SwinConfig, image_size: int) -> tuple[int,
     """DeiT's networks without distillation are those of ViT, which need not be counted again."""
     with torch.device("meta"):
         network = model.build(num_classes=NUM_CLASSES, image_size=image_size)
-    return parameters(network), count_macs(network, image_size) / 1e9
+    return parameters(network), count_macs(network, image_size, image_size) / 1e9
 
 
 @every_architecture

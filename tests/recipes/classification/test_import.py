@@ -17,9 +17,9 @@ from attnkit.engine.checkpoint import load_weights, save_tensors
 from attnkit.errors import CheckpointError, DataError
 from attnkit.interop import timm_weights, torchvision_weights, transformers_weights
 from attnkit.models.config import ResNetConfig, SwinConfig, ViTConfig
-from attnkit.recipes.classification.architectures import ARCHITECTURES
+from attnkit.recipes.classification.architectures import ARCHITECTURES, published_name
 from attnkit.recipes.classification.fine_tuning import published_fine_tuning
-from attnkit.recipes.classification.import_ import architecture_of, import_classifier, read_class_names
+from attnkit.recipes.import_ import import_weights, read_class_names
 from tests.interop.foreign_weights import K, close, images, shaken
 
 VIT = ViTConfig(embed_dim=12, depth=2, num_heads=3, patch_size=4)
@@ -47,7 +47,7 @@ def swin_file(folder: Path) -> Path:
 
 def test_the_run_computes_what_the_source_computed(tmp_path: Path) -> None:
     own, path = vit(), timm_file(tmp_path, vit())
-    imported = import_classifier(path, num_heads=3)
+    imported = import_weights(path, num_heads=3)
     save_tensors(tmp_path / "model.safetensors", imported.weights, imported.facts)
     (tmp_path / "recipe.yaml").write_text(recipe_file.dump(imported.recipe))
     recipe = recipe_file.load(tmp_path / "recipe.yaml")
@@ -68,7 +68,7 @@ def test_the_run_computes_what_the_source_computed(tmp_path: Path) -> None:
 
 
 def test_the_recipe(tmp_path: Path) -> None:
-    recipe = import_classifier(timm_file(tmp_path, vit()), num_heads=3).recipe
+    recipe = import_weights(timm_file(tmp_path, vit()), num_heads=3).recipe
     assert recipe.name == "my_vit"
     assert (recipe.data.format, recipe.data.path, recipe.image.size) == ("image_folder", "imagenet", 12)
     assert recipe.image.mean == recipe.image.std == (0.5, 0.5, 0.5)
@@ -77,7 +77,7 @@ def test_the_recipe(tmp_path: Path) -> None:
 
 
 def test_what_is_said(tmp_path: Path) -> None:
-    report = import_classifier(timm_file(tmp_path, vit()), num_heads=3, image_size=20, classes=None).report
+    report = import_weights(timm_file(tmp_path, vit()), num_heads=3, image_size=20, classes=None).report
     parameters = sum(p.numel() for p in vit().parameters()) + (25 - 9) * 12
     assert report == (
         f"recognised: vit by its names from timm, {parameters:,} parameters, 20x20 pixels, 5 classes "
@@ -94,14 +94,14 @@ def test_what_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("asked", "used"), [(None, "timm"), ("google", "google"), ("torchvision", "torchvision")])
 def test_position_interpolation_is_recorded(tmp_path: Path, asked: Any, used: str) -> None:
     path = timm_file(tmp_path, vit())
-    imported = import_classifier(path, num_heads=3, image_size=20, position_interpolation=asked)
+    imported = import_weights(path, num_heads=3, image_size=20, position_interpolation=asked)
     assert imported.facts["imported"]["position_interpolation"] == used
     assert imported.facts["imported"]["resized"] == [f"positions: 3x3 to 5x5 patches, as {used} interpolates"]
     assert imported.recipe.image.size == 20
 
 
 def test_window_size(tmp_path: Path) -> None:
-    imported = import_classifier(swin_file(tmp_path), window_size=4, image_size=32)
+    imported = import_weights(swin_file(tmp_path), window_size=4, image_size=32)
     assert imported.recipe.model == SWIN.model_copy(update={"window_size": 4, "drop_path_rate": 0.2})
     assert imported.recipe.image.size == 32
     assert len(imported.facts["imported"]["resized"]) == 3
@@ -111,15 +111,15 @@ def test_window_size(tmp_path: Path) -> None:
 
 def test_normalization(tmp_path: Path) -> None:
     path = timm_file(tmp_path, vit())
-    image = import_classifier(path, num_heads=3, normalization="imagenet").recipe.image
+    image = import_weights(path, num_heads=3, normalization="imagenet").recipe.image
     assert (image.mean, image.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    assert import_classifier(swin_file(tmp_path), normalization="half").recipe.image.std == (0.5, 0.5, 0.5)
+    assert import_weights(swin_file(tmp_path), normalization="half").recipe.image.std == (0.5, 0.5, 0.5)
 
 
 def test_class_names_of_a_file(tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("ant\n bee \ncat\ndog\nelk\n", encoding="utf-8")
-    imported = import_classifier(timm_file(tmp_path, vit()), num_heads=3, classes=str(names))
+    imported = import_weights(timm_file(tmp_path, vit()), num_heads=3, classes=str(names))
     assert imported.facts["classes"] == ["ant", "bee", "cat", "dog", "elk"]
     assert not any(line.startswith(("classes", "fresh")) for line in imported.report)
 
@@ -127,7 +127,7 @@ def test_class_names_of_a_file(tmp_path: Path) -> None:
 def test_other_classes_get_a_fresh_head(tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("ant\nbee\n")
-    imported = import_classifier(timm_file(tmp_path, vit()), num_heads=3, classes=str(names))
+    imported = import_weights(timm_file(tmp_path, vit()), num_heads=3, classes=str(names))
     assert imported.weights["head.weight"].shape == (2, 12)
     assert "fresh: head begins from zero for 2 classes" in imported.report
 
@@ -137,7 +137,7 @@ def test_class_names_beside_the_weights(tmp_path: Path) -> None:
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, tmp_path / "model.safetensors")
     settings = {"num_attention_heads": 3, "id2label": {str(i): f"bird {i}" for i in range(K)}}
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    imported = import_classifier(tmp_path)
+    imported = import_weights(tmp_path)
     assert imported.facts["classes"] == [f"bird {i}" for i in range(K)]
     assert imported.recipe.name == tmp_path.name
 
@@ -150,7 +150,7 @@ def test_no_classifier_and_nobody_says_which_classes(tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointError, match=r"my vit.pth: no classifier in it, and nobody says which classes; .*--cl"
     ):
-        import_classifier(path, num_heads=3)
+        import_weights(path, num_heads=3)
 
 
 @pytest.mark.parametrize(
@@ -184,10 +184,10 @@ def test_published_architectures_by_name() -> None:
     for name, architecture in ARCHITECTURES.items():
         model = architecture.model
         if not name.startswith("deit") or "distilled" in name:  # the others are the ViTs of their size
-            assert architecture_of(model, architecture.image_size) == name
-    assert architecture_of(ViTConfig(norm_eps=1e-12, activation="gelu_tanh"), 224) == "vit_b16"
-    assert architecture_of(ViTConfig(), 256) is None
-    assert architecture_of(VIT, 224) is None
+            assert published_name(model, architecture.image_size) == name
+    assert published_name(ViTConfig(norm_eps=1e-12, activation="gelu_tanh"), 224) == "vit_b16"
+    assert published_name(ViTConfig(), 256) is None
+    assert published_name(VIT, 224) is None
 
 
 @pytest.mark.parametrize(

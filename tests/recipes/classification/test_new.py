@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from attnkit import recipe_file
 from attnkit.cli import app
-from attnkit.data.image_set import open_images
+from attnkit.data.classification.image_set import open_images
 from attnkit.recipes.classification import new as new_classification
 from attnkit.recipes.classification.size import (
     BASE,
@@ -20,12 +20,10 @@ from attnkit.recipes.classification.size import (
     SMALL,
     TINY,
     Folder,
-    Machine,
     activation_bytes,
-    held_back_share,
     size_recipe,
-    two_digits,
 )
+from attnkit.recipes.sizing import Machine, held_back_share, two_digits
 
 CORES = Machine("2 processor cores", is_gpu=False, memory=8 << 30)
 GPU = Machine("a GPU", is_gpu=True, memory=80 << 30)

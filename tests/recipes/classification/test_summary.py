@@ -3,16 +3,13 @@
 import json
 
 import pytest
-import torch
-from torch import nn
-from torch.nn import functional as F
 from typer.testing import CliRunner
 
 from attnkit import recipe_file
 from attnkit.cli import app
 from attnkit.engine.checkpoint import save_weights
-from attnkit.recipes.classification import summary as classification_summary
-from attnkit.recipes.classification.summary import classes_of, measure_speed, saved_bytes
+from attnkit.recipes import network_costs
+from attnkit.recipes.classification.summary import classes_of
 
 
 def run(*arguments):
@@ -94,36 +91,13 @@ def test_classes_of_data():
 
 
 def test_speed_is_measured_where_that_is_quick(folder, monkeypatch):
-    monkeypatch.setattr(classification_summary, "_MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr(network_costs, "_MEASURED_SECONDS", 0.0)
     found = facts("classification/lenet5_cifar10")
     assert found["images_per_second"] > 0
     assert found["measured"].startswith("batches of ")
-    monkeypatch.setattr(classification_summary, "GMACS_FOR_SPEED", 0.0)
+    monkeypatch.setattr(network_costs, "GMACS_FOR_SPEED", 0.0)
     assert "images_per_second" not in facts("classification/lenet5_cifar10")
     assert "images_per_second" in facts("classification/lenet5_cifar10", "--speed")
-
-
-def test_measured_speed_is_rounded(monkeypatch):
-    monkeypatch.setattr(classification_summary, "_MEASURED_SECONDS", 0.0)
-    config = recipe_file.load("classification/lenet5_cifar10").model
-    rate = measure_speed(config, 32, num_classes=3, gmacs=0.01)["images_per_second"]
-    assert rate == float(f"{rate:.3g}")
-
-
-class Products(nn.Module):
-    """Keeps its input (5 values) and what goes into the activation (7 values), of each image."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear = nn.Linear(5, 7)
-
-    def forward(self, images):
-        return F.gelu(self.linear(images.flatten(1)[:, :5].clone()))
-
-
-def test_saved_bytes_by_hand():
-    with torch.device("meta"):
-        assert saved_bytes(Products(), 2) == 4 * (5 + 7)
 
 
 def test_mistakes(folder):

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from attnkit.data.image_batches import ImageBatch
+from attnkit.data.classification.image_batches import ImageBatch
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.recipe_file import load
 from attnkit.recipes.classification.task import ClassificationTask, TopAccuracy, build_task
 from attnkit.recipes.classification.train import train
-from tests.recipes.tiny_images import SWIN, new_run, recipe_with
+from tests.recipes.new_run import new_run
+from tests.recipes.tiny_images import SWIN, recipe_with
 
 NAMES = ("circle", "square", "triangle")
 
@@ -84,6 +85,12 @@ def test_top_accuracies_by_hand():
     metric.update(batch_of([0, 4, 1]), probs)
     metric.update(batch_of([6]), probs[:1])
     assert metric.compute() == {"top1": 25.0, "top5": 50.0}
+
+
+def test_of_equal_probabilities_the_lower_number_comes_first_as_in_eval():
+    metric = TopAccuracy(7)
+    metric.update(batch_of([0, 1, 4, 5]), torch.full((4, 7), 1 / 7))
+    assert metric.compute() == {"top1": 25.0, "top5": 75.0}
 
 
 def test_top5_of_five_classes_says_nothing():

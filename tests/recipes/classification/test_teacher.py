@@ -7,15 +7,16 @@ import pytest
 import torch
 from torch import nn
 
+from attnkit.data.classification.image_batches import ImageBatch
 from attnkit.data.config import ImageConfig
-from attnkit.data.image_batches import ImageBatch
 from attnkit.engine.checkpoint import load_tensors, save_weights
 from attnkit.errors import AttnkitError
 from attnkit.recipes.classification.recipe import TeacherConfig
 from attnkit.recipes.classification.task import ClassificationTask, build_task
 from attnkit.recipes.classification.teacher import Teacher, open_teacher
 from attnkit.recipes.classification.train import train
-from tests.recipes.tiny_images import SWIN, new_run, recipe_with
+from tests.recipes.new_run import new_run
+from tests.recipes.tiny_images import SWIN, recipe_with
 
 NAMES = ("circle", "square", "triangle")
 PLAIN = ImageConfig(size=16, mean=(0.0,) * 3, std=(1.0,) * 3)

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from attnkit import recipe_file
 from attnkit.cli import app
-from attnkit.data.check import check_parallel_text
-from attnkit.data.parallel_text import open_pairs
+from attnkit.data.text.check import check_parallel_text
+from attnkit.data.text.parallel_text import open_pairs
 from attnkit.recipes.translation.size import SideSize, TextSize
 
 ENGLISH = ["the", "dog", "sees", "a", "small", "house", "in", "red", "light", "while", "my", "old", "friend", "sings"]
@@ -255,7 +255,10 @@ def test_mistakes(folder, arguments, message):
 
 
 def test_unknown_tasks(folder):
-    message = "recipe new: there is no task 'sorting'; expected translation or classification; write one of them\n"
+    message = (
+        "recipe new: there is no task 'sorting'; expected translation, classification or segmentation; write one of "
+        "them\n"
+    )
     assert refused("--src", "train.en", "--tgt", "train.de", task="sorting") == message
 
 

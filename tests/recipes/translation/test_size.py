@@ -2,7 +2,7 @@
 
 import pytest
 
-from attnkit.data.parallel_text import Pair
+from attnkit.data.text.parallel_text import Pair
 from attnkit.recipes.translation.size import SideSize, TextSize, measure, size_recipe
 
 

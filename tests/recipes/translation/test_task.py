@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from attnkit.data.batching import batches_in_order_of_length, make_batch
-from attnkit.data.parallel_text import open_pairs
+from attnkit.data.text.batching import batches_in_order_of_length, make_batch
+from attnkit.data.text.parallel_text import open_pairs
 from attnkit.engine.evaluate import evaluate
 from attnkit.models.config import TransformerConfig
 from attnkit.recipes.translation.task import TranslationTask, build_task, max_output_lengths

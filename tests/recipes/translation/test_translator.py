@@ -14,7 +14,8 @@ from attnkit.recipes.translation.task import build_task
 from attnkit.recipes.translation.train import train
 from attnkit.recipes.translation.translator import Translator, open_translator, translate_split
 from attnkit.tokenizers.characters import CharactersTokenizer
-from tests.recipes.tiny import SENTENCES, new_run, recipe_with, text_recipe
+from tests.recipes.new_run import new_run
+from tests.recipes.tiny import SENTENCES, recipe_with, text_recipe
 
 CPU = torch.device("cpu")
 BEAM = DecodeConfig(beam_size=3, max_length_factor=0.3, max_length_extra=5)

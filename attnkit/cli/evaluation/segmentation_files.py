@@ -1,0 +1,165 @@
+"""Two folders of masks, predictions and labels, put beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attnkit.errors import DataError
+
+if TYPE_CHECKING:
+    from attnkit.data.data_root import Files
+    from attnkit.data.file_tree import FileTree
+    from attnkit.data.segmentation.mask_classes import MaskClasses, NamedIds
+    from attnkit.data.segmentation.mask_pairs import Pairs
+    from attnkit.data.segmentation.segmentation_set import LabelMap
+    from attnkit.metrics.mean_iou import SegmentationCounts
+
+_LAST = 254
+"""The largest class where no list says which there are."""
+_OF_NONE = 255
+"""Labels of no class where no option says which, as everywhere in attnkit."""
+_OVERLAY = "_overlay"
+"""Ends the names of what attnkit segment --save writes beside the masks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelValues:
+    """What the values of pixels stand for."""
+
+    classes: str | None
+    """A file of classes; none: the numbers that occur."""
+    ignore: Sequence[int] | None
+    """Values of no class; none: 255, unless that is a class."""
+    reduce_zero_label: bool
+    """Labels are one more than predictions, and their 0 is of no class."""
+
+
+def count_files(predictions: str, labels: str, values: PixelValues) -> tuple[SegmentationCounts, tuple[str, ...]]:
+    """Count the pixels of all pairs, and name the classes.
+
+    Args:
+        predictions: a folder of masks.
+        labels: a folder of masks of the same names.
+        values: what their pixels mean.
+
+    Raises:
+        DataError: a folder is missing, a mask has no partner or another size, or a pixel's value is of no class.
+    """
+    from attnkit.metrics.mean_iou import SegmentationCounts
+
+    pairs = _pairs(predictions, labels)
+    true, predicted = _classes(values)
+    counts = SegmentationCounts(len(true.names))
+    for guess, truth in pairs.rows:
+        label_map = _read(pairs.masks, truth, true)
+        prediction = _read(pairs.images, guess, predicted)
+        _check_pair(prediction, label_map, pairs.images.place(guess), pairs.masks.place(truth))
+        counts.add(label_map, prediction)
+    _check_labels(counts, labels, listed=values.classes is not None)
+    if values.classes is not None:
+        return counts, true.names
+    last = int(max(one.max() for one in counts.confusion.nonzero()))
+    return counts.first(last + 1), true.names[: last + 1]
+
+
+def _pairs(predictions: str, labels: str) -> Pairs:
+    from attnkit.data.segmentation.mask_pairs import pair
+
+    guesses, truths = _masks(predictions), _masks(labels)
+    expected = "expected masks of the same names in both"
+    try:
+        pairs = pair(guesses, truths, option="--predictions")
+    except DataError as error:
+        names = [f"{len(one.numbers)} files{f', such as {one.below(one.numbers[0])}' if one.numbers else ''}"
+                 for one in (guesses, truths)]  # fmt: skip
+        raise DataError(
+            f"{predictions}: no mask has the name of one in {labels} ({names[0]}; there {names[1]}); {expected}; "
+            "see the folders"
+        ) from error
+    for alone, tree, other in (
+        (pairs.images_alone, pairs.images, labels),
+        (pairs.masks_alone, pairs.masks, predictions),
+    ):
+        if alone:
+            more = f", as {len(alone) - 1} more" if len(alone) > 1 else ""
+            raise DataError(
+                f"{tree.place(alone[0])}: no mask of that name in {other}{more}; {expected}; add or remove it"
+            )
+    return pairs
+
+
+def _masks(name: str) -> Files:
+    """The files of a folder, without the overlays that lie beside the masks that attnkit segment writes."""
+    from attnkit.data.data_root import Files
+    from attnkit.data.file_tree import open_tree
+    from attnkit.data.files import find_file_or_folder
+
+    path = Path(name).expanduser()
+    tree = open_tree(path if path.exists() else find_file_or_folder(name))
+    there = set(tree.names)
+    overlays = {one.removesuffix(".png") + f"{_OVERLAY}.png" for one in there if one.endswith(".png")}
+    return Files(tree, "", [number for number, one in enumerate(tree.names) if one not in overlays])
+
+
+def _classes(values: PixelValues) -> tuple[MaskClasses, MaskClasses]:
+    """Those of labels and of predictions: the same values mean the same, unless 0 is reduced."""
+    from attnkit.data.segmentation.mask_classes import MaskClasses, NamedIds
+
+    first = int(values.reduce_zero_label)
+    named = _named(values.classes, first)
+    usual = [] if _OF_NONE in named.names else [_OF_NONE]
+    ignore = [*(usual if values.ignore is None else values.ignore), *([0] if first else [])]
+    place = values.classes or "--ignore"
+    true = MaskClasses(named, ignore=ignore, place=place)
+    if not first:
+        return true, true
+    return true, MaskClasses(NamedIds(dict(enumerate(true.names))), ignore=[_OF_NONE], place=place)
+
+
+def _named(classes: str | None, first: int) -> NamedIds:
+    from attnkit.data.files import find_file
+    from attnkit.data.segmentation.mask_classes import NamedIds, read_classes
+
+    if classes is None:
+        return NamedIds({value: str(value - first) for value in range(first, _LAST + 1)})
+    return read_classes(find_file(classes).read_bytes(), classes, first=first)
+
+
+def _read(tree: FileTree, number: int, classes: MaskClasses) -> LabelMap:
+    from attnkit.data.segmentation.mask_image import decode_mask
+
+    place = tree.place(number)
+    values = decode_mask(tree.read(number), place)
+    try:
+        return classes.labels(values, place)
+    except DataError as error:  # which speaks of a recipe
+        raise DataError(str(error).replace("data.classes", "--classes").replace("data.ignore", "--ignore")) from error
+
+
+def _check_pair(prediction: LabelMap, labels: LabelMap, place: str, label_place: str) -> None:
+    """Refuse masks of two sizes, and predictions of no class where there is one to find."""
+    if prediction.shape != labels.shape:
+        sizes = ["x".join(map(str, one.shape)) for one in (prediction, labels)]
+        raise DataError(
+            f"{place}: {sizes[0]} pixels, but {label_place} has {sizes[1]}; expected one size; resize the prediction, "
+            "nearest neighbour, or segment the image anew"
+        )
+    if missing := int(((prediction == _OF_NONE) & (labels != _OF_NONE)).sum()):
+        raise DataError(
+            f"{place}: {missing} pixels are of no class where {label_place} has one; expected a class for each; "
+            "predict again without the class that is ignored"
+        )
+
+
+def _check_labels(counts: SegmentationCounts, labels: str, *, listed: bool) -> None:
+    """Refuse labels that were given another meaning than they have: those of 0 and 255 first of all."""
+    labelled = int(counts.confusion.any(axis=1).sum())
+    if labelled < 2 - listed:
+        seen = "all pixels are of one class, or ignored" if labelled else "no pixel is of a class"
+        raise DataError(
+            f"{labels}: {seen}; expected several classes, such as 0, 1 and 2; if the values mean something else, say "
+            'it by --classes FILE, a .json such as {"0": "background", "255": "object"}'
+        )

@@ -1,0 +1,198 @@
+"""CIFAR-10 and CIFAR-100 as their authors give them (Krizhevsky 2009), the binary version or the Python one.
+
+An image is 3072 bytes: 1024 of red, row by row, then green, then blue.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnkit.data.classification.hold_back import split_off
+from attnkit.data.classification.image_set import ArrayImages, ImageSet, IntArray
+from attnkit.data.config import CifarConfig, Split
+from attnkit.data.file_tree import FileTree, open_tree
+from attnkit.data.files import find_file_or_folder
+from attnkit.errors import DataError
+
+_IMAGE_BYTES = 3 * 32 * 32
+
+
+class _Layout(NamedTuple):
+    """The files of one version."""
+
+    train: tuple[str, ...]
+    test: str
+    names: str
+    label_bytes: int
+    """Of a record, in the binary version; the last of them is the label."""
+    key_of_names: str
+    """In the Python version."""
+    key_of_labels: str
+
+
+_BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
+_BINARY = {
+    10: _Layout(tuple(f"{name}.bin" for name in _BATCHES), "test_batch.bin", "batches.meta.txt", 1, "", ""),
+    100: _Layout(("train.bin",), "test.bin", "fine_label_names.txt", 2, "", ""),
+}
+_PYTHON = {
+    10: _Layout(_BATCHES, "test_batch", "batches.meta", 0, "label_names", "labels"),
+    100: _Layout(("train",), "test", "meta", 0, "fine_label_names", "fine_labels"),
+}
+
+
+def open_cifar(config: CifarConfig, split: Split) -> ImageSet | None:
+    """Read one split into memory; None if it is the validation set and nothing is held back for it.
+
+    Raises:
+        DataError: files are missing, or are not what CIFAR's are.
+    """
+    tree = open_tree(find_file_or_folder(config.path))
+    by_last_name = {name.rpartition("/")[2]: number for number, name in enumerate(tree.names)}
+    for layout, read in ((_BINARY[config.classes], _read_binary), (_PYTHON[config.classes], _read_python)):
+        if layout.train[0] in by_last_name:
+            return _open(config, split, tree, by_last_name, layout, read)
+    raise DataError(
+        f"{tree.path}: has no file {_PYTHON[config.classes].train[0]} or {_BINARY[config.classes].train[0]}; "
+        f"expected CIFAR-{config.classes} as its authors give it; correct data.path or data.classes"
+    )
+
+
+_Read = Callable[[FileTree, int, _Layout, int], tuple[NDArray[np.uint8], IntArray]]
+
+
+def _open(
+    config: CifarConfig, split: Split, tree: FileTree, numbers: dict[str, int], layout: _Layout, read: _Read
+) -> ImageSet | None:
+    files = (layout.test,) if split == "test" else layout.train
+    if missing := [name for name in (*files, layout.names) if name not in numbers]:
+        raise DataError(
+            f"{tree.path}: has no file {', '.join(missing)}; expected all files of CIFAR-{config.classes}; "
+            "fetch the archive again"
+        )
+    parts = [read(tree, numbers[name], layout, config.classes) for name in files]
+    names = _class_names(tree, numbers[layout.names], layout, config.classes)
+    starts = np.cumsum([0, *(len(labels) for _, labels in parts)])
+
+    def place(row: int) -> str:
+        part = int(np.searchsorted(starts, row, side="right")) - 1
+        return f"{tree.place(numbers[files[part]])}:{row - starts[part] + 1}"
+
+    pixels = np.concatenate([pixels for pixels, _ in parts])
+    images = ArrayImages(pixels, np.concatenate([labels for _, labels in parts]), names, place=place)
+    return images if split == "test" else split_off(images, split, config.hold_back, has_valid=False, has_test=True)
+
+
+def _read_binary(tree: FileTree, number: int, layout: _Layout, classes: int) -> tuple[NDArray[np.uint8], IntArray]:
+    content, width = tree.read(number), layout.label_bytes + _IMAGE_BYTES
+    if not content or len(content) % width:
+        raise DataError(
+            f"{tree.place(number)}: {len(content)} bytes; expected records of {width} bytes; fetch the file again"
+        )
+    records = np.frombuffer(content, dtype=np.uint8).reshape(-1, width)
+    labels = records[:, layout.label_bytes - 1].astype(np.int64)
+    return _checked(tree.place(number), records[:, layout.label_bytes :], labels, classes)
+
+
+def _read_python(tree: FileTree, number: int, layout: _Layout, classes: int) -> tuple[NDArray[np.uint8], IntArray]:
+    place = tree.place(number)
+    content = _unpickle(tree.read(number), place)
+    pixels, labels = content.get("data"), content.get(layout.key_of_labels)
+    if not isinstance(pixels, np.ndarray) or not isinstance(labels, list):
+        raise DataError(
+            f"{place}: has no array 'data' or no list {layout.key_of_labels!r}; expected CIFAR-{classes}'s Python "
+            "version; correct data.classes, or fetch the file again"
+        )
+    return _checked(place, pixels, np.array(labels), classes)
+
+
+def _checked(
+    place: str, pixels: NDArray[Any], labels: NDArray[Any], classes: int
+) -> tuple[NDArray[np.uint8], IntArray]:
+    if pixels.dtype != np.uint8 or pixels.shape != (len(labels), _IMAGE_BYTES) or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{place}: {pixels.dtype} {pixels.shape} for {len(labels)} labels; expected uint8 "
+            f"({len(labels)}, {_IMAGE_BYTES}); fetch the file again"
+        )
+    if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
+        raise DataError(
+            f"{place}: labels from {labels.min()} to {labels.max()}; expected 0 to {classes - 1}; "
+            "correct data.classes, or fetch the file again"
+        )
+    return pixels.reshape(-1, 3, 32, 32), labels.astype(np.int64)
+
+
+def _class_names(tree: FileTree, number: int, layout: _Layout, classes: int) -> list[str]:
+    place = tree.place(number)
+    if layout.key_of_names:
+        names = _unpickle(tree.read(number), place).get(layout.key_of_names)
+    else:
+        names = tree.read(number).decode("utf-8", "replace").split()
+    if not isinstance(names, list) or len(names) != classes or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{place}: no list of class names; expected {classes} of them; fetch the file again")
+    return names
+
+
+_ARRAY = object()
+"""Stands for the type of arrays, so that a file cannot call it."""
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Builds numbers, text, lists, dicts and arrays of numbers, and nothing else: no code of the file is run."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+            return _empty_array
+        if (module, name) == ("numpy", "ndarray"):
+            return _ARRAY
+        if (module, name) == ("numpy", "dtype"):
+            return _plain_dtype
+        if (module, name) == ("_codecs", "encode"):
+            return _latin1
+        raise pickle.UnpicklingError(f"asks for {module}.{name}")
+
+
+def _empty_array(kind: Any, shape: Any, code: Any) -> NDArray[Any]:
+    """What pickled arrays begin with; their content follows."""
+    if kind is not _ARRAY or tuple(shape) != (0,):
+        raise pickle.UnpicklingError("asks for an unusual array")
+    return np.ndarray((0,), dtype=np.int8)
+
+
+def _plain_dtype(name: Any, *more: Any) -> np.dtype[Any]:
+    dtype = np.dtype(str(name))
+    if dtype.kind not in "iuf":
+        raise pickle.UnpicklingError(f"asks for an array of {dtype}")
+    return dtype
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """What Python 3 stores bytes as in old pickles."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError("asks for an unusual text")
+    return text.encode("latin1")
+
+
+def _unpickle(content: bytes, place: str) -> dict[str, Any]:
+    """Read a dict of plain values; Python 2 wrote most of these files, whose text is bytes.
+
+    Raises:
+        DataError: it holds anything else.
+    """
+    try:
+        value = _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
+    except Exception as error:  # a broken pickle raises whatever it runs into
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"{place}: cannot be read ({reason}); expected a pickle of plain arrays, as CIFAR's authors give it; "
+            "fetch the file again, or take the binary version"
+        ) from error
+    if not isinstance(value, dict):
+        raise DataError(f"{place}: holds a {type(value).__name__}; expected a dict; fetch the file again")
+    return value

@@ -1,0 +1,255 @@
+"""A folder, or an archive, that has a folder of images per class.
+
+    train/daisy/1.jpg   val/daisy/2.jpg   test/daisy/3.jpg        splits by their usual names, or
+    daisy/1.jpg         tulip/2.jpg                               one set of classes, parts of which are held back
+
+Both may lie in one more folder. Below a class, folders may be nested. The classes are those of the training images.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from attnkit.data.classification.hold_back import split_off
+from attnkit.data.classification.image_set import ImageSet, IntArray
+from attnkit.data.config import ImageFolderConfig, Split
+from attnkit.data.file_tree import FileTree, open_tree_once
+from attnkit.data.files import find_file_or_folder
+from attnkit.data.images.decode import SUFFIXES, decode_image
+from attnkit.errors import DataError
+
+_USUAL_NAMES: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "valid": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+_MOST_NAMES_SHOWN = 10
+
+
+class FileImages(ImageSet):
+    """Images that are decoded when they are read."""
+
+    def __init__(self, tree: FileTree, numbers: IntArray, labels: IntArray, class_names: Sequence[str]) -> None:
+        """Take files by their numbers in the tree, and the class of each."""
+        self.tree, self.numbers, self.labels, self.class_names = tree, numbers, labels, tuple(class_names)
+
+    def place(self, index: int) -> str:
+        """Its file, or archive and member."""
+        return self.tree.place(int(self.numbers[index]))
+
+    def read(self, index: int) -> Tensor:
+        """Decode one image."""
+        return decode_image(self.read_bytes(index), self.place(index))
+
+    def read_bytes(self, index: int) -> bytes:
+        """The file of one image.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        return self.tree.read(int(self.numbers[index]))
+
+    def path(self, index: int) -> Path:
+        """The file of one image that lies in a folder."""
+        return self.tree.path / self.tree.names[self.numbers[index]]
+
+    def select(self, rows: IntArray) -> FileImages:
+        """Some of the images."""
+        return FileImages(self.tree, self.numbers[rows], self.labels[rows], self.class_names)
+
+
+@dataclass
+class SplitFiles:
+    """What lies below the folder of one split."""
+
+    folder: str
+    """Below the root of the tree; the root itself is empty."""
+    classes: dict[str, list[int]] = field(default_factory=dict)
+    """Numbers of the image files of each class folder, the empty ones too."""
+    strays: list[int] = field(default_factory=list)
+    """Images that lie in no class folder."""
+    others: list[int] = field(default_factory=list)
+    """Files that do not end as images do."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of the classes that have images, sorted."""
+        return tuple(sorted(name for name, numbers in self.classes.items() if numbers))
+
+
+@dataclass
+class ImageFolders:
+    """What a folder of images holds."""
+
+    tree: FileTree
+    splits: dict[Split, SplitFiles]
+    """`train` is always there."""
+
+    def images(self, split: Split) -> FileImages:
+        """The images of a folder, with the classes of the training images.
+
+        Raises:
+            DataError: there are classes that training does not have.
+        """
+        names, files = self.splits["train"].class_names, self.splits[split]
+        if unknown := sorted(set(files.class_names) - set(names)):
+            number = files.classes[unknown[0]][0]
+            raise DataError(
+                f"{self.tree.place(number)}: class {_listed(unknown)} has no training image; expected the classes of "
+                f"training: {_listed(names)}; add training images, or remove this folder"
+            )
+        numbers = [np.array(files.classes.get(name, []), dtype=np.int64) for name in names]
+        labels = np.repeat(np.arange(len(names)), [len(part) for part in numbers])
+        return FileImages(self.tree, np.concatenate(numbers), labels, names)
+
+
+def open_image_folder(
+    config: ImageFolderConfig, split: Split, *, prepare: Callable[[FileImages], ImageSet]
+) -> ImageSet | None:
+    """Open one split; None if there is no folder for it and nothing is held back for it.
+
+    Args:
+        config: where the folder is.
+        split: which one.
+        prepare: what to make of the images of a folder before parts of them are held back.
+
+    Raises:
+        DataError: the folder is not found, has no class folders, or a split has a class that training has not.
+    """
+    found = find_image_folders(config)
+    if split != "train" and split in found.splits:
+        return prepare(found.images(split))
+    images = found.images("train")
+    below = len(found.splits["train"].folder)
+
+    def name(index: int) -> str:
+        return found.tree.names[images.numbers[index]][below:].lstrip("/")
+
+    has_valid, has_test = "valid" in found.splits, "test" in found.splits
+    return split_off(prepare(images), split, config.hold_back, has_valid=has_valid, has_test=has_test, name=name)
+
+
+def find_image_folders(config: ImageFolderConfig) -> ImageFolders:
+    """Find the splits and their classes.
+
+    Raises:
+        DataError: the folder is not found, or has no class folders.
+    """
+    tree = open_tree_once(find_file_or_folder(config.path))
+    top = _top(tree)
+    folders = {split: _find_split(tree, top, split, getattr(config, split)) for split in _USUAL_NAMES}
+    named = {split: folder for split, folder in folders.items() if folder is not None}
+    if "train" not in named:
+        if named:
+            raise DataError(
+                f"{tree.path}: has {_listed(sorted(named.values()))}, but no folder of training images; expected one "
+                "named train; rename it, or name it as data.train"
+            )
+        named = {"train": top}
+    found = ImageFolders(tree, {split: _split_files(tree, folder) for split, folder in named.items()})
+    if not found.splits["train"].class_names:
+        raise _no_classes(tree, found.splits["train"])
+    return found
+
+
+def _top(tree: FileTree) -> str:
+    """Go down while there is but one folder, and no image beside it or directly in it."""
+    top = ""
+    while True:
+        inside = _folders_in(tree, top)
+        if (
+            len(inside) != 1
+            or _has_images(tree, top)
+            or _has_images(tree, inside[0])
+            or not _folders_in(tree, inside[0])
+        ):
+            return top
+        if any(_last(inside[0]).lower() in names for names in _USUAL_NAMES.values()):
+            return top
+        top = inside[0]
+
+
+def _find_split(tree: FileTree, top: str, split: Split, given: str | None) -> str | None:
+    """The folder of a split: as the recipe says, or by its usual names."""
+    if given is not None:
+        clean = given.strip("/")
+        for folder in (clean, _join(top, clean)):
+            if folder in tree.folders:
+                return folder
+        raise DataError(
+            f"{tree.path}: has no folder {given!r} for data.{split}; expected one of "
+            f"{_listed([name[len(top) :].lstrip('/') for name in _folders_in(tree, top)])}; correct data.{split}"
+        )
+    usual = [folder for folder in _folders_in(tree, top) if _last(folder).lower() in _USUAL_NAMES[split]]
+    if len(usual) > 1:
+        raise DataError(
+            f"{tree.path}: {_listed(usual)} could each be data.{split}; expected one; name it as data.{split}"
+        )
+    return usual[0] if usual else None
+
+
+def _split_files(tree: FileTree, folder: str) -> SplitFiles:
+    """Sort the files below a folder by class."""
+    found = SplitFiles(folder, {_last(name): [] for name in _folders_in(tree, folder)})
+    start = len(folder) + 1 if folder else 0
+    for number in _below(tree, folder):
+        parts = tree.names[number][start:].split("/")
+        if not _is_image(parts[-1]):
+            found.others.append(number)
+        elif len(parts) == 1:
+            found.strays.append(number)
+        else:
+            found.classes[parts[0]].append(number)
+    return found
+
+
+def _no_classes(tree: FileTree, files: SplitFiles) -> DataError:
+    where = f"{tree.path}/{files.folder}".rstrip("/")
+    seen = "images, but none in a folder of its class" if files.strays else "no image"
+    return DataError(
+        f"{where}: has {seen}; expected a folder of images per class, such as {where}/daisy/1.jpg; "
+        "sort the images into folders"
+    )
+
+
+def _folders_in(tree: FileTree, folder: str) -> list[str]:
+    """The folders directly inside one."""
+    return [name for name in tree.folders if _parent(name) == folder]
+
+
+def _has_images(tree: FileTree, folder: str) -> bool:
+    return any(_parent(name) == folder and _is_image(name) for name in tree.names)
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def _below(tree: FileTree, folder: str) -> range:
+    if not folder:
+        return range(len(tree.names))
+    return range(bisect_left(tree.names, f"{folder}/"), bisect_left(tree.names, f"{folder}0"))  # 0 comes after /
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MOST_NAMES_SHOWN])
+    return shown if len(names) <= _MOST_NAMES_SHOWN else f"{shown} and {len(names) - _MOST_NAMES_SHOWN} more"

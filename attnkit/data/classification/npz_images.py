@@ -1,0 +1,141 @@
+"""Images and labels as arrays in one .npz, under Keras's names or MedMNIST's. Read without pickle."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnkit.data.classification.hold_back import split_off
+from attnkit.data.classification.image_set import ArrayImages, ImageSet, IntArray
+from attnkit.data.config import NpzImagesConfig, Split
+from attnkit.data.files import find_file
+from attnkit.errors import DataError
+
+_NAMES: dict[Split, tuple[tuple[str, str], ...]] = {
+    "train": (("x_train", "y_train"), ("train_images", "train_labels")),
+    "valid": (("x_valid", "y_valid"), ("x_val", "y_val"), ("val_images", "val_labels")),
+    "test": (("x_test", "y_test"), ("test_images", "test_labels")),
+}
+
+
+def open_npz_images(config: NpzImagesConfig, split: Split) -> ImageSet | None:
+    """Read one split into memory; None if the file has no such arrays and nothing is held back for it.
+
+    Raises:
+        DataError: the file is not found or broken, or an array is missing or of the wrong shape or type.
+    """
+    path = find_file(config.path)
+    with _Arrays(path) as arrays:
+        has = {name: _find(arrays, name) for name in _NAMES}
+        if has["train"] is None:
+            raise DataError(
+                f"{path}: has the arrays {', '.join(arrays.names) or '(none)'}; expected x_train and y_train, or "
+                "train_images and train_labels; rename them"
+            )
+        train_labels = _labels(arrays, has["train"][1])
+        names = config.class_names or tuple(map(str, range(int(train_labels.max(initial=-1)) + 1)))
+        _check_train(train_labels, names, f"{path}:{has['train'][1]}")
+        own = has[split]
+        images = _open(arrays, own or has["train"], names)
+    if own and split != "train":
+        return images
+    has_valid, has_test = has["valid"] is not None, has["test"] is not None
+    return split_off(images, split, config.hold_back, has_valid=has_valid, has_test=has_test)
+
+
+class _Arrays:
+    """The arrays of a file, read when they are asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> _Arrays:
+        try:
+            self._file = np.load(self.path, allow_pickle=False)
+            self.names: list[str] = list(self._file.files)
+        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+            raise self._broken(str(self.path), error) from error
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def read(self, name: str) -> NDArray[Any]:
+        """One array."""
+        try:
+            array: NDArray[Any] = self._file[name]
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise self._broken(f"{self.path}:{name}", error) from error
+        return array
+
+    def _broken(self, place: str, error: Exception) -> DataError:
+        return DataError(
+            f"{place}: cannot be read ({error}); expected an .npz of plain arrays, as numpy.savez writes it; "
+            "write or fetch it again"
+        )
+
+
+def _find(arrays: _Arrays, split: Split) -> tuple[str, str] | None:
+    """The names of a split's two arrays."""
+    for images, labels in _NAMES[split]:
+        if images in arrays.names:
+            if labels not in arrays.names:
+                raise DataError(
+                    f"{arrays.path}: has {images} but no {labels}; expected the label of each image; add the array"
+                )
+            return images, labels
+    return None
+
+
+def _open(arrays: _Arrays, names: tuple[str, str], class_names: tuple[str, ...]) -> ArrayImages:
+    place = f"{arrays.path}:{names[0]}"
+    pixels, labels = _pixels(arrays.read(names[0]), place), _labels(arrays, names[1])
+    if len(pixels) != len(labels):
+        raise DataError(
+            f"{place}: {len(pixels)} images for {len(labels)} labels in {names[1]}; expected as many; mend the arrays"
+        )
+    if len(labels) and not (labels.min() >= 0 and labels.max() < len(class_names)):
+        raise DataError(
+            f"{arrays.path}:{names[1]}: labels from {labels.min()} to {labels.max()}; expected 0 to "
+            f"{len(class_names) - 1}; mend the labels or data.class_names"
+        )
+    return ArrayImages(pixels, labels, class_names, place=lambda row: f"{place}[{row}]")
+
+
+def _labels(arrays: _Arrays, name: str) -> IntArray:
+    labels = arrays.read(name)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{arrays.path}:{name}: {labels.dtype} {labels.shape}; expected whole numbers (N,), one class per image; "
+            "mend the array"
+        )
+    return labels.astype(np.int64)
+
+
+def _pixels(images: NDArray[Any], place: str) -> NDArray[np.uint8]:
+    """(N, 3, H, W); grey images keep one channel in memory, seen three times."""
+    channels = 1 if images.ndim == 3 else images.shape[-1] if images.ndim == 4 else 0
+    if images.dtype != np.uint8 or channels not in (1, 3):
+        raise DataError(
+            f"{place}: {images.dtype} {images.shape}; expected uint8 (N, H, W) or (N, H, W, 3); mend the array"
+        )
+    count, height, width = images.shape[:3]
+    channels_first = np.ascontiguousarray(images.reshape(count, height, width, channels).transpose(0, 3, 1, 2))
+    return np.broadcast_to(channels_first, (count, 3, height, width))
+
+
+def _check_train(labels: IntArray, names: tuple[str, ...], place: str) -> None:
+    if len(names) and (missing := np.setdiff1d(np.arange(len(names)), labels)).size:
+        raise DataError(
+            f"{place}: no training image of class {names[missing[0]]!r}; expected one of each class at least; "
+            "number the classes without gaps, or mend data.class_names"
+        )
+    if not len(labels):
+        raise DataError(f"{place}: no training image; expected one at least; mend the array")

@@ -1,0 +1,146 @@
+"""The folder or archive that a data set lies in, and the folders and files in it that a recipe names."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from attnkit.data.file_tree import FileTree, open_tree_once
+from attnkit.data.files import find_file_or_folder
+from attnkit.data.images.decode import SUFFIXES
+from attnkit.errors import DataError
+
+_MOST_NAMES_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files below a folder of a tree."""
+
+    tree: FileTree
+    folder: str
+    """Without a slash at its end; the root is empty."""
+    numbers: Sequence[int]
+
+    def below(self, number: int) -> str:
+        """A file's path below the folder."""
+        return self.tree.names[number][len(self.folder) :].lstrip("/")
+
+    def find(self, below: str) -> int | None:
+        """The number of a file by its path below the folder; None if it is not there."""
+        name = _join(self.folder, below)
+        number = bisect_left(self.tree.names, name)
+        return number if number < len(self.tree.names) and self.tree.names[number] == name else None
+
+    def is_image(self, number: int) -> bool:
+        """Whether a file ends as images do."""
+        return os.path.splitext(self.tree.names[number])[1].lower() in SUFFIXES
+
+    @property
+    def place(self) -> str:
+        """What to call the folder in messages."""
+        return f"{self.tree.path}/{self.folder}".rstrip("/")
+
+
+class DataRoot:
+    """Where a data set lies. What a recipe names is looked for there, and in the one folder that an archive has."""
+
+    def __init__(self, path: str) -> None:
+        """Find it.
+
+        Raises:
+            DataError: it is not there.
+        """
+        self.path = find_file_or_folder(path)
+        self._trees: dict[Path, FileTree] = {}
+
+    @property
+    def tree(self) -> FileTree:
+        """All its files, which are listed when they are asked for."""
+        return self._open(self.path)
+
+    @property
+    def top(self) -> str:
+        """The folder that holds everything, where there is but one at the root."""
+        heads = {name.split("/")[0] for name in self.tree.names}
+        only = heads.pop() if len(heads) == 1 else ""
+        return only if only in self.tree.folders else ""
+
+    def read(self, name: str, option: str) -> tuple[bytes, str]:
+        """The bytes of a file that the recipe names, and what to call it in messages.
+
+        Args:
+            name: its path below the root.
+            option: where the recipe names it.
+
+        Raises:
+            DataError: it is not there.
+        """
+        file = self.path / name
+        if self.path.is_dir() and file.is_file():
+            return _bytes_of(file), str(file)
+        clean = name.strip("/")
+        for path in (clean, _join(self.top, clean)):
+            if (number := self.below("").find(path)) is not None:
+                return self.tree.read(number), self.tree.place(number)
+        raise DataError(f"{self.path}: has no file {name!r} for {option}; expected a path inside it; correct {option}")
+
+    def folder(self, name: str, option: str) -> Files:
+        """The files below a folder that the recipe names; in a root that is a folder, no other is listed.
+
+        Raises:
+            DataError: it is not there.
+        """
+        if (folder := self.folder_if_there(name)) is not None:
+            return folder
+        start = len(self.top)
+        inside = [path[start:].lstrip("/") for path in self.tree.folders if path != self.top]
+        raise DataError(
+            f"{self.path}: has no folder {name!r} for {option}; expected one of {listed(inside)}; correct {option}"
+        )
+
+    def folder_if_there(self, name: str) -> Files | None:
+        """The files below a folder, or None."""
+        if self.path.is_dir() and (self.path / name).is_dir():
+            tree = self._open(self.path / name)
+            return Files(tree, "", range(len(tree.names)))
+        clean = name.strip("/")
+        for folder in (clean, _join(self.top, clean)):
+            if folder in self.tree.folders:
+                return self.below(folder)
+        return None
+
+    def below(self, folder: str) -> Files:
+        """The files below a folder of the tree."""
+        names = self.tree.names
+        if not folder:
+            return Files(self.tree, folder, range(len(names)))
+        first, last = bisect_left(names, f"{folder}/"), bisect_left(names, f"{folder}0")  # 0 comes after /
+        return Files(self.tree, folder, range(first, last))
+
+    def _open(self, path: Path) -> FileTree:
+        if path not in self._trees:
+            self._trees[path] = open_tree_once(path)
+        return self._trees[path]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many there are besides."""
+    shown = ", ".join(names[:_MOST_NAMES_SHOWN]) or "none"
+    return shown if len(names) <= _MOST_NAMES_SHOWN else f"{shown} and {len(names) - _MOST_NAMES_SHOWN} more"
+
+
+def _bytes_of(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{file}: cannot be read ({error.strerror or error}); expected a readable file; see its permissions"
+        ) from error
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name

@@ -1,0 +1,1 @@
+"""What all tasks on images share: decoding, generated shapes, randomness, workers."""

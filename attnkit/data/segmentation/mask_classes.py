@@ -1,0 +1,249 @@
+"""Which class a pixel value of a mask means: by its number, or by its colour."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnkit.data.finding import and_more
+from attnkit.data.segmentation.mask_image import Values
+from attnkit.data.segmentation.palette import palette
+from attnkit.data.segmentation.segmentation_set import IGNORE, LabelMap, check_names
+from attnkit.errors import DataError
+
+_MOST_SHOWN = 10
+_LARGEST_ID = 65535
+_UNKNOWN = 256
+"""In the tables: neither a class nor ignored."""
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class NamedIds:
+    """What a list of names or a file says, or what was found in the masks: classes by pixel value."""
+
+    names: dict[int, str]
+    colours: dict[int, Colour] = field(default_factory=dict)
+    ignored: frozenset[int] = frozenset()
+    ignored_colours: tuple[Colour, ...] = ()
+
+
+@dataclass(frozen=True)
+class MaskCounts:
+    """How many pixels of a mask are of what."""
+
+    per_class: NDArray[np.int64]
+    """(K,)"""
+    ignored: dict[int, int]
+    """Of each value that is ignored."""
+    outside: dict[int, int]
+    """Of each value that is neither of a class nor ignored."""
+
+
+class MaskClasses:
+    """K classes in the order of their pixel values."""
+
+    def __init__(
+        self,
+        named: NamedIds,
+        *,
+        ignore: Iterable[int],
+        place: str,
+        palette_of_masks: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Take what the data says of its classes.
+
+        Args:
+            named: names and colours by pixel value.
+            ignore: pixel values of no class; a name for one of them is left out.
+            place: what to call the classes in errors.
+            palette_of_masks: (P, 3), where masks have one: colours by pixel value.
+
+        Raises:
+            DataError: there are none, too many, two of one name, or ids that no pixel can have.
+        """
+        self.ignored = sorted(named.ignored.union(ignore))
+        self.ids = sorted(number for number in named.names if number not in self.ignored)
+        """The pixel value of each class."""
+        self.names = tuple(named.names[number] for number in self.ids)
+        check_names(self.names, place)
+        if self.ids[0] < 0 or self.ids[-1] > _LARGEST_ID:
+            raise DataError(
+                f"{place}: ids from {self.ids[0]} to {self.ids[-1]}; expected 0 to {_LARGEST_ID}, pixel values of 16 "
+                "bits; correct the ids"
+            )
+        self.colours = _own_colours(palette_of_masks, self.ids)
+        for row, number in enumerate(self.ids):
+            self.colours[row] = named.colours.get(number, self.colours[row])
+        self._table = np.full(_LARGEST_ID + 1, _UNKNOWN, dtype=np.uint16)
+        self._table[[number for number in self.ignored if number < len(self._table)]] = IGNORE
+        self._table[self.ids] = np.arange(len(self.ids))
+        self._by_colour = {named.colours[number]: row for row, number in enumerate(self.ids) if number in named.colours}
+        self._by_colour |= dict.fromkeys(
+            (*named.ignored_colours, *(named.colours[i] for i in self.ignored if i in named.colours)), IGNORE
+        )
+
+    def labels(self, values: Values, place: str) -> LabelMap:
+        """The label map of a mask.
+
+        Raises:
+            DataError: it holds a value or a colour of no class, which is not ignored either.
+        """
+        return self._from_colours(values, place) if values.ndim == 3 else self._from_numbers(values, place)
+
+    def count(self, values: Values, place: str) -> MaskCounts:
+        """How many pixels of each class a mask has.
+
+        Raises:
+            DataError: it holds a colour of no class.
+        """
+        if values.ndim == 3:
+            return counts_of(self._from_colours(values, place), len(self.ids))
+        pixels = np.bincount(values.ravel(), minlength=self.ids[-1] + 1)
+        there = np.flatnonzero(pixels).tolist()
+        ignored = {value: int(pixels[value]) for value in there if self._table[value] == IGNORE}
+        outside = {value: int(pixels[value]) for value in there if self._table[value] == _UNKNOWN}
+        return MaskCounts(pixels[self.ids], ignored, outside)
+
+    def _from_numbers(self, values: Values, place: str) -> LabelMap:
+        labels = self._table[values]
+        if (unknown := labels == _UNKNOWN).any():
+            raise unknown_values(np.unique(values[unknown]).tolist(), self.ids, self.ignored, place)
+        return labels.astype(np.uint8)
+
+    def _from_colours(self, values: NDArray[Any], place: str) -> LabelMap:
+        if not self._by_colour:
+            raise colours_unknown(place)
+        packed = (values.astype(np.int64) << np.array([16, 8, 0])).sum(-1)
+        colours, where = np.unique(packed, return_inverse=True)
+        rows = [self._by_colour.get((c >> 16, c >> 8 & 255, c & 255), _UNKNOWN) for c in colours.tolist()]
+        if _UNKNOWN in rows:
+            first = int(colours[rows.index(_UNKNOWN)])
+            y, x = np.argwhere(packed == first)[0].tolist()
+            raise DataError(
+                f"{place}: colour {(first >> 16, first >> 8 & 255, first & 255)} at x {x}, y {y} is of no "
+                f"class{and_more(rows.count(_UNKNOWN))}; expected the {len(self._by_colour)} colours of data.classes; "
+                "add it there, or mend the mask"
+            )
+        return np.array(rows, dtype=np.uint8)[where].reshape(packed.shape)
+
+
+def counts_of(labels: LabelMap, num_classes: int) -> MaskCounts:
+    """The same of a label map."""
+    pixels = np.bincount(labels.ravel(), minlength=IGNORE + 1)
+    return MaskCounts(pixels[:num_classes], {IGNORE: int(pixels[IGNORE])} if pixels[IGNORE] else {}, {})
+
+
+def unknown_values(unknown: list[int], ids: list[int], ignored: list[int], place: str) -> DataError:
+    """What to say of pixel values outside the classes."""
+    some = "value" if len(unknown) == 1 else "values"
+    return DataError(
+        f"{place}: pixel {some} {_listed(unknown)} of no class; expected {_ranges(ids)}, or {_listed(ignored)} to be "
+        "ignored; mend the mask, or add to data.classes or data.ignore"
+    )
+
+
+def colours_unknown(place: str) -> DataError:
+    """What to say of a colour mask where no colours are given."""
+    return DataError(
+        f"{place}: pixels are colours, and what they mean is not known; expected class ids, grey or palette; name a "
+        "file of ids, names and colours as data.classes, or convert the masks"
+    )
+
+
+def given_classes(classes: Sequence[str] | Mapping[int, str], *, first: int) -> NamedIds:
+    """Names of the recipe: by pixel value, or counted from `first`."""
+    if isinstance(classes, Mapping):
+        return NamedIds(dict(classes))
+    return NamedIds(dict(enumerate(classes, start=first)))
+
+
+def read_classes(content: bytes, place: str, *, first: int) -> NamedIds:
+    """A file of classes: .json, or a name per line, or the table that comes with ADE20K.
+
+    Args:
+        content: its bytes.
+        place: its name in errors.
+        first: pixel value of the first name, where the file says none.
+
+    Raises:
+        DataError: it has another form.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+        if not place.lower().endswith(".json"):
+            return _from_lines(text.splitlines(), first)
+        return _from_json(json.loads(text), first)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{place}: no list of classes ({type(error).__name__}: {error}); expected a JSON list of names, or of "
+            '{"id": 0, "name": "sky", "colour": [128, 128, 128]}, or a .txt with a name per line; mend the file'
+        ) from error
+
+
+def _from_lines(lines: list[str], first: int) -> NamedIds:
+    if lines and lines[0].startswith("Idx"):  # objectInfo150.txt: number, some figures, names; the first name is taken
+        mark = "\t" if "\t" in lines[0] else ","
+        rows = [line.split(mark, lines[0].count(mark)) for line in lines[1:] if line.strip()]
+        return NamedIds({int(row[0]): re.split("[,;]", row[-1])[0].strip() for row in rows})
+    names = [line.strip() for line in lines if line.strip()]
+    return NamedIds(dict(enumerate(names, start=first)))
+
+
+def _from_json(about: Any, first: int) -> NamedIds:
+    """A list, or an object with a list as `classes` and what is ignored as `ignore`; or names by id."""
+    rows = about.get("classes", about.get("categories")) if isinstance(about, dict) else about
+    if rows is None:
+        return NamedIds({int(number): str(name) for number, name in about.items()})
+    ignored = about.get("ignore", []) if isinstance(about, dict) else []
+    ignored = [ignored] if isinstance(ignored, dict | int) else ignored
+    names, colours = {}, {}
+    for number, row in enumerate(rows, start=first):
+        row = {"name": row} if isinstance(row, str) else row
+        number = int(row.get("id", number))
+        if number in names:
+            raise ValueError(f"id {number} stands there twice")
+        names[number] = str(row["name"])
+        if colour := _colour(row):
+            colours[number] = colour
+    return NamedIds(
+        names,
+        colours,
+        frozenset(int(one["id"] if isinstance(one, dict) else one) for one in ignored),
+        tuple(colour for one in ignored if isinstance(one, dict) and (colour := _colour(one))),
+    )
+
+
+def _own_colours(of_masks: NDArray[np.uint8] | None, ids: list[int]) -> NDArray[np.uint8]:
+    """The colours that a palette of masks has for the classes, if these tell them apart and are more than greys."""
+    if of_masks is not None and ids[-1] < len(of_masks):
+        colours = of_masks[ids]
+        if len(np.unique(colours, axis=0)) == len(ids) and (colours != colours[:, :1]).any():
+            return colours
+    return palette(len(ids))
+
+
+def _colour(row: dict[str, Any]) -> Colour | None:
+    colour = row.get("colour", row.get("color"))
+    if colour is None:
+        return None
+    red, green, blue = (int(value) for value in colour)
+    if not all(0 <= value <= 255 for value in (red, green, blue)):
+        raise ValueError(f"colour {colour} is not within 0..255")
+    return red, green, blue
+
+
+def _listed(numbers: list[int]) -> str:
+    shown = ", ".join(map(str, numbers[:_MOST_SHOWN])) or "none"
+    return shown if len(numbers) <= _MOST_SHOWN else f"{shown} and {len(numbers) - _MOST_SHOWN} more"
+
+
+def _ranges(ids: list[int]) -> str:
+    """0..10, or the numbers where there are gaps."""
+    return f"{ids[0]}..{ids[-1]}" if len(ids) > 1 and ids[-1] - ids[0] == len(ids) - 1 else _listed(ids)

@@ -1,0 +1,179 @@
+"""Images, and masks whose pixel values say the class: files of a folder or of an archive."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attnkit.data.classification.image_set import IntArray
+from attnkit.data.config import MaskFilesConfig, Split
+from attnkit.data.data_root import DataRoot
+from attnkit.data.file_tree import FileTree
+from attnkit.data.finding import Finding
+from attnkit.data.images.decode import decode_image, image_size
+from attnkit.data.images.hold_back_files import hold_files_back
+from attnkit.data.segmentation.mask_classes import MaskClasses, given_classes, read_classes
+from attnkit.data.segmentation.mask_folders import find_pairs
+from attnkit.data.segmentation.mask_image import Values, decode_mask, fit, fitted, mask_colours
+from attnkit.data.segmentation.mask_pairs import Pairs
+from attnkit.data.segmentation.mask_values import found_classes
+from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet
+from attnkit.errors import DataError
+
+_HELD_OUT: tuple[Split, ...] = ("valid", "test")
+
+
+class MaskFiles(SegmentationSet):
+    """Images and masks that are decoded when they are read.
+
+    An image is seen as its EXIF data turns it. Its mask is taken to be turned already if it has that size, and else, if
+    it has the size of the stored pixels, is turned likewise.
+    """
+
+    def __init__(self, pairs: Pairs, rows: IntArray, classes: MaskClasses) -> None:
+        """Take the pairs, (N, 2) their numbers in the trees of images and of masks, and what pixel values mean."""
+        self.pairs, self.rows, self.classes = pairs, rows, classes
+        self.class_names, self.colours = classes.names, classes.colours
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def place(self, index: int) -> str:
+        """Its file, or archive and member."""
+        return self.pairs.images.place(int(self.rows[index, 0]))
+
+    def mask_place(self, index: int) -> str:
+        """The file of its mask."""
+        return self.pairs.masks.place(int(self.rows[index, 1]))
+
+    def name(self, index: int) -> str:
+        """The name of its file, without folder and ending."""
+        name = self.pairs.image_name(int(self.rows[index, 0]))
+        return os.path.splitext(name.rpartition("/")[2])[0]
+
+    def read(self, index: int) -> tuple[Tensor, Tensor]:
+        """Decode one image and its mask."""
+        content = self.pairs.images.read(int(self.rows[index, 0]))
+        values = self._fitted(index, content)
+        labels = self.classes.labels(values, self.mask_place(index))
+        return decode_image(content, self.place(index)), torch.from_numpy(labels)
+
+    def read_labels(self, index: int) -> LabelMap:
+        """Decode one mask; of the image only the header."""
+        return self.classes.labels(self.read_values(index), self.mask_place(index))
+
+    def read_values(self, index: int) -> Values:
+        """The values of the pixels of one mask, of whatever class they are.
+
+        Raises:
+            DataError: the mask is broken, or has not the size of the image.
+        """
+        return self._fitted(index, self._image_source(index))
+
+    def read_image(self, index: int) -> Tensor:
+        """Decode one image alone."""
+        return decode_image(self.pairs.images.read(int(self.rows[index, 0])), self.place(index))
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Of the header of the image; that of the mask must fit."""
+        source, place, mask_place = self._image_source(index), self.place(index), self.mask_place(index)
+        mask = image_size(self.pairs.masks.source(int(self.rows[index, 1])), mask_place)
+        return fit(mask, source, place=place, mask_place=mask_place)[0]
+
+    def left_out(self) -> list[Finding]:
+        """Images without a mask, masks without an image, and what is neither."""
+        return self.pairs.left_out()
+
+    def select(self, rows: IntArray) -> MaskFiles:
+        """Some of the images."""
+        return MaskFiles(self.pairs, self.rows[rows], self.classes)
+
+    def _image_source(self, index: int) -> Path | bytes:
+        return self.pairs.images.source(int(self.rows[index, 0]))
+
+    def _fitted(self, index: int, image: Path | bytes) -> Values:
+        mask_place = self.mask_place(index)
+        values = decode_mask(self.pairs.masks.read(int(self.rows[index, 1])), mask_place)
+        return fitted(values, image, place=self.place(index), mask_place=mask_place)
+
+
+def open_mask_files(config: MaskFilesConfig, split: Split) -> MaskFiles | None:
+    """Open one split; None if there is none and nothing is held back for it.
+
+    Raises:
+        DataError: the data is not found, has no masks or no classes, or not the form that the recipe says.
+    """
+    root = DataRoot(config.path)
+    train = find_pairs(root, config, "train")
+    if train is None:
+        raise _no_training(root, config)
+    classes = find_classes(root, config, train)
+    own = {other: find_pairs(root, config, other) for other in _HELD_OUT}
+    if split != "train" and (pairs := own[split]) is not None:
+        return MaskFiles(pairs, _rows(pairs), classes)
+    images = MaskFiles(train, _rows(train), classes)
+    rows = hold_files_back(
+        train.images,
+        images.rows[:, 0],
+        split,
+        config.hold_back,
+        has_valid=own["valid"] is not None,
+        has_test=own["test"] is not None,
+        name=lambda row: train.image_name(train.rows[row][0]),
+    )
+    return images.select(rows) if len(rows) else None
+
+
+def find_classes(root: DataRoot, config: MaskFilesConfig, train: Pairs) -> MaskClasses:
+    """The classes as the recipe says; where it says nothing, all up to the largest value of the training masks.
+
+    Raises:
+        DataError: there are none, too many, or the pixels of masks are not what pixels of masks are.
+    """
+    ignore = (*config.ignore, 0) if config.reduce_zero_label else config.ignore
+    first = 1 if config.reduce_zero_label else 0
+    place = "data.classes"
+    masks = [mask for _, mask in train.rows]
+    if isinstance(config.classes, str):
+        content, place = root.read(config.classes, place)
+        named = read_classes(content, place, first=first)
+    elif config.classes is not None:
+        named = given_classes(config.classes, first=first)
+    else:
+        named, place = found_classes(train.masks, masks, ignore), str(train.masks.path)
+    if config.reduce_zero_label and 0 in named.names and config.classes is not None:
+        raise DataError(
+            f"{place}: class {named.names[0]} has id 0, which data.reduce_zero_label says is no class; expected ids "
+            "from 1 on; correct one of the two"
+        )
+    return MaskClasses(named, ignore=ignore, place=place, palette_of_masks=_palette(train.masks, masks[0]))
+
+
+def _palette(tree: FileTree, number: int) -> NDArray[np.uint8] | None:
+    """Of a training mask, if it has one and is not broken."""
+    try:
+        return mask_colours(tree.read(number), tree.place(number))
+    except DataError:
+        return None
+
+
+def _rows(pairs: Pairs) -> IntArray:
+    return np.array(pairs.rows, dtype=np.int64).reshape(-1, 2)
+
+
+def _no_training(root: DataRoot, config: MaskFilesConfig) -> DataError:
+    if config.valid or config.test:
+        return DataError(
+            "data.train: not given, but another split is; expected folders of training images and masks; name them: "
+            "data.train={images: FOLDER, masks: FOLDER}"
+        )
+    return DataError(
+        f"{root.path}: no folders of training images and masks by their usual names; expected such as images/train and "
+        "masks/train, train/images and train/masks, or images and masks; name them: "
+        "data.train={images: FOLDER, masks: FOLDER}"
+    )

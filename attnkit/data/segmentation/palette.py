@@ -1,0 +1,45 @@
+"""Colours for classes that have none of their own: the same wherever a class is drawn, far from each other."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_CLASSES = 255
+"""0..254; 255 is of no class."""
+_LEVELS = np.linspace(0, 255, 8).round()
+_TAKEN = np.array([[0, 0, 0], [255, 255, 255]], dtype=np.float64)
+"""Black is for pixels of no class, white lies behind a legend."""
+
+
+def palette(num_classes: int) -> NDArray[np.uint8]:
+    """Distinct colours: (K, 3) uint8, red, green and blue. Those of fewer classes begin those of more.
+
+    Args:
+        num_classes: K, up to 255.
+    """
+    return _palette()[:num_classes].copy()
+
+
+@lru_cache(maxsize=1)
+def _palette() -> NDArray[np.uint8]:
+    """Of a grid of colours, one after the other that is farthest from all before it."""
+    red, green, blue = np.meshgrid(_LEVELS, _LEVELS, _LEVELS, indexing="ij")
+    grid = np.stack([red, green, blue], axis=-1).reshape(-1, 3)
+    nearest = np.min([_distance(grid, taken) for taken in _TAKEN], axis=0)
+    chosen = []
+    for _ in range(MOST_CLASSES):
+        farthest = int(nearest.argmax())
+        chosen.append(grid[farthest])
+        nearest = np.minimum(nearest, _distance(grid, grid[farthest]))
+    return np.array(chosen).astype(np.uint8)
+
+
+def _distance(colours: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """About as people see it: reds differ more among bright reds, blues among dark ones."""
+    redness = (colours[:, 0] + other[0]) / 2 / 255
+    weights = np.stack([2 + redness, np.full_like(redness, 4.0), 3 - redness], axis=1)
+    distance: NDArray[np.float64] = (weights * (colours - other) ** 2).sum(1)
+    return distance

@@ -1,0 +1,121 @@
+"""Images with a class for each pixel, by number, wherever they come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attnkit.data.classification.image_set import IntArray
+from attnkit.data.config import CocoMasksConfig, MaskFilesConfig, SegmentationDataConfig, Split
+from attnkit.data.finding import Finding
+from attnkit.data.segmentation.palette import MOST_CLASSES
+from attnkit.errors import DataError
+
+IGNORE = 255
+"""In every label map: a pixel of no class, neither learned nor scored."""
+
+LabelMap = NDArray[np.uint8]
+"""(H, W), numbers of classes or IGNORE."""
+
+
+class SegmentationSet(ABC):
+    """N images, each pixel of one of K classes, or of none."""
+
+    class_names: tuple[str, ...]
+    colours: NDArray[np.uint8]
+    """(K, 3), red, green and blue, of the data where it has any."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def place(self, index: int) -> str:
+        """What to call an image in messages: its file, or archive and member."""
+
+    @abstractmethod
+    def mask_place(self, index: int) -> str:
+        """What to call its mask."""
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """The name of its file, without the ending."""
+
+    @abstractmethod
+    def read(self, index: int) -> tuple[Tensor, Tensor]:
+        """One image, uint8 (3, H, W), red, green and blue; and its labels, uint8 (H, W), with IGNORE.
+
+        Raises:
+            DataError: one of the two is broken, or their sizes differ; the message names the file.
+        """
+
+    @abstractmethod
+    def read_labels(self, index: int) -> LabelMap:
+        """The labels alone, as `read` gives them.
+
+        Raises:
+            DataError: they are broken, or do not have the size of the image.
+        """
+
+    @abstractmethod
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width as the headers of the files have them, of the stored pixels; no pixel is decoded.
+
+        Raises:
+            DataError: a header is broken, or the sizes of image and labels differ.
+        """
+
+    @abstractmethod
+    def select(self, rows: IntArray) -> SegmentationSet:
+        """Some of the images, in the order of `rows`."""
+
+    def left_out(self) -> list[Finding]:
+        """What lies beside the images and is not used."""
+        return []
+
+
+def check_names(names: tuple[str, ...], place: str) -> None:
+    """Refuse class names that cannot be told apart, and more classes than a label map has numbers for.
+
+    Raises:
+        DataError: there are none, too many, or two of one name.
+    """
+    if not 0 < len(names) <= MOST_CLASSES:
+        raise DataError(
+            f"{place}: {len(names)} classes; expected 1 to {MOST_CLASSES}; correct data.classes, data.ignore or the "
+            "masks"
+        )
+    if len(set(names)) < len(names):
+        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        raise DataError(f"{place}: two classes are named {twice}; expected a name for each; rename one of them")
+
+
+def pixels_per_class(labels: LabelMap, num_classes: int) -> IntArray:
+    """How many pixels of a label map each class has: (K,) int64; IGNORE is left out."""
+    counts: IntArray = np.bincount(labels.ravel(), minlength=256)[:num_classes]
+    return counts
+
+
+def open_segmentation(config: SegmentationDataConfig, split: Split) -> SegmentationSet | None:
+    """Open one split of a recipe's data; None if there is no such split and nothing is held back for it.
+
+    Args:
+        config: the data of the recipe.
+        split: which one.
+
+    Raises:
+        DataError: it is not found, or does not have the form that the recipe says.
+    """
+    if isinstance(config, MaskFilesConfig):
+        from attnkit.data.segmentation.mask_files import open_mask_files
+
+        return open_mask_files(config, split)
+    if isinstance(config, CocoMasksConfig):
+        from attnkit.data.segmentation.coco_masks import open_coco_masks
+
+        return open_coco_masks(config, split)
+    from attnkit.data.images.shapes import open_shape_scenes
+
+    return open_shape_scenes(config, split)

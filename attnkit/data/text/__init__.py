@@ -1,0 +1,1 @@
+"""Sentence pairs: from files to batches of token ids."""

@@ -1,0 +1,354 @@
+"""The part of the data check that looks at one split: its files, its lines, its pairs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnkit.data.config import Split
+from attnkit.data.files import BYTE_ORDER_MARK, raw_lines
+from attnkit.data.finding import Finding
+from attnkit.data.text.parallel_text import Pair, ParallelText
+from attnkit.data.text.ragged import IntArray, ragged
+from attnkit.data.text.token_cache import Encoder, left_out
+
+_SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_ODD_SPACE = re.compile(f"[{_SPACES}]")
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff\ufffd]")
+_TAB = re.compile("\t")
+_ODD = re.compile(f"{_ODD_SPACE.pattern}|{_INVISIBLE.pattern}|{_TAB.pattern}")
+_UNKNOWN_RATE = 0.001
+_UNTRANSLATED_WORDS = 4
+
+
+class UnknowingEncoder(Encoder, Protocol):
+    """A tokenizer that has an id for what it does not know."""
+
+    @property
+    def unk_id(self) -> int:
+        """The id of an unknown piece."""
+
+
+@dataclass
+class SideStats:
+    """Counts over one side of a split."""
+
+    name: str
+    """The file."""
+    chars: int = 0
+    words: int = 0
+    """Between white space."""
+    longest: int = 0
+    """Characters of the longest sentence."""
+    empty: int = 0
+    tokens: int | None = None
+    """Only with a tokenizer, as is `unknown`."""
+    unknown: int | None = None
+
+
+@dataclass
+class SplitStats:
+    """Counts over one split."""
+
+    description: str
+    """The files, or what is generated."""
+    src: SideStats
+    tgt: SideStats
+    pairs: int = 0
+    complete: bool = True
+    """False when only its head was looked at."""
+    duplicates: int = 0
+    """Pairs that stood there before."""
+    left_out: int = 0
+    """Pairs that training passes over: a side is empty, too long, or too long for the other."""
+
+
+@dataclass
+class _Case:
+    """How often something was seen, and where first (0: nowhere)."""
+
+    count: int = 0
+    first: int = 0
+    example: str = ""
+
+    def add(self, number: int, example: str = "") -> None:
+        if not self.count:
+            self.first, self.example = number, example
+        self.count += 1
+
+
+@dataclass
+class _Side:
+    """One side of a split while it is looked at."""
+
+    stats: SideStats
+    place: Callable[[int], str]
+    tokenizer: UnknowingEncoder | None
+    spaces: _Case = field(default_factory=_Case)
+    invisible: _Case = field(default_factory=_Case)
+    tabs: _Case = field(default_factory=_Case)
+    unknown: _Case = field(default_factory=_Case)
+    one_sided: _Case = field(default_factory=_Case)
+    """Empty here, text on the other side."""
+
+
+class SplitCheck:
+    """Looks at the pairs of a split, a chunk at a time."""
+
+    def __init__(
+        self,
+        split: Split,
+        pairs: ParallelText,
+        *,
+        max_length: int,
+        max_ratio: float,
+        tokenizers: tuple[UnknowingEncoder, UnknowingEncoder] | None,
+    ) -> None:
+        """Start with nothing seen."""
+        src_tokenizer, tgt_tokenizer = tokenizers or (None, None)
+        names = [name for name, _ in pairs.files()] or [pairs.describe()]
+        self.split = split
+        self.pairs = pairs
+        self.stats = SplitStats(pairs.describe(), SideStats(names[0]), SideStats(names[-1]))
+        self._src = _Side(self.stats.src, pairs.src_place, src_tokenizer)
+        self._tgt = _Side(self.stats.tgt, pairs.tgt_place, tgt_tokenizer)
+        self._limits = max_length, max_ratio
+        self._both_empty, self._too_long, self._uneven, self._untranslated = _Case(), _Case(), _Case(), _Case()
+        self._hashes: list[IntArray] = []
+        self._file_findings: list[Finding] = []
+
+    def look_at_files(self, *, limit: int | None) -> None:
+        """Look at what reading removes in silence: byte order marks and carriage returns.
+
+        Args:
+            limit: look at so many lines at the head of each file; None is all.
+        """
+        for name, file in self.pairs.files():
+            returns, marks = _Case(), _Case()
+            for number, raw in enumerate(islice(raw_lines(file, name), limit), start=1):
+                if number == 1 and raw.startswith(BYTE_ORDER_MARK):
+                    marks.add(number)
+                if raw.endswith(b"\r"):
+                    returns.add(number)
+            self._file_findings += _about_file(name, marks, returns)
+
+    def look_at(self, chunk: Sequence[Pair], first: int) -> None:
+        """Look at some pairs; the first of them has the number `first`, counted from 1."""
+        src, tgt = [pair.src for pair in chunk], [pair.tgt for pair in chunk]
+        src_empty, tgt_empty = _look_at_lines(self._src, src, first), _look_at_lines(self._tgt, tgt, first)
+        _note(self._src.one_sided, src_empty & ~tgt_empty, first)
+        _note(self._tgt.one_sided, tgt_empty & ~src_empty, first)
+        _note(self._both_empty, src_empty & tgt_empty, first)
+        dropped = src_empty | tgt_empty
+        src_tokens, tgt_tokens = _count_tokens(self._src, src, first), _count_tokens(self._tgt, tgt, first)
+        if src_tokens is not None and tgt_tokens is not None:
+            empty, too_long, uneven = left_out(
+                src_tokens, tgt_tokens, max_length=self._limits[0], max_ratio=self._limits[1]
+            )
+            _note(self._too_long, too_long, first)
+            _note(self._uneven, uneven, first)
+            dropped = empty | too_long | uneven
+        for number, pair in enumerate(chunk, start=first):
+            if pair.src == pair.tgt and _is_prose(pair.src):
+                self._untranslated.add(number, pair.src)
+        self._hashes.append(hashes(chunk))
+        self.stats.pairs += len(chunk)
+        self.stats.left_out += int(dropped.sum())
+
+    def conclude(self) -> list[Finding]:
+        """Complete the counts after the last pair, and say everything that was seen."""
+        if self.split == "train" and self.stats.pairs == self.stats.left_out:
+            return [*self._file_findings, self._nothing_left()]
+        sides = [_about_lines(self._src, self._tgt), _about_lines(self._tgt, self._src)]
+        return [*self._file_findings, *sides[0], *sides[1], *self._about_pairs()]
+
+    def _nothing_left(self) -> Finding:
+        what = f"none of the {self.stats.pairs} pairs looked at is left after filtering"
+        fix = "see what the lines hold, raise filter.max_length or filter.max_ratio"
+        severity: Literal["error", "warning"] = "error" if self.stats.complete else "warning"
+        return Finding(severity, self.stats.description, what, "there is nothing to learn from", fix)
+
+    def _about_pairs(self) -> list[Finding]:
+        place, (max_length, max_ratio) = self.pairs.src_place, self._limits
+        return [
+            *_warn(
+                self._both_empty,
+                place,
+                "empty on both sides",
+                "such a pair teaches nothing",
+                "remove it from both files",
+            ),
+            *_warn(
+                self._too_long,
+                place,
+                f"longer than {max_length} tokens",
+                "training passes over such a pair" if self.split == "train" else "it takes long to translate",
+                "split the sentence, or raise filter.max_length",
+            ),
+            *_warn(
+                self._uneven,
+                place,
+                f"one side is over {max_ratio:g} times as long as the other",
+                "the two hardly translate each other" + ("; training passes over them" * (self.split == "train")),
+                "see whether the files are aligned here, or raise filter.max_ratio",
+            ),
+            *_warn(
+                self._untranslated,
+                place,
+                "source and target are the same",
+                "the model learns to copy instead of to translate",
+                "remove pairs that are not translated",
+            ),
+            *self._about_duplicates(),
+        ]
+
+    def _about_duplicates(self) -> list[Finding]:
+        if not self.pairs.files():
+            return []
+        self.stats.duplicates, first, again = duplicates(self._hashes)
+        return _warn(
+            _Case(self.stats.duplicates, again),
+            self.pairs.src_place,
+            f"the pair stood in line {first} already",
+            "what stands there twice counts twice",
+            "remove the copies",
+        )
+
+
+def hashes(lines: Sequence[object]) -> IntArray:
+    """A number for each line or pair, equal for equal ones; it holds within this process."""
+    return np.fromiter(map(hash, lines), dtype=np.int64, count=len(lines))
+
+
+def duplicates(parts: list[IntArray]) -> tuple[int, int, int]:
+    """How many were there before, and the numbers, from 1, of the earliest such and of the one that it repeats."""
+    all_hashes = np.concatenate(parts)
+    order = np.argsort(all_hashes, kind="stable")
+    ordered = all_hashes[order]
+    repeats = np.flatnonzero(ordered[1:] == ordered[:-1]) + 1
+    if not len(repeats):
+        return 0, 0, 0
+    earliest = repeats[np.argmin(order[repeats])]
+    return len(repeats), int(order[earliest - 1]) + 1, int(order[earliest]) + 1
+
+
+def _look_at_lines(side: _Side, lines: list[str], first: int) -> NDArray[np.bool_]:
+    """Note what is odd in lines; return which are empty."""
+    lengths = np.fromiter((len(line.strip()) for line in lines), dtype=np.int64, count=len(lines))
+    stats = side.stats
+    stats.chars += int(lengths.sum())
+    stats.words += sum(len(line.split()) for line in lines)
+    stats.longest = max(stats.longest, int(lengths.max()))
+    empty: NDArray[np.bool_] = lengths == 0
+    stats.empty += int(empty.sum())
+    if _ODD.search("\n".join(lines)):
+        for number, line in enumerate(lines, start=first):
+            for case, pattern in ((side.spaces, _ODD_SPACE), (side.invisible, _INVISIBLE), (side.tabs, _TAB)):
+                if match := pattern.search(line):
+                    case.add(number, f"U+{ord(match[0]):04X}")
+    return empty
+
+
+def _count_tokens(side: _Side, lines: list[str], first: int) -> IntArray | None:
+    """The tokens of each line; unknown ones are noted."""
+    if side.tokenizer is None:
+        return None
+    rows = ragged(side.tokenizer.encode(lines))
+    unknown = np.flatnonzero(rows.flat() == side.tokenizer.unk_id)
+    if len(unknown) and not side.unknown.count:
+        row = int(np.searchsorted(np.cumsum(rows.lengths), unknown[0], side="right"))
+        side.unknown.add(first + row)
+    side.stats.tokens = (side.stats.tokens or 0) + int(rows.lengths.sum())
+    side.stats.unknown = (side.stats.unknown or 0) + len(unknown)
+    return rows.lengths
+
+
+def _note(case: _Case, which: NDArray[np.bool_], first: int) -> None:
+    """Count the pairs of a chunk for which something holds."""
+    if count := int(which.sum()):
+        if not case.count:
+            case.first = first + int(np.argmax(which))
+        case.count += count
+
+
+def _is_prose(line: str) -> bool:
+    """Long enough, and made of letters, that its translation should differ."""
+    return len(line.split()) >= _UNTRANSLATED_WORDS and any(map(str.isalpha, line))
+
+
+def _about_lines(side: _Side, other: _Side) -> list[Finding]:
+    tokens, unknown = side.stats.tokens or 0, side.stats.unknown or 0
+    rate = unknown / tokens if tokens else 0.0
+    return [
+        *_warn(
+            side.one_sided,
+            side.place,
+            f"empty line, but {other.place(side.one_sided.first)} has text",
+            "training passes over such a pair, and in a test set it costs score",
+            "remove the pair from both files, or fill the line",
+        ),
+        *_warn(
+            side.spaces,
+            side.place,
+            f"a space that is not the ordinary one ({side.spaces.example})",
+            "SentencePiece reads it as a space, whitespace and character tokenizers do not, and scorers differ",
+            "nothing to do with SentencePiece; else replace it by a space",
+        ),
+        *_warn(
+            side.invisible,
+            side.place,
+            f"a character that cannot be seen, or replaces a broken one ({side.invisible.example})",
+            "it often comes from a wrong conversion, and the model learns to write it",
+            "remove it, or convert the original again",
+        ),
+        *_warn(
+            side.tabs,
+            side.place,
+            "a tab inside the sentence",
+            "it often means that a column was taken for text",
+            "replace it by a space, or see whether the format is tsv",
+        ),
+        *_warn(
+            side.unknown if rate > _UNKNOWN_RATE else _Case(),
+            side.place,
+            f"{unknown} of {tokens} tokens ({rate:.2%}) are unknown to the tokenizer, first here",
+            "the model can neither read nor write them",
+            "set tokenizer.byte_fallback to true, or raise tokenizer.vocab_size",
+        ),
+    ]
+
+
+def _about_file(name: str, marks: _Case, returns: _Case) -> list[Finding]:
+    def place(number: int) -> str:
+        return f"{name}:{number}"
+
+    return [
+        *_warn(
+            marks,
+            place,
+            "a byte order mark",
+            "attnkit passes over it, other tools take it for a character of the first sentence",
+            "save the file as UTF-8 without it",
+        ),
+        *_warn(
+            returns,
+            place,
+            "the line ends in CR LF",
+            "attnkit passes over the CR, other tools take it for a character of the sentence",
+            "convert the file with dos2unix",
+        ),
+    ]
+
+
+def _warn(case: _Case, place: Callable[[int], str], what: str, why: str, fix: str) -> list[Finding]:
+    """A warning, if the case was seen."""
+    if not case.count:
+        return []
+    more = f" (and {case.count - 1} more)" if case.count > 1 else ""
+    return [Finding("warning", place(case.first), what + more, why, fix)]

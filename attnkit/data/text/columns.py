@@ -1,0 +1,150 @@
+"""Pairs from one file: tab-separated columns, or JSON objects, a pair per line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Iterator
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from attnkit.data.files import find_file, hash_file, read_lines
+from attnkit.data.text.parallel_text import Pair, ParallelText
+from attnkit.errors import DataError
+
+_LINE_ENDS = str.maketrans("\n\r", "  ")
+
+
+class _OneFile(ParallelText):
+    """A file whose line n holds pair n."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._file = find_file(name)
+
+    def __iter__(self) -> Iterator[Pair]:
+        number = 0
+        for number, line in enumerate(read_lines(self._file, self._name), start=1):
+            yield self._pair(line, number)
+        if not number:
+            raise DataError(f"{self._name}: empty; expected a pair per line; see the data file")
+
+    @abstractmethod
+    def _pair(self, line: str, number: int) -> Pair:
+        """Take one line apart."""
+
+    @abstractmethod
+    def _reading(self) -> list[str | int]:
+        """What, beside the file's content, decides the pairs."""
+
+    def files(self) -> list[tuple[str, Traversable]]:
+        """The one file."""
+        return [(self._name, self._file)]
+
+    def describe(self) -> str:
+        """The file's name."""
+        return self._name
+
+    def fingerprint(self) -> str:
+        """A hash of the content and of where in a line the two sides stand."""
+        parts = [*self._reading(), hash_file(self._file, self._name)]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def src_place(self, number: int) -> str:
+        """Line `number`."""
+        return f"{self._name}:{number}"
+
+    def tgt_place(self, number: int) -> str:
+        """Line `number`."""
+        return f"{self._name}:{number}"
+
+
+class TsvPairs(_OneFile):
+    """Columns parted by tabs. Quotes mean nothing."""
+
+    def __init__(self, name: str, *, src_column: int, tgt_column: int) -> None:
+        """Find the file.
+
+        Args:
+            name: where it is.
+            src_column: counted from 1.
+            tgt_column: counted from 1.
+
+        Raises:
+            DataError: it is not found.
+        """
+        super().__init__(name)
+        self._columns = src_column, tgt_column
+
+    def _pair(self, line: str, number: int) -> Pair:
+        columns = line.split("\t")
+        if len(columns) < max(self._columns):
+            raise DataError(
+                f"{self._name}:{number}: {len(columns)} column(s), but the recipe reads column {max(self._columns)}; "
+                "expected columns parted by tabs; mend the line, or set data.src_column and data.tgt_column"
+            )
+        return Pair(columns[self._columns[0] - 1], columns[self._columns[1] - 1])
+
+    def _reading(self) -> list[str | int]:
+        return ["tsv", *self._columns]
+
+
+class JsonlPairs(_OneFile):
+    """A JSON object per line. A line end inside a sentence is read as a space."""
+
+    def __init__(self, name: str, *, src_key: str, tgt_key: str) -> None:
+        """Find the file.
+
+        Args:
+            name: where it is.
+            src_key: the key of the source, or a dotted path to it.
+            tgt_key: the key of the target, or a dotted path to it.
+
+        Raises:
+            DataError: it is not found.
+        """
+        super().__init__(name)
+        self._keys = src_key, tgt_key
+
+    def _pair(self, line: str, number: int) -> Pair:
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise DataError(
+                f"{self._name}:{number}: not JSON ({error}); expected an object per line; mend the line"
+            ) from error
+        return Pair(self._text(record, self._keys[0], number), self._text(record, self._keys[1], number))
+
+    def _text(self, record: Any, key: str, number: int) -> str:
+        value = record
+        # A key that has a dot in it is taken as it is before it is taken as a path.
+        for part in [key] if isinstance(record, dict) and key in record else key.split("."):
+            if not isinstance(value, dict) or part not in value:
+                found = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
+                raise DataError(
+                    f"{self._name}:{number}: no {key!r}, found {found}; expected the sentence under this key; "
+                    "mend the line, or set data.src_key and data.tgt_key"
+                )
+            value = value[part]
+        if not isinstance(value, str):
+            raise DataError(
+                f"{self._name}:{number}: {key!r} is {json.dumps(value)[:40]}; expected text; mend the line, or set "
+                "data.src_key and data.tgt_key"
+            )
+        return self._encodable(value.translate(_LINE_ENDS), key, number)
+
+    def _encodable(self, text: str, key: str, number: int) -> str:
+        """Refuse half of a surrogate pair, which JSON can spell and UTF-8 cannot."""
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise DataError(
+                    f"{self._name}:{number}: {key!r} holds half a surrogate pair, {text[error.start]!r}; "
+                    "expected Unicode text; mend the line"
+                ) from error
+        return text
+
+    def _reading(self) -> list[str | int]:
+        return ["jsonl", *self._keys]

@@ -1,0 +1,33 @@
+"""A run of images handed to another program: its network as it was trained, with what one must know to use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attnkit.engine.checkpoint import fit_weights, load_tensors
+from attnkit.errors import CheckpointError
+from attnkit.interop.export_weights import TrainedNetwork
+from attnkit.recipes.classification.recipe import ClassificationRecipe
+from attnkit.recipes.segmentation.recipe import SegmentationRecipe
+
+
+def trained_network(recipe: ClassificationRecipe | SegmentationRecipe, weights: Path) -> TrainedNetwork:
+    """Load the network of a run, in float32 on the CPU.
+
+    Args:
+        recipe: that of the run.
+        weights: which of its weights.
+
+    Raises:
+        CheckpointError: the weights are damaged, of another model, or do not name their classes.
+    """
+    tensors, facts = load_tensors(weights)
+    names = facts.get("classes")
+    if not names:
+        raise CheckpointError(
+            f"{weights}: does not name its classes; expected weights of a {recipe.task} run; use its model.safetensors"
+        )
+    size = recipe.image.size if isinstance(recipe, ClassificationRecipe) else recipe.image.crop[0]
+    model = recipe.model.build(num_classes=len(names), image_size=size)
+    fit_weights(weights, tensors, model)
+    return TrainedNetwork(model.eval(), recipe.model, recipe.image, tuple(names))

@@ -1,0 +1,200 @@
+"""Somebody's weights as a run: a recipe that says what they are and how to go on with them, and the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from attnkit.data.config import ImageConfig, SceneConfig
+from attnkit.data.segmentation.palette import palette
+from attnkit.errors import CheckpointError, DataError
+from attnkit.interop.fitting import Fitted, fit_to_model
+from attnkit.interop.foreign_file import ForeignFile, read_foreign_file
+from attnkit.interop.imported_weights import GOOGLE_MEAN_STD, ImportedWeights
+from attnkit.interop.recognise import recognise
+from attnkit.models.config import UperNetConfig
+from attnkit.models.layers.image_positions import Interpolation
+from attnkit.recipes import Recipe
+from attnkit.recipes.classification.import_ import describe_classifier
+from attnkit.recipes.imported_recipe import ImportedRecipe
+from attnkit.recipes.segmentation.import_ import describe_segmenter
+
+Normalization = Literal["imagenet", "half"]
+
+IMAGENET = "imagenet"
+"""As a file of class names: the thousand of ImageNet-1k in their usual order."""
+IMAGENET_CLASSES = 1000
+KERNELS: dict[str, Interpolation] = {"Google's ViT": "google", "timm": "timm", "torchvision": "torchvision"}
+"""Whose way of resizing positions goes with whose weights; DeiT's for all others."""
+
+
+@dataclass(frozen=True)
+class ImportedRun:
+    """All that the folder of a run needs.
+
+    Attributes:
+        recipe: with the model, the images as the source prepared them, and published values of fine-tuning.
+        weights: by attnkit's names.
+        facts: what goes into the file of the weights beside them.
+        report: what was recognised, resized and assumed; one line each.
+    """
+
+    recipe: Recipe
+    weights: dict[str, Tensor]
+    facts: dict[str, Any]
+    report: tuple[str, ...]
+
+
+def import_weights(
+    path: Path,
+    *,
+    name: str | None = None,
+    image_size: int | None = None,
+    window_size: int | None = None,
+    position_interpolation: Interpolation | None = None,
+    classes: str | None = None,
+    num_heads: int | None = None,
+    normalization: Normalization | None = None,
+) -> ImportedRun:
+    """Read a file of weights that attnkit did not write.
+
+    Args:
+        path: the file, or a folder of transformers or timm.
+        name: of the recipe; none makes one of the file's name.
+        image_size: pixels; none leaves that of the weights.
+        window_size: of a Swin; none leaves that of the weights.
+        position_interpolation: whose kernel resizes positions; none takes that of the source.
+        classes: a file of class names, one per line, or `imagenet`; none takes those beside the weights.
+        num_heads: attention heads, where neither the weights nor a paper tells them.
+        normalization: mean and std of the images; none takes those of the source.
+
+    Raises:
+        CheckpointError: the file is damaged, unsafe, unknown, or does not fit the model that it seems to be of.
+        DataError: the class names are wrong.
+        AttnkitError: the image size does not suit the model.
+    """
+    file = read_foreign_file(path)
+    imported = recognise(file, num_heads=num_heads)
+    names = imported.class_names if classes is None else read_class_names(classes)
+    num_classes = len(names) if names else imported.num_classes
+    if num_classes is None:
+        raise CheckpointError(
+            f"{file.path}: no classifier in it, and nobody says which classes; expected class names; "
+            "give a file of them with --classes, and a fresh head is made"
+        )
+    size = image_size or imported.image_size
+    kernel = position_interpolation or KERNELS.get(imported.source, "deit")
+    fitted = fit_to_model(
+        imported, image_size=size, num_classes=num_classes, position_interpolation=kernel, window_size=window_size
+    )
+    image = _normalized(imported.image, normalization)
+    made = _described(name or _name_of(path), fitted, image, size)
+    facts = _facts(file, imported, fitted, names or tuple(map(str, range(num_classes))), kernel)
+    notes = (imported.size_note, *imported.notes) if imported.size_note and image_size is None else imported.notes
+    report = _report(imported, fitted, made, notes=notes, numbered=names is None)
+    return ImportedRun(made.recipe, fitted.weights, facts, report)
+
+
+def read_class_names(source: str) -> tuple[str, ...]:
+    """Class names from a file, one per line in the order of the logits.
+
+    Raises:
+        DataError: there is no such file, or a line is empty or stands there twice.
+    """
+    path = Path(source)
+    if source == IMAGENET and not path.exists():
+        from torchvision.models import ResNet50_Weights
+
+        return tuple(ResNet50_Weights.DEFAULT.meta["categories"])
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{source}: no readable text file; expected class names, one per line, or the word {IMAGENET}; "
+            "name another with --classes"
+        ) from error
+    names = tuple(line.strip() for line in lines)
+    for number, class_name in enumerate(names, start=1):
+        if not class_name or class_name in names[: number - 1]:
+            what = f"'{class_name}' stands there twice" if class_name else "an empty line"
+            raise DataError(f"{source}:{number}: {what}; expected one class name per line, each once; mend the file")
+    if not names:
+        raise DataError(f"{source}: empty; expected class names, one per line; mend the file")
+    return names
+
+
+def _described(name: str, fitted: Fitted, image: ImageConfig | SceneConfig, size: int) -> ImportedRecipe:
+    """What the task makes of a network: its recipe, and its words for the report."""
+    if isinstance(fitted.model, UperNetConfig):
+        assert isinstance(image, SceneConfig)
+        return describe_segmenter(name, fitted.model, image, size=size, num_classes=fitted.num_classes)
+    assert isinstance(image, ImageConfig)
+    return describe_classifier(name, fitted.model, image, size=size)
+
+
+def _normalized(image: ImageConfig | SceneConfig, normalization: Normalization | None) -> ImageConfig | SceneConfig:
+    if normalization is None:
+        return image
+    keys = ("mean", "std")
+    imagenet = {key: type(image).model_fields[key].default for key in keys}
+    return image.model_copy(update=imagenet if normalization == "imagenet" else dict.fromkeys(keys, GOOGLE_MEAN_STD))
+
+
+def _facts(
+    file: ForeignFile, imported: ImportedWeights, fitted: Fitted, names: tuple[str, ...], kernel: Interpolation
+) -> dict[str, Any]:
+    """What stands beside the weights: the classes, for masks their colours, and where all of it comes from."""
+    facts: dict[str, Any] = {
+        "classes": list(names),
+        "imported": {
+            "source": imported.source,
+            "file": str(file.path),
+            "sha256": _sha256(file.path),
+            "resized": list(fitted.resized),
+            "position_interpolation": kernel if any("positions: " in line for line in fitted.resized) else None,
+        },
+    }
+    if isinstance(fitted.model, UperNetConfig):
+        colours = imported.colours
+        known = colours is not None and len(colours) == len(names)
+        facts["colours"] = [list(colour) for colour in colours or ()] if known else palette(len(names)).tolist()
+    return facts
+
+
+def _name_of(path: Path) -> str:
+    """A name for the recipe: that of the file, or of its folder where all files are called alike."""
+    stem = path.parent.resolve().name if path.stem in ("model", "pytorch_model") else path.name
+    stem = re.sub(r"\.(pth|pt|bin|safetensors|npz|tar)$", "", stem)
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).lstrip("._-") or "imported"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _report(
+    imported: ImportedWeights, fitted: Fitted, made: ImportedRecipe, *, notes: Sequence[str], numbered: bool
+) -> tuple[str, ...]:
+    params = sum(tensor.numel() for key, tensor in fitted.weights.items() if "running_" not in key and tensor.dim())
+    lines = [
+        f"recognised: {made.network} by its names from {imported.source}, {params:,} parameters, "
+        f"{made.pixels} pixels, {fitted.num_classes:,} classes" + (f" ({made.sizes})" if made.sizes else ""),
+        f"images: {made.images}",
+        f"training values: {made.training_source}",
+        *(f"resized: {line}" for line in fitted.resized),
+        *(f"fresh: {head} begins from zero for {fitted.num_classes:,} classes" for head in fitted.fresh_heads),
+        *(f"assumed: {note}" for note in notes),
+    ]
+    if imported.left_out:
+        lines.append(f"left out: {imported.left_out[0]} and {len(imported.left_out) - 1} more, which are not needed")
+    if numbered:
+        hint = f"; if they are ImageNet's, import with --classes {IMAGENET}" * (fitted.num_classes == IMAGENET_CLASSES)
+        lines.append(f"classes: the file does not name them; they are called 0 to {fitted.num_classes - 1}{hint}")
+    return tuple(lines)

@@ -1,0 +1,88 @@
+"""What a network on images costs: parameters, arithmetic, memory and speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attnkit.engine.precision import find_device, has_fast_bfloat16
+from attnkit.models.inference import prepare_for_inference
+from attnkit.models.macs import Convention, count_macs
+
+GMACS_FOR_SPEED = 20.0
+"""Up to here the speed is measured unasked: it takes about two seconds."""
+_MEASURED_SECONDS = 1.0
+
+
+def network_costs(
+    build: Callable[[], nn.Module], size: tuple[int, int], *, convention: Convention, speed: bool | None
+) -> dict[str, Any]:
+    """Count a network on shapes alone, and measure its speed.
+
+    Args:
+        build: makes it, with fresh weights.
+        size: height and width of its images.
+        convention: how multiplications are counted.
+        speed: whether to measure images per second; None does where that is quick.
+
+    Returns:
+        params, gmacs, convention, training_megabytes_per_image; images_per_second and how that was measured.
+    """
+    with torch.device("meta"):
+        model = build()
+    gmacs = count_macs(model, *size, convention=convention) / 1e9
+    facts: dict[str, Any] = {
+        "params": sum(p.numel() for p in model.parameters()),
+        "gmacs": round(gmacs, 4),
+        "convention": convention,
+        "training_megabytes_per_image": round(saved_bytes(model, size) / 1e6, 1),
+    }
+    if speed or (speed is None and gmacs <= GMACS_FOR_SPEED):
+        facts |= measure_speed(build(), size, gmacs=gmacs)
+    return facts
+
+
+def saved_bytes(model: nn.Module, size: tuple[int, int]) -> int:
+    """Bytes that a forward pass of one image keeps for the way back, in float32; weights are not among them."""
+    kept: dict[int, Tensor] = {}
+    weights = {id(p) for p in model.parameters()}
+
+    def keep(tensor: Tensor) -> Tensor:
+        base = tensor if tensor._base is None else tensor._base
+        if id(base) not in weights:
+            kept[id(base)] = base
+        return tensor
+
+    model.train()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        logits = model(torch.empty(2, 3, *size, device="meta"))
+        total = sum(tensor.numel() * tensor.element_size() for tensor in kept.values())
+    del logits
+    return total // 2  # batch norm refuses a batch of one
+
+
+def measure_speed(model: nn.Module, size: tuple[int, int], *, gmacs: float) -> dict[str, Any]:
+    """Images per second of the network at work, on random images, here and now, in the default precision."""
+    device = find_device("auto")
+    precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
+    model = prepare_for_inference(model.to(device), precision=precision)
+    batch = 64 if device.type == "cuda" else 16 if gmacs < 1 else 4 if gmacs < 6 else 1
+    images = torch.randn(batch, 3, *size, device=device)
+    rounds, started = -1, time.perf_counter()  # the first round is warming up
+    with torch.inference_mode():
+        while rounds < 1 or time.perf_counter() - started < _MEASURED_SECONDS:
+            if rounds == 0:
+                started = time.perf_counter()
+            model(images)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            rounds += 1
+    rate = rounds * batch / (time.perf_counter() - started)
+    where = (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} processor threads"
+    )
+    return {"images_per_second": float(f"{rate:.3g}"), "measured": f"batches of {batch}, {precision}, {where}"}

@@ -1,0 +1,1 @@
+"""Semantic segmentation: the form of its recipe and how its parts are wired."""

@@ -1,0 +1,60 @@
+"""The data check of a segmentation recipe: its images, its masks and their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attnkit.data.segmentation.check_segmentation import check_segmentation
+from attnkit.data.segmentation.check_segmentation_split import SegmentationStats
+from attnkit.recipes.base import CheckedData
+from attnkit.recipes.segmentation.recipe import SegmentationRecipe
+
+_MOST_CLASSES = 40
+"""More are not listed one by one."""
+
+
+def check(recipe: SegmentationRecipe, *, decode: bool, say: Callable[[str], None]) -> CheckedData:
+    """Look at all images and masks of a recipe.
+
+    Args:
+        recipe: names them.
+        decode: decode each, which finds what is cut off and what stands twice; else read headers, and some masks.
+        say: takes a line on how far it is.
+    """
+
+    def progress(split: str, done: int, total: int) -> None:
+        say(f"{split}: {done:,} of {total:,} images looked at")
+
+    report = check_segmentation(recipe.data, quick=not decode, progress=progress)
+    return CheckedData(report, [line for split, stats in report.stats.items() for line in _split_lines(split, stats)])
+
+
+def _split_lines(split: str, stats: SegmentationStats) -> list[str]:
+    """Size of a split, and the share of each class where there are not too many."""
+    head = f"{split}: {stats.images:,} images, {stats.broken:,} broken"
+    if stats.smallest is not None and stats.largest is not None:
+        head += f", {_size(stats.smallest)} to {_size(stats.largest)} pixels"
+    total = sum(stats.pixels.values())
+    if not total:
+        return [head]
+    ignored = stats.ignored_pixels / (total + stats.ignored_pixels)
+    head += f"; classes by {stats.masks_read:,} masks, {ignored:.1%} of their pixels of no class"
+    if len(stats.pixels) > _MOST_CLASSES:
+        least, most = (choose(stats.pixels, key=stats.pixels.__getitem__) for choose in (min, max))
+        return [
+            head,
+            f"    {len(stats.pixels):,} classes, {least} {stats.pixels[least] / total:.3%} to {most} "
+            f"{stats.pixels[most] / total:.1%} of the pixels",
+        ]
+    width = max(map(len, stats.pixels))
+    return [
+        head,
+        *(
+            f"    {name:<{width}}  {count / total:>8.3%} of the pixels, in {stats.images_with[name]:>6,} images"
+            for name, count in stats.pixels.items()
+        ),
+    ]
+
+
+def _size(height_and_width: tuple[int, int]) -> str:
+    return f"{height_and_width[1]}x{height_and_width[0]}"

@@ -1,0 +1,98 @@
+"""The segmentation recipe: the form that recipes/segmentation/*.yaml fill in.
+
+Free of torch, so that checking a recipe is instant. What happens when it runs stands beside it: task.py is the model
+with its loss and score, train.py the training, segmenter.py the trained model at work.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from attnkit.config import Config
+from attnkit.data.config import SceneAugmentConfig, SceneConfig, SegmentationDataConfig
+from attnkit.models.config import UperNetConfig
+from attnkit.recipes.base import BaseRecipe, CheckedData, ImageBatchConfig, InitConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from attnkit.run_dir import RunDir
+
+
+class SegmentationLossConfig(Config):
+    """Cross entropy of the class of each labelled pixel, of the main and of the auxiliary head."""
+
+    auxiliary_weight: float = Field(default=0.4, ge=0.0)
+    class_weights: Literal["none", "median_frequency"] = "none"
+    """median_frequency: rare classes weigh more (Eigen and Fergus 2015), counted over the training masks."""
+    class_weight_power: float = Field(default=1.0, gt=0.0, le=1.0)
+    """These weights to this power; 0.5 lets rare classes weigh more, but less so."""
+
+
+class InferenceConfig(Config):
+    """How a trained model looks at a whole image."""
+
+    window: tuple[int, int] | None = None
+    """Height and width of the windows that slide over the image; none looks at the whole image at once."""
+    overlap: float = Field(default=0.333, ge=0.0, lt=1.0)
+    """Share of a window that the next one sees again."""
+    scales: tuple[float, ...] = (1.0,)
+    """Sizes at which the image is looked at; the probabilities are averaged."""
+    flip: bool = False
+    """Look at the mirrored image too."""
+
+
+class SegmentationRecipe(BaseRecipe):
+    """Images and masks, a network, and how it is trained."""
+
+    task: Literal["segmentation"]
+    data: SegmentationDataConfig = Field(discriminator="format")
+    image: SceneConfig = SceneConfig()
+    augment: SceneAugmentConfig = SceneAugmentConfig()
+    model: UperNetConfig
+    init: InitConfig | None = None
+    loss: SegmentationLossConfig = SegmentationLossConfig()
+    inference: InferenceConfig = InferenceConfig()
+    batch: ImageBatchConfig = ImageBatchConfig(images=16)
+
+    @model_validator(mode="after")
+    def patches_cover_the_crop(self) -> SegmentationRecipe:
+        """Refuse a crop that patches of a ViT do not cover evenly, or that is no square, as its positions are."""
+        backbone, (height, width) = self.model.backbone, self.image.crop
+        if backbone.name == "vit" and (height != width or height % backbone.patch_size):
+            raise ValueError(
+                f"image.crop: {height}x{width} is no square of whole patches of {backbone.patch_size} pixels; "
+                "expected one for a ViT; change image.crop or model.backbone.patch_size"
+            )
+        return self
+
+    def fit(self, run: RunDir, *, resume: bool, device: str) -> None:
+        """Look at the images and masks, then train."""
+        from attnkit.recipes.segmentation.train import train
+
+        train(self, run, resume=resume, device=device)
+
+    def has_split(self, split: Literal["train", "valid", "test"]) -> bool:
+        """Whether there are images of that kind."""
+        from attnkit.data.segmentation.segmentation_set import open_segmentation
+
+        return open_segmentation(self.data, split) is not None
+
+    def check_data(self, *, deep: bool, say: Callable[[str], None]) -> CheckedData:
+        """Look at every file from outside; deep: decode every image and mask."""
+        from attnkit.recipes.segmentation.check import check
+
+        return check(self, decode=deep, say=say)
+
+    def summarize(self) -> dict[str, Any]:
+        """Parameters and arithmetic, beside what was published."""
+        from attnkit.recipes.segmentation.summary import summarize
+
+        return summarize(self)
+
+    def how_to_use(self, run: Path) -> str:
+        """The command that segments."""
+        return f"attnkit segment --run {run} photo.jpg --save masks"

@@ -1,0 +1,277 @@
+"""A trained run put to work: images in, the class of each pixel out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from attnkit.data.config import Split
+from attnkit.data.segmentation.palette import palette
+from attnkit.data.segmentation.segmentation_set import IGNORE, LabelMap, SegmentationSet, open_segmentation
+from attnkit.data.segmentation.segmentation_transforms import scene_input, scene_size
+from attnkit.engine.checkpoint import fit_weights, load_tensors
+from attnkit.engine.memory import keep_pages
+from attnkit.engine.precision import Precision, find_device, has_fast_bfloat16
+from attnkit.errors import CheckpointError, DataError
+from attnkit.models.inference import prepare_for_inference
+from attnkit.models.upernet import UperNet
+from attnkit.recipes.segmentation.recipe import InferenceConfig, SegmentationRecipe
+from attnkit.recipes.segmentation.sliding import label
+from attnkit.recipes.segmentation.view_memory import bytes_of_views, pixels_per_cell, values_per_cell
+from attnkit.recipes.segmentation.views import View
+from attnkit.run_dir import RunDir
+
+MEMORY = 4 << 30
+"""Bytes for what a network computes on the way, of whole images; one that needs more is seen through windows."""
+_WINDOWS_AT_ONCE = 4
+"""On a GPU, which a single window does not fill."""
+
+
+class Segmenter:
+    """A network with the names and colours of its classes, and the way that an image takes through it."""
+
+    def __init__(
+        self,
+        recipe: SegmentationRecipe,
+        model: UperNet,
+        class_names: Sequence[str],
+        colours: NDArray[np.uint8],
+        *,
+        device: torch.device,
+        precision: Precision = "auto",
+        memory: int = MEMORY,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        """Put a model to work; its weights must stay as they are from here on.
+
+        Args:
+            recipe: that of the model.
+            model: with logits of K classes.
+            class_names: of the K classes.
+            colours: uint8 (K, 3).
+            device: where to compute.
+            precision: of the products; auto is bfloat16 where the device multiplies it in hardware.
+            memory: bytes for the whole of an image; one that needs more is seen through windows of the recipe's crop.
+            say: told, once, that this happened.
+        """
+        self.class_names = tuple(class_names)
+        self.colours = colours
+        self.device = device
+        self.precision: Precision = _decided(precision, device)
+        self.inference = recipe.inference
+        self.memory = memory
+        self._image, self._say = recipe.image, say
+        self._as_it_is = recipe.image.model_copy(update={"short_side": None, "long_side": None})
+        self._values_per_cell, self._pixels_per_cell = values_per_cell(model), pixels_per_cell(model)
+        self._model = cast("UperNet", prepare_for_inference(model.to(device), precision=self.precision))
+
+    @torch.inference_mode()
+    def segment(self, pixels: Tensor, *, inference: InferenceConfig | None = None) -> LabelMap:
+        """Find the most probable class of each pixel.
+
+        Args:
+            pixels: uint8 (3, H, W).
+            inference: how to look at the image; by default as the recipe says.
+
+        Returns:
+            uint8 (H, W): numbers of classes, at the size of the image.
+
+        Raises:
+            CheckpointError: the weights give numbers that are none.
+        """
+        size = pixels.shape[1], pixels.shape[2]
+        views = self._views(pixels, inference or self.inference)
+        labels = label(
+            views,
+            size,
+            self.look,
+            num_classes=len(self.class_names),
+            pixels_per_cell=self._pixels_per_cell,
+            windows_at_once=1 if self.device.type == "cpu" else _WINDOWS_AT_ONCE,
+        )
+        return labels.numpy()
+
+    @torch.inference_mode()
+    def look(self, pixels: Tensor) -> Tensor:
+        """What the network says of images, or windows, at their own size.
+
+        Args:
+            pixels: uint8 (B, 3, H, W).
+
+        Returns:
+            Logits (B, K, h, w), float32, of the finest map.
+
+        Raises:
+            CheckpointError: they are not finite.
+        """
+        images = scene_input(pixels.to(self.device), self._as_it_is)
+        logits: Tensor = self._model.forward_heads(images)[0].float()
+        if not bool(logits.isfinite().all()):
+            raise CheckpointError(
+                "the model's logits are not finite numbers; expected weights of a training that went well; "
+                "use another checkpoint with --checkpoint, or --precision float32"
+            )
+        return logits
+
+    def _views(self, pixels: Tensor, inference: InferenceConfig) -> list[View]:
+        size = pixels.shape[1], pixels.shape[2]
+        sizes = [scene_size(size, self._image, factor) for factor in inference.scales]
+        window = inference.window or self._window_for(size, sizes, mirrored=inference.flip)
+        views = []
+        for of_view in sizes:
+            resized = pixels if of_view == size else functional.resize(pixels, list(of_view), antialias=True)
+            views.append(View(resized, window, inference.overlap))
+            if inference.flip:
+                views.append(View(resized, window, inference.overlap, mirrored=True))
+        return views
+
+    def _window_for(
+        self, size: tuple[int, int], sizes: Sequence[tuple[int, int]], *, mirrored: bool
+    ) -> tuple[int, int] | None:
+        """None where the whole image may be looked at, else the windows that must do."""
+        views = [one for one in sizes for _ in range(1 + mirrored)]
+        needed = bytes_of_views(
+            views,
+            values_per_cell=self._values_per_cell,
+            pixels_per_cell=self._pixels_per_cell,
+            num_classes=len(self.class_names),
+        )
+        if needed <= self.memory:
+            return None
+        window = self._image.crop
+        if self._say is not None:
+            self._say(
+                f"an image of {size[0]}x{size[1]} pixels: the whole of it needs about {needed / 2**30:.1f} GiB, more "
+                f"than {self.memory / 2**30:.1f}; seen through windows of {window[0]}x{window[1]} instead, as others "
+                "of its size will be; --window chooses them"
+            )
+            self._say = None
+        return window
+
+
+def _decided(precision: Precision, device: torch.device) -> Precision:
+    if precision != "auto":
+        return precision
+    return "bfloat16" if has_fast_bfloat16(device) else "float32"
+
+
+def load_segmenter(
+    recipe: SegmentationRecipe,
+    run: RunDir,
+    *,
+    device: str = "auto",
+    precision: Precision = "auto",
+    weights: Path | None = None,
+    memory: int = MEMORY,
+    say: Callable[[str], None] | None = None,
+) -> Segmenter:
+    """Load what a run has learned.
+
+    Args:
+        recipe: that of the run.
+        run: the run folder.
+        device: auto, cpu, cuda...
+        precision: see Segmenter.
+        weights: which; by default the run's result.
+        memory: see Segmenter.
+        say: see Segmenter.
+
+    Raises:
+        CheckpointError: nothing was saved yet, it is damaged, or it does not name its classes.
+    """
+    place = find_device(device)
+    keep_pages()
+    path = weights or run.weights()
+    tensors, facts = load_tensors(path)
+    names = facts.get("classes")
+    if not names or not all(isinstance(name, str) for name in names):
+        raise CheckpointError(
+            f"{path}: does not name its classes; expected weights of a segmentation run; use {run.model}"
+        )
+    model = recipe.model.build(num_classes=len(names), image_size=recipe.image.crop[0])
+    fit_weights(path, tensors, model)
+    colours = _colours(facts.get("colours"), len(names))
+    return Segmenter(recipe, model, names, colours, device=place, precision=precision, memory=memory, say=say)
+
+
+def _colours(written: object, num_classes: int) -> NDArray[np.uint8]:
+    """Those that the weights were saved with; weights from elsewhere may have none."""
+    try:
+        colours = np.array(written, dtype=np.uint8)
+    except (TypeError, ValueError, OverflowError):
+        return palette(num_classes)
+    return colours if colours.shape == (num_classes, 3) else palette(num_classes)
+
+
+@dataclass(frozen=True)
+class SegmentedScene:
+    """An image of a split, and what a run makes of it."""
+
+    place: str
+    """The file, or place in an archive."""
+    name: str
+    """Of the file, without the ending."""
+    labels: LabelMap
+    """uint8 (H, W), IGNORE where there is no class; in the numbers of the model's classes."""
+    prediction: LabelMap
+    """uint8 (H, W)"""
+
+
+def segment_split(
+    segmenter: Segmenter,
+    recipe: SegmentationRecipe,
+    run: RunDir,
+    split: Split,
+    *,
+    inference: InferenceConfig | None = None,
+) -> Iterator[SegmentedScene]:
+    """Segment the validation or test set that a run's recipe names, image by image.
+
+    Args:
+        segmenter: of the run.
+        recipe: that of the run.
+        run: the run folder.
+        split: which set.
+        inference: how to look at the images; by default as the segmenter does.
+
+    Raises:
+        DataError: the recipe has no such split, or one of its files cannot be read, or has a class that is unknown.
+    """
+    scenes = open_segmentation(recipe.data, split)
+    if scenes is None or not len(scenes):
+        raise DataError(
+            f"{run.recipe}: data: no {split} images; expected a {split} set; name one in the recipe, or use --split"
+        )
+    number = _known_classes(scenes, segmenter.class_names, place=f"{run.recipe}: data.{split}")
+    return _segmented(segmenter, scenes, number, inference)
+
+
+def _segmented(
+    segmenter: Segmenter, scenes: SegmentationSet, number: LabelMap, inference: InferenceConfig | None
+) -> Iterator[SegmentedScene]:
+    for index in range(len(scenes)):
+        pixels, labels = scenes.read(index)
+        prediction = segmenter.segment(pixels, inference=inference)
+        yield SegmentedScene(scenes.place(index), scenes.name(index), number[labels.numpy()], prediction)
+
+
+def _known_classes(scenes: SegmentationSet, class_names: Sequence[str], *, place: str) -> LabelMap:
+    """(256,) the model's number of each class of the data: the same, unless the data's list of classes was changed."""
+    numbers = {name: k for k, name in enumerate(class_names)}
+    unknown = [name for name in scenes.class_names if name not in numbers]
+    if unknown:
+        raise DataError(
+            f"{place}: {len(unknown)} classes that the model does not know, such as '{unknown[0]}'; "
+            f"expected some of its {len(class_names)} ('{class_names[0]}', ...); give it the data that it learned from"
+        )
+    table = np.full(256, IGNORE, dtype=np.uint8)
+    table[: len(scenes.class_names)] = [numbers[name] for name in scenes.class_names]
+    return table

@@ -1,0 +1,134 @@
+"""The class of every pixel of an image of any size, in little memory: through windows, in bands of rows.
+
+An image is looked at in views: at one size or several, perhaps mirrored. A view is seen through windows that overlap,
+or through a single one that is the whole of it. What the network makes of a window is a small map of logits. Enlarged
+to the pixels of the image these become probabilities, averaged over the windows that cover a pixel, then over the
+views.
+
+The probabilities of a whole image would be K numbers for each pixel. So they are made for a few rows at a time, from
+the maps of the windows that touch these rows; a row of windows is computed when the first band reaches it, and
+forgotten behind the last. Where even these maps are too many the image is cut into stripes, each from top to bottom.
+
+Letters: K classes, H W pixels of the image, h w cells of a map.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from attnkit.recipes.segmentation.views import Span, View, pixels_within, shares
+from attnkit.recipes.segmentation.window_maps import WindowMap, between
+
+Look = Callable[[Tensor], Tensor]
+"""From pixels, uint8 (B, 3, height, width), to logits (B, K, h, w), float32, on any device."""
+
+_BAND_BYTES = 32 << 20
+"""Of the probabilities of a band."""
+_MAP_BYTES = 1 << 30
+"""Of the maps of windows that are kept at once."""
+
+
+def label(
+    views: Sequence[View],
+    size: tuple[int, int],
+    look: Look,
+    *,
+    num_classes: int,
+    pixels_per_cell: int = 4,
+    windows_at_once: int = 1,
+) -> Tensor:
+    """Find the most probable class of each pixel.
+
+    Args:
+        views: of one image; their probabilities are averaged.
+        size: H and W, of the result.
+        look: the network.
+        num_classes: K.
+        pixels_per_cell: along a side, in the maps that the network makes.
+        windows_at_once: how many the network gets together.
+
+    Returns:
+        uint8 (H, W), on the CPU.
+    """
+    labels = torch.empty(size, dtype=torch.uint8)
+    map_bytes = num_classes * sum(view.map_bytes(pixels_per_cell) for view in views)
+    for left, right in _stripes(views, size[1], map_bytes):
+        passes = [_Pass(view, size, (left, right), look, windows_at_once) for view in views]
+        band = max(1, _BAND_BYTES // (4 * num_classes * (right - left)))
+        for top in range(0, size[0], band):
+            bottom = min(top + band, size[0])
+            labels[top:bottom, left:right] = _label_band(passes, (top, bottom), (left, right), num_classes)
+    return labels
+
+
+def _stripes(views: Sequence[View], width: int, map_bytes: int) -> Iterator[Span]:
+    """The image from left to right: as a rule one stripe; more where the maps would take too much otherwise.
+
+    A window on the border of two stripes is computed in each, so that none is narrower than two windows.
+    """
+    widest = max((view.columns[0][1] - view.columns[0][0]) / view.width for view in views)
+    count = max(1, min(math.ceil(map_bytes / _MAP_BYTES), int(0.5 / widest)))
+    borders = [round(number * width / count) for number in range(count + 1)]
+    yield from pairwise(borders)
+
+
+def _label_band(passes: Sequence[_Pass], rows: Span, columns: Span, num_classes: int) -> Tensor:
+    """The most probable classes of a piece of the image: some rows of a stripe."""
+    first = passes[0].maps(rows)
+    if len(passes) == 1 and passes[0].view.is_whole:
+        return first[0].logits(rows).argmax(-1)
+    probs = first[0].cells.new_zeros(rows[1] - rows[0], columns[1] - columns[0], num_classes)
+    for one in passes:
+        for seen in one.maps(rows):
+            (top, bottom), (left, right) = seen.rows.within(rows), seen.columns.span
+            share = one.share_of_rows[top:bottom, None, None] * one.share_of_columns[left:right, None]
+            piece = probs[top - rows[0] : bottom - rows[0], left - columns[0] : right - columns[0]]
+            piece.addcmul_(seen.logits(rows).softmax(-1), share.to(probs.device))
+    return probs.argmax(-1)
+
+
+class _Pass:
+    """A view on its way from the top to the bottom of a stripe, with the maps of the windows that it is among."""
+
+    def __init__(self, view: View, size: tuple[int, int], stripe: Span, look: Look, windows_at_once: int) -> None:
+        self.view, self._size, self._stripe = view, size, stripe
+        self._look, self._at_once = look, windows_at_once
+        self._columns = [span for span in view.columns if self._is_in_stripe(span)]
+        self._waiting = deque(view.rows)
+        self._kept: list[WindowMap] = []
+        self.share_of_rows = torch.tensor(shares(view.rows, view.height, size[0]))
+        self.share_of_columns = torch.tensor(shares(view.columns, view.width, size[1]))
+
+    def maps(self, rows: Span) -> list[WindowMap]:
+        """Those of the windows that touch some rows, which lie below those of the calls before."""
+        self._kept = [kept for kept in self._kept if kept.rows.span[1] > rows[0]]
+        while self._waiting and pixels_within(self._waiting[0], self.view.height, self._size[0])[0] < rows[1]:
+            self._kept += self._seen(self._waiting.popleft())
+        return self._kept
+
+    def _is_in_stripe(self, columns: Span) -> bool:
+        start, stop = pixels_within(columns, self.view.width, self._size[1])
+        return max(start, self._stripe[0]) < min(stop, self._stripe[1])
+
+    def _seen(self, rows: Span) -> Iterator[WindowMap]:
+        """What the network makes of a row of windows."""
+        for start in range(0, len(self._columns), self._at_once):
+            columns = self._columns[start : start + self._at_once]
+            windows = torch.stack([self.view.pixels[:, rows[0] : rows[1], left:right] for left, right in columns])
+            logits = self._look(windows.flip(-1)).flip(-1) if self.view.mirrored else self._look(windows)
+            for one, cells in zip(columns, logits, strict=True):
+                yield self._placed(rows, one, cells.permute(1, 2, 0).contiguous())
+
+    def _placed(self, rows: Span, columns: Span, cells: Tensor) -> WindowMap:
+        height, width, device = cells.shape[0], cells.shape[1], cells.device
+        return WindowMap(
+            cells,
+            between(rows, self.view.height, self._size[0], height, stripe=(0, self._size[0]), device=device),
+            between(columns, self.view.width, self._size[1], width, stripe=self._stripe, device=device),
+        )

@@ -1,0 +1,89 @@
+"""Train a segmentation recipe: images and masks, batches, model and the loop, wired together."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from attnkit.data.segmentation.check_segmentation import check_segmentation
+from attnkit.data.segmentation.segmentation_batches import EvalScenes, TrainScenes
+from attnkit.data.segmentation.segmentation_set import SegmentationSet, open_segmentation
+from attnkit.engine.log import RunLog, open_log
+from attnkit.engine.loop import Parts, fit
+from attnkit.engine.precision import find_device
+from attnkit.engine.schedule import build_schedule
+from attnkit.errors import DataError
+from attnkit.recipes.initial_weights import begin_with
+from attnkit.recipes.segmentation.class_weights import median_frequency_weights
+from attnkit.recipes.segmentation.recipe import SegmentationRecipe
+from attnkit.recipes.segmentation.task import SegmentationTask, build_task
+from attnkit.run_dir import RunDir
+
+
+def train(recipe: SegmentationRecipe, run: RunDir, *, resume: bool, device: str) -> None:
+    """Train the model of a recipe in a run folder, from the beginning or from its last checkpoint.
+
+    Raises:
+        AttnkitError: whatever the user can mend; the run folder then holds what was saved before.
+    """
+    place = find_device(device)
+    log = open_log(run, recipe.train)
+    _check_data(recipe, log)
+    data = _training_data(recipe)
+    task = _task(recipe, data, log, loads=not resume)
+    train_batches = TrainScenes(
+        data,
+        recipe.image,
+        recipe.augment,
+        batch_size=recipe.batch.images,
+        seed=recipe.train.seed,
+        workers=recipe.batch.workers,
+        warn=log.warn,
+    )
+    valid = open_segmentation(recipe.data, "valid")
+    valid_batches = (
+        None
+        if valid is None
+        else EvalScenes(valid, recipe.image, batch_size=recipe.batch.images, workers=recipe.batch.workers)
+    )
+    held = 0 if valid is None else len(valid)
+    log.say(f"data: {len(data):,} training and {held:,} validation images, {len(data.class_names):,} classes")
+    log.say(f"model: {sum(p.numel() for p in task.parameters()):,} parameters, on {place}")
+    log.say(f"an epoch is {train_batches.batches_per_epoch // recipe.train.accumulate:,} steps")
+    schedule = build_schedule(recipe.train.schedule, steps=recipe.train.steps, embed_dim=recipe.model.channels)
+    fit(Parts(task, train_batches, valid_batches, schedule), recipe.train, run, log, device=place, resume=resume)
+
+
+def _check_data(recipe: SegmentationRecipe, log: RunLog) -> None:
+    """Look at every file from outside, so that what is wrong there shows before anything takes long."""
+
+    def progress(split: str, done: int, total: int) -> None:
+        log.say(f"data: {done:,} of {total:,} {split} images looked at")
+
+    report = check_segmentation(recipe.data, quick=True, progress=progress)
+    report.raise_errors()
+    for finding in report.findings:
+        log.warn(str(finding))
+
+
+def _training_data(recipe: SegmentationRecipe) -> SegmentationSet:
+    data = open_segmentation(recipe.data, "train")
+    if data is None:
+        raise DataError("data.train: none; expected training images and masks; name their folders in the recipe")
+    return data
+
+
+def _task(recipe: SegmentationRecipe, data: SegmentationSet, log: RunLog, *, loads: bool) -> SegmentationTask:
+    """The task with the weights that it begins with."""
+    weights = None
+    if recipe.loss.class_weights == "median_frequency":
+        weights = median_frequency_weights(data) ** recipe.loss.class_weight_power
+        shown = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(data.class_names, weights, strict=True))
+        log.say(f"loss: pixels weigh by class: {shown}")
+    task = build_task(recipe, data, class_weights=weights)
+    if recipe.init is not None:
+        for line in begin_with(task.model, recipe.init, data.class_names, loads=loads):
+            log.say(line)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        task.model = nn.SyncBatchNorm.convert_sync_batchnorm(task.model)
+    return task
