@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from attnkit.run_dir import RunDir
 
 
+_RESNET_STRIDE = 32
+"""Pixels along a side of a cell of its last map."""
+
+
 class SegmentationLossConfig(Config):
     """Cross entropy of the class of each labelled pixel, of the main and of the auxiliary head."""
 
@@ -66,6 +70,17 @@ class SegmentationRecipe(BaseRecipe):
             raise ValueError(
                 f"image.crop: {height}x{width} is no square of whole patches of {backbone.patch_size} pixels; "
                 "expected one for a ViT; change image.crop or model.backbone.patch_size"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def a_resnet_sees_more_than_a_cell(self) -> SegmentationRecipe:
+        """Refuse a crop of which a ResNet's last map is a single cell: there is nothing to tell apart in it."""
+        height, width = self.image.crop
+        if self.model.backbone.name == "resnet" and min(height, width) < 2 * _RESNET_STRIDE:
+            raise ValueError(
+                f"image.crop: {height}x{width} is but a cell of a ResNet's last map, of {_RESNET_STRIDE} pixels each; "
+                f"expected {2 * _RESNET_STRIDE} or more; enlarge image.crop"
             )
         return self
 

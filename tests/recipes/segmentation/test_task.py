@@ -159,7 +159,9 @@ def tiny_recipe(**sections):
 )
 def test_a_run_from_beginning_to_end(tmp_path, backbone):
     model = {"name": "upernet", "backbone": backbone, "channels": 5, "pool_scales": [1, 2], "auxiliary_channels": 7}
-    recipe = tiny_recipe(**({"model": model} if backbone else {}), loss={"class_weights": "median_frequency"})
+    crop = [64, 64] if backbone and backbone["name"] == "resnet" else [16, 16]
+    sections = {"image": {"crop": crop}, "loss": {"class_weights": "median_frequency"}}
+    recipe = tiny_recipe(**sections, **({"model": model} if backbone else {}))
     run = new_run(tmp_path / "run", recipe)
     train(recipe, run, resume=False, device="cpu")
     tensors, facts = load_tensors(run.model)
@@ -167,6 +169,24 @@ def test_a_run_from_beginning_to_end(tmp_path, backbone):
     assert np.array(facts["colours"]).shape == (4, 3)
     assert tensors["head.weight"].shape[0] == 4
     assert load(run.recipe) == recipe
+
+
+def test_a_resnet_refuses_a_crop_of_one_cell():
+    model = {"name": "upernet", "backbone": {"name": "resnet", "depth": 18}}
+    message = "image.crop: 64x63 is but a cell of a ResNet's last map, of 32 pixels each; expected 64 or more; enlarge"
+    with pytest.raises(ValueError, match=message):
+        scene_recipe(model=model, image={"crop": [64, 63]})
+    assert scene_recipe(model=model, image={"crop": [64, 64]}).image.crop == (64, 64)
+
+
+def test_a_power_of_the_weights_makes_them_milder(tmp_path, capsys):
+    weights = {"class_weights": "median_frequency", "class_weight_power": 0.5}
+    recipe = tiny_recipe(loss=weights, train={"steps": 1, "optimizer": {"name": "adamw"}})
+    train(recipe, new_run(tmp_path / "run", recipe), resume=False, device="cpu")
+    data = open_segmentation(recipe.data, "train")
+    roots = median_frequency_weights(data).sqrt()
+    expected = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(data.class_names, roots, strict=True))
+    assert f"loss: pixels weigh by class: {expected}\n" in capsys.readouterr().err
 
 
 class Killed(BaseException):
