@@ -128,18 +128,24 @@ def open_run(path: Path) -> RunDir:
     return run
 
 
-def latest_run(task: str | None, runs: Path = Path("runs")) -> RunDir:
-    """The newest finished run of a task, or of any.
+def latest_run(tasks: tuple[str, ...] | None, runs: Path = Path("runs")) -> RunDir:
+    """The newest finished run of one of some tasks, or of any.
 
     Raises:
         CheckpointError: there is none.
     """
     found = [RunDir(path.parent) for path in runs.glob("*/model.safetensors")]
     for run in sorted(found, key=lambda run: run.model.stat().st_mtime, reverse=True):
-        if run.recipe.is_file() and task in (None, task_of(run)):
+        if run.recipe.is_file() and (tasks is None or task_of(run) in tasks):
             return run
-    what = "finished run" if task is None else f"finished {task} run"
+    what = "finished run" if tasks is None else f"finished {either(tasks)} run"
     raise CheckpointError(f"{runs}: no {what} here; expected one made by attnkit train; name a run folder with --run")
+
+
+def either(tasks: tuple[str, ...]) -> str:
+    """Some tasks in words: a, b or c."""
+    *others, last = tasks
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def task_of(run: RunDir) -> str:

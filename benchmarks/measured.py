@@ -18,6 +18,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+PRECISIONS = ["float32", "bfloat16"]
+"""Of what is timed: the plain one, and attnkit's default where the processor multiplies it."""
+
 
 class Child:
     """The parent's side of a child process, which is ready once this is made."""

@@ -20,16 +20,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 import tempfile
-import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measured import Child, keep, machine, peak_mib, questions, take_stdout
+from inference_turns import (
+    System,
+    add_options,
+    agreement,
+    answer_turns,
+    prepared,
+    report_of,
+    said_of_logits,
+    smooth_images,
+    start,
+    take_turns,
+)
+from measured import PRECISIONS, keep, machine, take_stdout
 
 MODELS: dict[str, dict[str, Any]] = {
     "vit_s16": {"name": "vit", "embed_dim": 384, "num_heads": 6},
@@ -38,10 +48,9 @@ MODELS: dict[str, dict[str, Any]] = {
     "swin_s": {"name": "swin", "depths": [2, 2, 18, 2], "drop_path_rate": 0.0},
 }
 CLASSES, SIZE = 1000, 224
-PRECISIONS = ["float32", "bfloat16"]
 
 
-# the systems: each makes the function from images to logits; run in a child process
+# the child process; each system makes the function from images to logits
 
 
 def own_model(name: str) -> tuple[Any, Any]:
@@ -57,11 +66,7 @@ def own_model(name: str) -> tuple[Any, Any]:
 
 
 def attnkit_system(name: str, precision: str) -> Any:
-    from attnkit.engine.memory import keep_pages
-    from attnkit.models.inference import prepare_for_inference
-
-    keep_pages()
-    return prepare_for_inference(own_model(name)[0], precision=precision)
+    return prepared(lambda: own_model(name)[0], precision)
 
 
 def timm_system(name: str, precision: str) -> Any:
@@ -133,196 +138,68 @@ SYSTEMS = {
 }
 
 
-# the child process
-
-
 def work(order: dict[str, Any]) -> None:
     answer = take_stdout()
     import torch
 
-    torch.set_num_threads(order["threads"])
-    torch.set_grad_enabled(False)
-    model = SYSTEMS[order["system"]](order["model"], order["precision"])
-    own = order["system"] == "attnkit"
-    dtype = torch.float32 if own else getattr(torch, order["precision"])
-    images = torch.load(order["images"], weights_only=True)
+    predict, images = start(order, SYSTEMS)
 
-    @torch.inference_mode()
     def classify(batch: Any) -> Any:
-        return model(batch.to(dtype)).float()
+        return predict(batch).float()
 
     logits = torch.cat([classify(batch) for batch in images.split(16)])
-    torch.save(logits, order["logits"])
-    answer({"peak_mib": peak_mib()})
-    for batch_size, calls in questions():
-        batch = images[:batch_size]
-        started, cpu_started = time.perf_counter(), time.process_time()
-        for _ in range(calls):
-            classify(batch)
-        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-        answer({"seconds": seconds / calls, "cpu_seconds": cpu_seconds / calls, "peak_mib": peak_mib()})
-
-
-class System(Child):
-    """A system at work in its own process."""
-
-    def __init__(self, model: str, system: str, precision: str, folder: Path, threads: int) -> None:
-        self.system, self.precision = system, precision
-        self.logits = folder / f"{model}_{system}_{precision}.pt"
-        order = {
-            "system": system,
-            "model": model,
-            "precision": precision,
-            "images": str(folder / "images.pt"),
-            "logits": str(self.logits),
-            "threads": threads,
-        }
-        super().__init__(f"{system}, {precision}", __file__, order)
-        self.peak_mib = self.about["peak_mib"]
-        self.turns: dict[int, list[dict[str, float]]] = {}
-
-    def turn(self, batch_size: int, calls: int) -> None:
-        """Let it classify so many batches."""
-        answer = self.ask([batch_size, calls])
-        self.peak_mib = answer["peak_mib"]
-        self.turns.setdefault(batch_size, []).append(answer)
+    torch.save(logits, order["outputs"])
+    answer_turns(answer, classify, images)
 
 
 # the parent process
 
 
-def smooth_images(count: int) -> Any:
-    """Random colours that change slowly, and some noise."""
-    import torch
-    from torch.nn import functional as F
-
-    generator = torch.Generator().manual_seed(2)
-    coarse = torch.randn(count, 3, 7, 7, generator=generator)
-    fine = torch.randn(count, 3, SIZE, SIZE, generator=generator)
-    return F.interpolate(coarse, size=(SIZE, SIZE), mode="bicubic") + 0.2 * fine
-
-
 def measure(model: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """All systems on one model, in turns."""
-    children = [
-        System(model, system, precision, folder, options.threads)
-        for precision in PRECISIONS
-        for system in options.systems
-    ]
-    for batch_size in options.batches:
-        calls = max(1, options.images_per_turn // batch_size)
-        for turn in range(options.turns + 1):
-            for child in children[:: 1 if turn % 2 == 0 else -1]:
-                child.turn(batch_size, calls)
-        for child in children:
-            del child.turns[batch_size][0]  # to warm up
-        print(f"{model}: batches of {batch_size} done", file=sys.stderr, flush=True)
-    for child in children:
-        child.close()
+    pairs = [(system, precision) for precision in PRECISIONS for system in options.systems]
+    children = [System(__file__, model, *pair, folder, threads=options.threads) for pair in pairs]
+    take_turns(children, options.batches, model, options)
     rows = [row for batch_size in options.batches for row in rows_of(children, batch_size)]
-    return {"model": model, "rows": rows, "agreement": agreement(children)}
+    return {"model": model, "rows": rows, "agreement": agreement(children, "same_top_1")}
 
 
 def rows_of(children: list[System], batch_size: int) -> list[dict[str, Any]]:
     """Each system in a few numbers, and by how much it is faster than the fastest peer in float32."""
-    speeds = {
-        (child.system, child.precision): [batch_size / turn["seconds"] for turn in child.turns[batch_size]]
-        for child in children
-    }
-    peers = [key for key in speeds if key[0] != "attnkit" and key[1] == "float32"]
-    best = max(peers, key=lambda key: median(speeds[key]), default=None)
+    peers = [child for child in children if child.system != "attnkit" and child.precision == "float32"]
+    best = max(peers, key=lambda child: median(child.speeds(batch_size)), default=None)
     rows = []
     for child in children:
-        own = speeds[child.system, child.precision]
-        row: dict[str, Any] = {
-            "batch": batch_size,
-            "system": child.system,
-            "precision": child.precision,
-            "images_per_second": median(own),
-            "slowest": min(own),
-            "fastest": max(own),
-            "cpu_seconds": median(turn["cpu_seconds"] for turn in child.turns[batch_size]),
-            "peak_mib": child.peak_mib,
-            "turns": own,
-        }
+        row = child.row(batch_size)
+        row["peak_mib"] = max(turn["peak_mib"] for turns in child.turns.values() for turn in turns)
         if best is not None:
-            ratios = [mine / theirs for mine, theirs in zip(own, speeds[best], strict=True)]
-            row["beside"] = {"system": best[0], "median": median(ratios), "least": min(ratios), "most": max(ratios)}
+            row["beside"] = {"system": best.system, **child.beside(best, batch_size)}
         rows.append(row)
     return rows
 
 
-def agreement(children: list[System]) -> list[dict[str, Any]]:
-    """What each says beside attnkit in float32."""
-    import torch
-
-    logits = {(child.system, child.precision): torch.load(child.logits, weights_only=True) for child in children}
-    reference = logits.get(("attnkit", "float32"), next(iter(logits.values())))
-    return [
-        {
-            "system": system,
-            "precision": precision,
-            "same_top_1": float((found.argmax(1) == reference.argmax(1)).float().mean()),
-            "difference": float((found - reference).abs().max()),
-            "spread": float(reference.std(dim=1).mean()),
-        }
-        for (system, precision), found in logits.items()
-    ]
-
-
 def report(facts: dict[str, Any]) -> str:
-    lines = [
-        f"# Classifying on a CPU, {facts['date']}",
-        "",
+    about = (
         f"Images of {SIZE}x{SIZE}, the same random weights for all. Median of {facts['turns']} alternating turns of"
         f" about {facts['images_per_turn']} images after one to warm up, slowest and fastest beside it; each system in"
-        " its own process. `python benchmarks/vision_inference.py`",
-        "",
-        *(f"- {name}: {value}" for name, value in facts["machine"].items()),
-    ]
-    for result in facts["results"]:
-        for batch_size in facts["batches"]:
-            rows = [row for row in result["rows"] if row["batch"] == batch_size]
-            lines += ["", f"## {result['model']}, batch {batch_size}", "", *table(rows)]
-        lines += ["", *said(result)]
-    return "\n".join([*lines, ""])
-
-
-def table(rows: list[dict[str, Any]]) -> list[str]:
-    lines = [
-        "| system | precision | images/s | slowest | fastest | CPU seconds per batch | peak memory, MiB"
-        " | beside the fastest peer in float32 |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in sorted(rows, key=lambda row: -row["images_per_second"]):
-        beside = row.get("beside")
-        ratio = f"{beside['median']:.2f} ({beside['least']:.2f} to {beside['most']:.2f})" if beside else ""
-        lines.append(
-            f"| {row['system']} | {row['precision']} | {row['images_per_second']:.2f} | {row['slowest']:.2f}"
-            f" | {row['fastest']:.2f} | {row['cpu_seconds']:.3f} | {row['peak_mib']:,.0f} | {ratio} |"
-        )
-    return lines
-
-
-def said(result: dict[str, Any]) -> list[str]:
-    return [
-        f"- {row['system']}, {row['precision']}: the class of attnkit's float32 in {row['same_top_1']:.1%} of the"
-        f" images; logits differ by at most {row['difference']:.1e}, and spread by {row['spread']:.1e} over the classes"
-        for row in result["agreement"]
-    ]
+        " its own process. `python benchmarks/vision_inference.py`"
+    )
+    return report_of(
+        facts,
+        "Classifying on a CPU",
+        about,
+        cpu_per="batch",
+        peer="the fastest peer",
+        decimals=2,
+        said=partial(said_of_logits, same="same_top_1", of="images"),
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
-    parser.add_argument("--batches", nargs="+", type=int, default=[1, 16])
-    parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--images-per-turn", type=int, default=16)
-    parser.add_argument("--agreement-images", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)
+    add_options(parser, batches=[1, 16], images_per_turn=16, agreement_images=64)
     options = parser.parse_args()
     if options.work:
         work(options.work)
@@ -331,7 +208,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        torch.save(smooth_images(max(options.agreement_images, *options.batches)), folder / "images.pt")
+        count = max(options.agreement_images, *options.batches)
+        torch.save(smooth_images(count, size=(SIZE, SIZE), coarse_size=7), folder / "images.pt")
         results = [measure(model, folder, options) for model in options.models]
     facts = {
         "date": date.today().isoformat(),

@@ -14,16 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from measured import Child, keep, machine, peak_mib, questions, take_stdout
+from measured import PRECISIONS, keep, machine, take_stdout
+from training_turns import answer_steps, make_step, table, take_turns
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,6 @@ MODELS = {
         64,
     ),
 }
-PRECISIONS = ["float32", "bfloat16"]
 
 
 def own_model(size: Size) -> tuple[Any, Any]:
@@ -106,75 +103,19 @@ SYSTEMS: dict[str, Callable[[Size], Any]] = {"attnkit": attnkit_model, "timm": t
 def work(order: dict[str, Any]) -> None:
     answer = take_stdout()
     import torch
-
-    from attnkit.engine.memory import keep_pages
-
-    keep_pages()
-    torch.set_num_threads(order["threads"])
-    size = MODELS[order["model"]]
-    step = make_step(SYSTEMS[order["system"]](size), size, order["precision"])
-    answer({})
-    for steps in questions():
-        started, cpu_started = time.perf_counter(), time.process_time()
-        losses = [step() for _ in range(steps)]
-        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-        per_step = {"seconds": seconds / steps, "cpu_seconds": cpu_seconds / steps}
-        answer({**per_step, "losses": losses, "peak_mib": peak_mib()})
-
-
-def make_step(model: Any, size: Size, precision: str) -> Callable[[], float]:
-    """One step of training; it gives the loss."""
-    import torch
     from torch.nn import functional as F
 
-    model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.05, fused=True)
+    torch.set_num_threads(order["threads"])
+    size = MODELS[order["model"]]
+    model = SYSTEMS[order["system"]](size)
     generator = torch.Generator().manual_seed(2)
     images = torch.randn(size.batch, 3, size.image_size, size.image_size, generator=generator)
     labels = torch.randint(size.num_classes, (size.batch,), generator=generator)
 
-    def step() -> float:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
-            loss = F.cross_entropy(model(images).float(), labels, label_smoothing=0.1)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss.item()
+    def loss() -> Any:
+        return F.cross_entropy(model(images).float(), labels, label_smoothing=0.1)
 
-    return step
-
-
-class System(Child):
-    """A system at work in its own process."""
-
-    def __init__(self, model: str, system: str, precision: str, threads: int) -> None:
-        self.system, self.precision = system, precision
-        order = {"model": model, "system": system, "precision": precision, "threads": threads}
-        super().__init__(f"{system}, {precision}", __file__, order)
-        self.turns: list[dict[str, Any]] = []
-
-    def turn(self, steps: int) -> None:
-        """Let it train for so many steps."""
-        self.turns.append(self.ask(steps))
-
-    def result(self, beside: System) -> dict[str, Any]:
-        """Its turns in a few numbers, and how often it is as fast as another; the first turn was to warm up."""
-        speeds = [1 / turn["seconds"] for turn in self.turns[1:]]
-        ratios = [other["seconds"] / own["seconds"] for own, other in zip(self.turns, beside.turns, strict=True)][1:]
-        return {
-            "system": self.system,
-            "precision": self.precision,
-            "steps_per_second": median(speeds),
-            "slowest": min(speeds),
-            "fastest": max(speeds),
-            "cpu_seconds": median(turn["cpu_seconds"] for turn in self.turns[1:]),
-            "peak_mib": self.turns[-1]["peak_mib"],
-            "first_loss": self.turns[0]["losses"][0],
-            "last_loss": self.turns[-1]["losses"][-1],
-            "times_timm": {"median": median(ratios), "least": min(ratios), "most": max(ratios)},
-            "turns": speeds,
-        }
+    answer_steps(answer, make_step(model, loss, order["precision"]))
 
 
 # the parent process
@@ -182,17 +123,17 @@ class System(Child):
 
 def measure(model: str, options: argparse.Namespace) -> dict[str, Any]:
     """Both systems on one model in both precisions, in turns."""
-    results = []
-    for precision in PRECISIONS:
-        children = [System(model, system, precision, options.threads) for system in SYSTEMS]
-        for turn in range(options.turns + 1):
-            for child in children[:: 1 if turn % 2 == 0 else -1]:
-                child.turn(options.steps)
-        for child in children:
-            child.close()
-        results += [child.result(beside=children[-1]) for child in children]
-        print(f"{model}, {precision}: done", file=sys.stderr, flush=True)
-    return {"model": model, "batch": MODELS[model].batch, "config": MODELS[model].config, "rows": results}
+    rows = take_turns(
+        __file__,
+        SYSTEMS,
+        PRECISIONS,
+        turns=options.turns,
+        steps=options.steps,
+        about=model,
+        model=model,
+        threads=options.threads,
+    )
+    return {"model": model, "batch": MODELS[model].batch, "config": MODELS[model].config, "rows": rows}
 
 
 def report(facts: dict[str, Any]) -> str:
@@ -205,19 +146,8 @@ def report(facts: dict[str, Any]) -> str:
         "",
         *(f"- {name}: {value}" for name, value in facts["machine"].items()),
         "",
-        "| model | batch | precision | system | steps/s | slowest | fastest | CPU seconds per step | peak memory, MiB"
-        " | times timm | first loss |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        *table(facts["results"], "timm"),
     ]
-    for result in facts["results"]:
-        for row in result["rows"]:
-            ratio = row["times_timm"]
-            lines.append(
-                f"| {result['model']} | {result['batch']} | {row['precision']} | {row['system']}"
-                f" | {row['steps_per_second']:.3f} | {row['slowest']:.3f} | {row['fastest']:.3f}"
-                f" | {row['cpu_seconds']:.3f} | {row['peak_mib']:,.0f}"
-                f" | {ratio['median']:.2f} ({ratio['least']:.2f} to {ratio['most']:.2f}) | {row['first_loss']:.5f} |"
-            )
     return "\n".join([*lines, ""])
 
 

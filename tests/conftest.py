@@ -9,8 +9,37 @@ settings.register_profile("attnkit", deadline=None, derandomize=True, max_exampl
 settings.load_profile("attnkit")
 
 # Shapes in annotations are checked in tests only. This stands before any test imports these modules.
-_WITH_SHAPES = ("layers", "transformer", "decoder_state", "vit", "resnet_v2", "swin", "cnn", "upernet", "inference")
-install_import_hook([f"attnkit.models.{name}" for name in _WITH_SHAPES], "beartype.beartype")
+_WITH_SHAPES = (
+    "models.cnn",
+    "models.decoder_state",
+    "models.inference",
+    "models.layers",
+    "models.rcnn.anchors",
+    "models.rcnn.box_head",
+    "models.rcnn.counted",
+    "models.rcnn.fpn",
+    "models.rcnn.global_block",
+    "models.rcnn.losses",
+    "models.rcnn.maps",
+    "models.rcnn.mask_head",
+    "models.rcnn.matching",
+    "models.rcnn.rcnn",
+    "models.rcnn.regions",
+    "models.rcnn.roi_features",
+    "models.rcnn.rpn",
+    "models.rcnn.sampling",
+    "models.rcnn.select",
+    "models.rcnn.semantic_head",
+    "models.rcnn.stage_losses",
+    "models.rcnn.stages",
+    "models.resnet_v2",
+    "models.swin",
+    "models.transformer",
+    "models.upernet",
+    "models.vit",
+    "structures",
+)
+install_import_hook([f"attnkit.{name}" for name in _WITH_SHAPES], "beartype.beartype")
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ COMMANDS = [
     ["translate"],
     ["classify"],
     ["segment"],
+    ["detect"],
     ["evaluate"],
     ["eval"],
     ["summary"],
@@ -250,7 +251,7 @@ def test_recipe_schema():
     tasks = json.loads(run("recipe", "schema").stdout)["discriminator"]
     assert (tasks["propertyName"], list(tasks["mapping"])) == (
         "task",
-        ["classification", "segmentation", "translation"],
+        ["classification", "detection", "segmentation", "translation"],
     )
 
 

@@ -160,12 +160,12 @@ def test_no_torch_for_files(folder):
         (
             ["--metric", "blue"],
             "--metric: there is no 'blue'; expected bleu, chrf, ter, top1, top5, ece, real, miou, macc, aacc, "
-            "fwiou; did you mean bleu?",
+            "fwiou, ap; did you mean bleu?",
         ),
         (
             ["--metric", "xyz"],
             "--metric: there is no 'xyz'; expected bleu, chrf, ter, top1, top5, ece, real, miou, macc, aacc, "
-            "fwiou; choose one",
+            "fwiou, ap; choose one",
         ),
         (["--hyp", "hyp.de", "--ref", "ref.de", "--save", "x"], "--hyp: scores a file, no run; expected no --run, "),
         (["--hyp", "hyp.de", "--ref", "ref.de", "--tokenize", "13b"], "tokenize: sacreBLEU has no tokenizer '13b'"),

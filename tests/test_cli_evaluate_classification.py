@@ -18,6 +18,7 @@ from attnkit.cli.evaluation.matching_inputs import match_inputs
 from attnkit.errors import AttnkitError
 from attnkit.metrics.accuracy import wilson_interval
 from attnkit.metrics.text import TEXT_METRICS
+from tests.evaluate_command import evaluate, refused
 from tests.recipes.image_runs import CLASSES, colour_recipe, colour_run, write_picture
 
 TEST_SET = {
@@ -40,19 +41,6 @@ def run(folder):
     for name, colour in TEST_SET.items():
         write_picture(folder / "data/test" / name, colour)
     return colour_run(folder / "runs/colours", colour_recipe(folder / "data"))
-
-
-def evaluate(*arguments):
-    return CliRunner().invoke(app, ["eval", *arguments])
-
-
-def refused(*arguments):
-    """The one line that a mistake is said in."""
-    result = evaluate(*arguments)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1, result.stderr
-    return result.stderr
 
 
 def table(result):

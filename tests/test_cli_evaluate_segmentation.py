@@ -12,6 +12,7 @@ from attnkit.cli import app
 from attnkit.cli.evaluation import confusion_plot, iou_bars, picture_file
 from attnkit.cli.evaluation.asked import METRICS
 from attnkit.metrics.mean_iou import SEGMENTATION_METRICS, SegmentationCounts, iou_scores
+from tests.evaluate_command import evaluate, refused
 from tests.recipes.scene_runs import scene_recipe, scene_run, striped, write_png, write_stripes
 
 TRUTH = np.array([[0, 0, 1], [1, 2, 255]], dtype=np.uint8)
@@ -46,19 +47,6 @@ def masks(folder):
         write_png(folder / f"labels/{name}.png", truth)
         write_png(folder / f"guesses/{name}.png", guess)
     return folder
-
-
-def evaluate(*arguments):
-    return CliRunner().invoke(app, ["eval", *arguments])
-
-
-def refused(*arguments):
-    """The one line that a mistake is said in."""
-    result = evaluate(*arguments)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1, result.stderr
-    return result.stderr
 
 
 def printed(*arguments):
@@ -301,8 +289,11 @@ def test_nothing_is_labelled(masks):
             "--metric top1: is for classification, but --metric miou for segmen",
         ),
         (["--bars", "x.png", "--batch-size", "2"], "--bars: is for segmentation, but --batch-size for classification;"),
-        (["--metric", "bleu", "--per-class"], "--per-class: is for classification and segmentation, but --metric bleu"),
-        (["--per-class", "--run", "runs/text"], "runs/text: is for translation, but --per-class for classification an"),
+        (
+            ["--metric", "bleu", "--per-class"],
+            "--per-class: is for classification, detection and segmentation, but --metric bleu",
+        ),
+        (["--per-class", "--run", "runs/text"], "runs/text: is for translation, but --per-class for classification, d"),
         (["--metric", "miou", "--run", "runs/text"], "runs/text: a translation run; expected a segmentation run; name"),
         (
             ["--metric", "miou", "--predictions", "guesses"],

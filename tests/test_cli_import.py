@@ -218,7 +218,9 @@ def test_exports_without_a_choice_of_the_size(tmp_path: Path, file_format: str, 
     )
     assert done.exit_code == 2
     assert done.stderr.startswith(f"--image-size 64x96: {what}")
-    assert done.stderr.endswith(" has no choice of it; expected it for the onnx of a segmentation run; leave it out\n")
+    assert done.stderr.endswith(
+        " has no choice of it; expected it for the onnx of a segmentation or detection run; leave it out\n"
+    )
 
 
 @pytest.mark.parametrize("classes", [None, []])

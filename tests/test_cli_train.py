@@ -160,3 +160,49 @@ def test_a_failed_resume_takes_nothing_back(training, tmp_path):
     training.error = DataError("x")
     run("my.yaml", "--resume")
     assert (tmp_path / "runs/mine/recipe.yaml").is_file()
+
+
+@pytest.fixture
+def team(monkeypatch):
+    """Stands for the processes that train together: remembers how many were asked for, and does the work here."""
+    asked = []
+
+    def work_together(work, count, *, device):
+        asked.append((count, device))
+        work(device="cpu")
+
+    monkeypatch.setattr("attnkit.engine.processes.work_together", work_together)
+    return asked
+
+
+def test_several_processes(training, team):
+    assert run("my.yaml", "--nproc", "3", "--set", "train.accumulate=6").exit_code == 0
+    assert run("my.yaml", "--resume", "--nproc", "2", "--device", "cuda").exit_code == 0
+    assert team == [(3, "auto"), (2, "cuda")]
+    assert [(resume, device) for _, _, resume, device in training.calls] == [(False, "cpu"), (True, "cpu")]
+    assert [scoring["device"] for scoring in training.scored] == ["auto", "cuda"]
+
+
+def test_one_process_is_this_one(training, team):
+    assert run("my.yaml", "--nproc", "1").exit_code == 0
+    assert team == []
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_steps_that_cannot_be_shared(training, tmp_path, resume):
+    if resume:
+        run("my.yaml")
+    result = run("my.yaml", "--nproc", "2", *(["--resume", "--set", "train.steps=9"] if resume else []))
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "train.accumulate: 1 batches a step cannot be dealt out to --nproc 2; expected a multiple of 2; use --set "
+        "train.accumulate=2 with batches of 1/2 the size (batch.images, or batch.src_tokens and batch.tgt_tokens), "
+        "which makes the same steps\n"
+    )
+    assert (tmp_path / "runs/mine").exists() == resume
+    if resume:
+        assert recipe_file.load("runs/mine/recipe.yaml").train.steps == 7, "what is refused changes nothing"
+
+
+def test_no_process_at_all(training):
+    assert run("my.yaml", "--nproc", "0").exit_code == 2

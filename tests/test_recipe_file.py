@@ -346,7 +346,10 @@ def test_file_before_shipped_recipe(tmp_path, monkeypatch):
     ("name", "hint"),
     [
         ("translation/toi", "did you mean translation/toy?"),
-        ("toy.yaml", "did you mean classification/toy or segmentation/toy or translation/toy?"),
+        (
+            "toy.yaml",
+            "did you mean classification/toy or detection/toy or segmentation/toy or translation/toy?",
+        ),
         ("multi30k-en-de", "did you mean translation/multi30k_en_de?"),
         ("zzzzzzzzz", "see them by attnkit recipe list"),
     ],

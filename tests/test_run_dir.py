@@ -54,17 +54,23 @@ def test_latest_is_the_newest_finished_one_of_the_task(tmp_path):
     newest = finished(tmp_path / "newer", when=2000)
     finished(tmp_path / "other", task="detection", when=3000)
     create_run(tmp_path / "unfinished").recipe.write_text("task: translation\n")
-    assert latest_run("translation", tmp_path) == newest
+    assert latest_run(("translation",), tmp_path) == newest
+    assert latest_run(("translation", "detection"), tmp_path).path == tmp_path / "other"
+    assert latest_run(None, tmp_path).path == tmp_path / "other"
 
 
 def test_latest_says_where_it_looked(tmp_path):
     finished(tmp_path / "other", task="detection", when=3000)
     with pytest.raises(CheckpointError) as caught:
-        latest_run("translation", tmp_path)
+        latest_run(("translation",), tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: no finished translation run here; expected one made by attnkit train; "
         "name a run folder with --run"
     )
+    with pytest.raises(CheckpointError, match=r": no finished translation, segmentation or classification run here; "):
+        latest_run(("translation", "segmentation", "classification"), tmp_path)
+    with pytest.raises(CheckpointError, match=r": no finished run here; expected one made"):
+        latest_run(None, tmp_path / "other")
 
 
 def test_weights_are_the_result_or_the_best_or_the_newest(tmp_path):

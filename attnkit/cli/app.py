@@ -11,7 +11,20 @@ import typer
 from typer.core import TyperGroup
 
 from attnkit import __version__
-from attnkit.cli import classify, data, doctor, evaluate, export, import_, recipe, segment, summary, train, translate
+from attnkit.cli import (
+    classify,
+    data,
+    detect,
+    doctor,
+    evaluate,
+    export,
+    import_,
+    recipe,
+    segment,
+    summary,
+    train,
+    translate,
+)
 from attnkit.errors import AttnkitError, Interrupted
 
 _DISK = {
@@ -89,6 +102,7 @@ def attnkit(
       attnkit translate < input.txt
       attnkit classify photo.jpg
       attnkit segment street.jpg --save masks
+      attnkit detect photo.jpg --save found
     """
 
 
@@ -96,6 +110,7 @@ app.command("train")(train.train)
 app.command("translate")(translate.translate)
 app.command("classify", short_help="Say what images show: their most probable classes.")(classify.classify)
 app.command("segment", short_help="Find the class of every pixel of images.")(segment.segment)
+app.command("detect", short_help="Find the objects on images: boxes, masks, classes.")(detect.detect)
 app.command("evaluate", short_help="Score a run, or anyone's predictions.")(evaluate.evaluate)
 app.command("eval", short_help="The same as evaluate.")(evaluate.evaluate)
 app.command("summary")(summary.summary)

@@ -13,26 +13,28 @@ if TYPE_CHECKING:
     from attnkit.run_dir import RunDir
 
 
-def chosen_run(path: Path | None, *, task: str | None) -> RunDir:
+def chosen_run(path: Path | None, *, task: str | tuple[str, ...] | None) -> RunDir:
     """Open the run that --run names, else the newest finished one of the task, and say which that is.
 
     Args:
         path: what --run names.
-        task: what the command is for; None where it takes any.
+        task: what the command is for, one or several; None where it takes any.
 
     Raises:
         CheckpointError: the path is no run folder, or a run of another task, or there is no finished run.
     """
-    from attnkit.run_dir import latest_run, open_run, task_of
+    from attnkit.run_dir import either, latest_run, open_run, task_of
 
+    tasks = (task,) if isinstance(task, str) else task
     if path is None:
-        run = latest_run(task)
+        run = latest_run(tasks)
         typer.echo(f"using the newest run, {run.path}", err=True)
         return run
     run = open_run(path)
-    if task is not None and task_of(run) not in ("", task):
+    if tasks is not None and task_of(run) not in ("", *tasks):
         raise CheckpointError(
-            f"{path}: a {task_of(run)} run; expected a {task} run; name one with --run, or leave it out for the newest"
+            f"{path}: a {task_of(run)} run; expected a {either(tasks)} run; "
+            "name one with --run, or leave it out for the newest"
         )
     return run
 

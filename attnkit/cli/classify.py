@@ -12,6 +12,7 @@ import typer
 from attnkit.cli.chosen_run import chosen_run, chosen_weights
 from attnkit.cli.classified_images import CSV_HEADER, Answer, AnswerTable, as_csv, as_json, classify_groups
 from attnkit.cli.decode_ahead import decode_ahead
+from attnkit.cli.image_answers import put
 from attnkit.cli.image_inputs import image_inputs, in_groups
 from attnkit.cli.options import CheckpointOption, DeviceOption, PrecisionOption, RunOption, refuse_precision
 from attnkit.errors import AttnkitError, DataError
@@ -62,7 +63,7 @@ def classify(
     decoded = decode_ahead(groups, classifier.load, threads=min(cores(), _DECODING_THREADS))
     top = min(top, len(classifier.class_names))
     if csv:
-        _put(CSV_HEADER)
+        put(CSV_HEADER)
     write = as_json if json_lines else as_csv if csv else AnswerTable(top=top).write
     _answer(classify_groups(classifier, decoded, top=top), write, name_problems=not json_lines and not csv)
 
@@ -84,7 +85,7 @@ def _answer(groups: Iterable[list[Answer]], write: Callable[[list[Answer]], str]
     for answers in groups:
         problems = [answer.problem for answer in answers if answer.problem is not None]
         total, failed = total + len(answers), failed + len(problems)
-        _put(write(answers))
+        put(write(answers))
         if name_problems:
             for problem in problems:
                 typer.echo(problem, err=True)
@@ -92,9 +93,3 @@ def _answer(groups: Iterable[list[Answer]], write: Callable[[list[Answer]], str]
         raise DataError(
             f"{failed} of {total} images could not be read; expected images; mend or remove them, the others are done"
         )
-
-
-def _put(text: str) -> None:
-    # Names of files may hold bytes that are not UTF-8; they go out as they came in.
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-    sys.stdout.buffer.flush()

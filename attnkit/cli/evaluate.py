@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from attnkit.cli.detection_options import NmsThresholdOption, SizesOption, SoftNmsOption
 from attnkit.cli.evaluation.asked import (
     ClassificationOptions,
+    DetectionOptions,
     Evaluation,
     ImageOptions,
     SegmentationOptions,
@@ -28,7 +30,7 @@ def evaluate(
         typer.Option(
             "--metric",
             metavar="NAME",
-            help="bleu, chrf, ter; top1, top5, any topK, ece, real; miou, macc, aacc, fwiou. Repeatable.",
+            help="bleu, chrf, ter; top1, top5, any topK, ece, real; miou, macc, aacc, fwiou; ap. Repeatable.",
         ),
     ] = None,
     run: RunOption = None,
@@ -69,7 +71,7 @@ def evaluate(
     ] = None,
     predictions: Annotated[
         str | None,
-        typer.Option("--predictions", metavar="FILE|DIR", help="Score these classes or masks, no run; see above."),
+        typer.Option("--predictions", metavar="FILE|DIR", help="Score these, no run; see above."),
     ] = None,
     labels: Annotated[
         str | None,
@@ -89,11 +91,31 @@ def evaluate(
         bool,
         typer.Option("--reduce-zero-label", help="Labels are one more than predictions, 0 is of no class: ADE20K."),
     ] = False,
+    ground_truth: Annotated[
+        str | None,
+        typer.Option("--ground-truth", metavar="FILE", help="What is there: COCO's json of instances, with boxes."),
+    ] = None,
+    max_detections: Annotated[
+        int | None,
+        typer.Option(
+            "--max-detections",
+            metavar="N",
+            help="Most of a class on an image that count  [default: 100, or the run's].",
+            show_default=False,
+        ),
+    ] = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Count detections that are wrong by their kinds, and what they cost.")
+    ] = False,
+    curves: Annotated[
+        Path | None,
+        typer.Option("--curves", metavar="FILE", help="Draw precision over recall: .png, .svg, or .csv."),
+    ] = None,
     real: Annotated[
         str | None, typer.Option("--real", metavar="FILE", help="ImageNet-ReaL's real.json, or one like it.")
     ] = None,
     per_class: Annotated[
-        bool, typer.Option("--per-class", help="A table of the classes, that of the lowest recall or IoU first.")
+        bool, typer.Option("--per-class", help="A table of the classes, that of the lowest recall, IoU or AP first.")
     ] = False,
     rows: Annotated[
         int | None, typer.Option("--rows", metavar="N", min=0, help="Of --per-class  [default: 20]; 0 is all.")
@@ -108,6 +130,9 @@ def evaluate(
     flip: FlipOption = None,
     window: WindowOption = None,
     overlap: OverlapOption = None,
+    sizes: SizesOption = None,
+    nms_threshold: NmsThresholdOption = None,
+    soft_nms: SoftNmsOption = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", metavar="N", min=1, help="Images at once.")] = None,
     precision: Annotated[
         str | None, typer.Option("--precision", metavar="NAME", help="Of images: float32, bfloat16; auto by default.")
@@ -118,16 +143,17 @@ def evaluate(
         typer.Option(
             "--save",
             metavar="PATH",
-            help="Keep the run's translations; classes, as .csv or .jsonl; masks, in a folder.",
+            help="Keep the run's translations; classes, as .csv or .jsonl; masks, in a folder; objects, as .json.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a run on its test set, or anyone's translations, image classes or masks.
+    """Score a run on its test set, or anyone's translations, image classes, masks or detections.
 
     --predictions takes what attnkit classify --json or --csv printed; a .csv or .tsv whose first line names its columns
     input and label; or lines of an image's path and its class, or of a class alone. --labels takes the same. Of masks
-    both are folders of PNG files of the same names, whose pixels are numbers of classes.
+    both are folders of PNG files of the same names, whose pixels are numbers of classes. Of detections it takes COCO's
+    json of results, and --ground-truth that of instances.
 
     \b
     Examples:
@@ -138,6 +164,8 @@ def evaluate(
       attnkit eval --metric top1 --predictions classes.jsonl --labels photos/test
       attnkit eval --metric miou --per-class --bars iou.png --scales 0.75,1,1.25 --flip
       attnkit eval --metric miou --predictions masks --labels annotations --classes classes.json
+      attnkit eval --metric ap --per-class --errors --curves curves.png
+      attnkit eval --metric ap --predictions results.json --ground-truth instances.json --max-detections 500
     """
     if split not in ("test", "valid"):
         raise AttnkitError(f"--split: there is no '{split}' to score; expected test or valid; choose one of them")
@@ -181,8 +209,17 @@ def evaluate(
         window=window,
         overlap=overlap,
     )
+    of_objects = DetectionOptions(
+        ground_truth=ground_truth,
+        max_detections=max_detections,
+        curves=curves,
+        errors=errors,
+        sizes=sizes,
+        nms_threshold=nms_threshold,
+        soft_nms=soft_nms,
+    )
     check_images(images)
-    task, chosen = task_asked_for(asked, text, images, of_classes, of_masks)
+    task, chosen = task_asked_for(asked, text, images, of_classes, of_masks, of_objects)
     asked = replace(asked, run=chosen)
     if task == "classification":
         from attnkit.cli.evaluation.classification import evaluate_classification
@@ -192,6 +229,10 @@ def evaluate(
         from attnkit.cli.evaluation.segmentation import evaluate_segmentation
 
         evaluate_segmentation(asked, images, of_masks)
+    elif task == "detection":
+        from attnkit.cli.evaluation.detection import evaluate_detection
+
+        evaluate_detection(asked, images, of_objects, flip=flip)
     else:
         from attnkit.cli.evaluation.translation import evaluate_translation
 

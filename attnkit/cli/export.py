@@ -14,14 +14,16 @@ from attnkit.cli.options import CheckpointOption, RunOption
 from attnkit.errors import AttnkitError
 
 if TYPE_CHECKING:
-    from attnkit.interop.export_weights import Library
+    from attnkit.interop.export_weights import Library, TrainedNetwork
     from attnkit.recipes.classification.recipe import ClassificationRecipe
+    from attnkit.recipes.detection.recipe import DetectionRecipe
     from attnkit.recipes.segmentation.recipe import SegmentationRecipe
     from attnkit.recipes.translation.recipe import TranslationRecipe
     from attnkit.run_dir import RunDir
 
 _CHECK_LINES = 200
-_IMAGE_TASKS = ("classification", "segmentation")
+_IMAGE_TASKS = ("classification", "segmentation", "detection")
+_OF_ANY_SIZE = ("segmentation", "detection")
 _SMALLEST = 8
 
 
@@ -42,7 +44,8 @@ def export(
         typer.Option(
             "--format",
             help="Translation: ct2, a folder. Classification: onnx or torchvision, a file; timm or transformers, a "
-            "folder. Segmentation: onnx or transformers.  [default: ct2, or onnx where --run names a run of images]",
+            "folder. Segmentation: onnx or transformers. Detection: onnx or torchvision.  "
+            "[default: ct2, or onnx where --run names a run of images]",
         ),
     ] = None,
     run: RunOption = None,
@@ -52,11 +55,13 @@ def export(
         typer.Option(
             "--image-size",
             metavar="HxW",
-            help="Of a segmenter's onnx: height and width of the images  [default: the crop of the run]",
+            help="Of the onnx of a segmenter or detector: height and width of the images  [default: those of the run]",
         ),
     ] = None,
 ) -> None:
     """Write a run's model for another program.
+
+    Without --run that of the newest run that the format is for.
 
     ct2 (CTranslate2) and onnx are checked to compute the same before they are kept; they come by
     pip install 'attnkit[ct2]' and 'attnkit[onnx]'. The others are files that the libraries read themselves.
@@ -67,6 +72,7 @@ def export(
       attnkit export --format onnx --run runs/flowers flowers.onnx
       attnkit export --format transformers --run runs/flowers flowers_hf
       attnkit export --format onnx --run runs/streets --image-size 512x1024 streets.onnx
+      attnkit export --format onnx --run runs/cells --image-size 512x512 cells.onnx
     """
     from attnkit.run_dir import open_run, task_of
 
@@ -78,7 +84,7 @@ def export(
         _refuse_size(size, "a translation")
         _export_translation(chosen_run(run, task="translation"), to, checkpoint)
     else:
-        _export_network(_run_of_images(run), to, file_format, checkpoint, size)
+        _export_network(chosen_run(run, task=_IMAGE_TASKS), to, file_format, checkpoint, size)
     typer.echo(to)
 
 
@@ -96,16 +102,8 @@ def _refuse_size(size: tuple[int, int] | None, what: str) -> None:
     if size is not None:
         raise AttnkitError(
             f"--image-size {size[0]}x{size[1]}: {what} has no choice of it; expected it for the onnx of a segmentation "
-            "run; leave it out"
+            "or detection run; leave it out"
         )
-
-
-def _run_of_images(path: Path | None) -> RunDir:
-    """The run that --run names, else the newest of images, whether they are classified or segmented."""
-    from attnkit.run_dir import open_run, task_of
-
-    named = "" if path is None else task_of(open_run(path))
-    return chosen_run(path, task=named if named in _IMAGE_TASKS else "classification")
 
 
 def _export_translation(run: RunDir, folder: Path, checkpoint: Path | None) -> None:
@@ -138,18 +136,37 @@ def _export_network(
 ) -> None:
     from attnkit import recipe_file
 
-    recipe = cast("ClassificationRecipe | SegmentationRecipe", recipe_file.load(run.recipe))
-    if recipe.task != "segmentation" or file_format is not Format.ONNX:
+    recipe = cast("ClassificationRecipe | SegmentationRecipe | DetectionRecipe", recipe_file.load(run.recipe))
+    if recipe.task not in _OF_ANY_SIZE or file_format is not Format.ONNX:
         _refuse_size(size, f"{recipe.task} as {file_format.value}")
     weights = chosen_weights(run, checkpoint)
     from attnkit.interop.export_weights import export_weights
-    from attnkit.interop.onnx_export import export_onnx
     from attnkit.recipes.export import trained_network
 
     network = trained_network(recipe, weights)
-    if file_format is Format.ONNX:
-        lines = export_onnx(network, to, image_size=size)
-    else:
+    if file_format is not Format.ONNX:
         lines = export_weights(network, cast("Library", file_format.value), to)
+    elif recipe.task == "detection":
+        lines = _export_detector(network, recipe, to, size)
+    else:
+        from attnkit.interop.onnx_export import export_onnx
+
+        lines = export_onnx(network, to, image_size=size)
     for line in lines:
         typer.echo(line, err=True)
+
+
+def _export_detector(
+    network: TrainedNetwork, recipe: DetectionRecipe, to: Path, size: tuple[int, int] | None
+) -> tuple[str, ...]:
+    """With the rules of its recipe in the graph; some of them are not for a graph, which is said."""
+    from attnkit.interop.rcnn_onnx import FindingRules, export_detector
+
+    found = recipe.inference
+    rules = FindingRules(found.score_threshold, found.nms_threshold, found.max_detections)
+    lines = export_detector(network, to, rules, image_size=size)
+    given = {"soft_nms": found.soft_nms, "short_sides": found.short_sides, "flip": found.flip}
+    left_out = [name for name, value in given.items() if value]
+    if left_out:
+        lines += (f"left out: inference.{', inference.'.join(left_out)}; the graph looks once, and keeps the best",)
+    return lines

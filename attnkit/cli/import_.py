@@ -41,14 +41,19 @@ def import_(
     ] = None,
     image_size: Annotated[
         int | None,
-        typer.Option("--image-size", min=8, metavar="N", help="Pixels of a side  [default: those of the weights]"),
+        typer.Option(
+            "--image-size",
+            min=8,
+            metavar="N",
+            help="Pixels of a side, of a detector the shorter one  [default: those of the weights]",
+        ),
     ] = None,
     window_size: Annotated[
         int | None, typer.Option("--window-size", min=1, metavar="M", help="Of a Swin: resize its bias tables.")
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option("--classes", metavar="FILE", help="Class names, one per line; or the word imagenet."),
+        typer.Option("--classes", metavar="FILE", help="Class names, one per line; or the word imagenet or coco."),
     ] = None,
     num_heads: Annotated[
         int | None,
@@ -59,11 +64,11 @@ def import_(
         typer.Option("--normalize", help="Mean and std of the images; half is 0.5  [default: as the source does]"),
     ] = None,
 ) -> None:
-    """Make a run of somebody's weights, of a classifier or a segmenter.
+    """Make a run of somebody's weights.
 
     Known are ViT, DeiT, Swin, ResNet and AlexNet as timm, torchvision, transformers, the official Swin and DeiT and
-    Google (.npz) write them; UperNet as mmsegmentation, the official Swin and transformers do. Nothing in the file is
-    run.
+    Google (.npz) write them; UperNet as mmsegmentation, the official Swin and transformers do; Mask R-CNN, Cascade Mask
+    R-CNN and HTC as mmdetection and the official Swin do, Mask R-CNN as torchvision. Nothing in the file is run.
 
     \b
     Examples:
@@ -71,6 +76,7 @@ def import_(
       attnkit import ViT-B_16.npz --image-size 384
       attnkit classify photo.jpg --run runs/ViT-B_16
       attnkit import upernet_swin_tiny_patch4_window7_512x512.pth --run runs/streets
+      attnkit import cascade_mask_rcnn_swin_tiny_patch4_window7.pth --classes coco
     """
     from attnkit import recipe_file
     from attnkit.engine.checkpoint import save_tensors

@@ -1,4 +1,4 @@
-"""What the colours of a picture mean: a swatch, a name and a share for each class."""
+"""What the colours of a picture mean: a swatch, a name and a share or number for each class."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Entry:
     colour: Colour
     name: str
     share: str
+    """Or how many; at the right of its column."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Legend:
         box = (x, middle - side // 2, x + side, middle - side // 2 + side)
         pen.rounded_rectangle(box, radius=max(2, side // 5), fill=entry.colour, outline=_EDGE)
         x += side + self._space
-        pen.text((x, middle), _short(entry.name), fill=_INK, font=self._font, anchor="lm")
+        pen.text((x, middle), short_name(entry.name), fill=_INK, font=self._font, anchor="lm")
         x += self._widest_name + self._gap // 2 + self._widest_share
         pen.text((x, middle), entry.share, fill=_PALE, font=self._font, anchor="rm")
 
@@ -60,7 +61,7 @@ class Legend:
 
     @cached_property
     def _widest_name(self) -> int:
-        return max(round(self._font.getlength(_short(entry.name))) for entry in self.entries)
+        return max(round(self._font.getlength(short_name(entry.name))) for entry in self.entries)
 
     @cached_property
     def _widest_share(self) -> int:
@@ -108,8 +109,8 @@ class Legend:
         return self.text // 2
 
 
-def _short(name: str) -> str:
-    """A name on one line, its middle left out where it is long."""
+def short_name(name: str) -> str:
+    """A name for a picture, on one line, its middle left out where it is long."""
     name = name if name.isprintable() else repr(name)[1:-1]
     half = _LONGEST_NAME // 2
     return name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[1 - half :]}"

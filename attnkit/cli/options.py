@@ -34,6 +34,9 @@ PrecisionOption = Annotated[
         "--precision", metavar="NAME", help="float32 or bfloat16; auto takes bfloat16 where the processor has it."
     ),
 ]
+AlphaOption = Annotated[
+    float, typer.Option("--alpha", metavar="SHARE", help="How much of an overlay is colour, 0 to 1.")
+]
 
 
 def refuse_precision(precision: str) -> None:
@@ -46,3 +49,13 @@ def refuse_precision(precision: str) -> None:
         raise AttnkitError(
             f"--precision: there is no '{precision}'; expected auto, float32 or bfloat16; choose one of them"
         )
+
+
+def refuse_alpha(alpha: float) -> None:
+    """Refuse a share of colour that is none.
+
+    Raises:
+        AttnkitError: it is not between 0 and 1.
+    """
+    if not 0 <= alpha <= 1:
+        raise AttnkitError(f"--alpha {alpha:g}: no share; expected 0 (the photograph) to 1 (colours); write 0.5")

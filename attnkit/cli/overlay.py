@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from attnkit.cli.legend import PAPER, Entry, Legend
+from attnkit.cli.drawn_page import fitting, line_width, page, text_height
+from attnkit.cli.legend import Entry, Legend
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attnkit.cli.segmented_images import Area
 
-LONGEST = 4096
-"""Pixels along the longer side of an overlay, at most."""
-SHORTEST = 480
-"""And at least: smaller images are enlarged, for a legend to be readable below them."""
 _LINE = (255, 255, 255)
 _LINE_STRENGTH = 180
 """Of 255."""
@@ -56,25 +53,13 @@ def draw_overlay(
         colours: (K, 3).
         alpha: how much of the result is colour, from 0 to 1.
     """
-    size = _fitting(labels.shape[1], labels.shape[0])
+    size = fitting(labels.shape[1], labels.shape[0])
     seen = Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC)
     mask = indexed(labels, colours).resize(size, Image.Resampling.NEAREST)
     picture = Image.blend(seen, mask.convert("RGB"), alpha)
-    picture.paste(_LINE, mask=_borders(np.asarray(mask), thick=max(1, round(max(size) / 1000))))
+    picture.paste(_LINE, mask=_borders(np.asarray(mask), thick=line_width(size)))
     entries = [Entry(tuple(colours[area.index].tolist()), area.name, _rounded(area.share)) for area in areas]
-    return _above(picture, Legend(entries, room=size[0], text=_text_height(size)).draw())
-
-
-def _fitting(width: int, height: int) -> tuple[int, int]:
-    longer = max(width, height)
-    if longer > LONGEST:
-        return max(1, round(width * LONGEST / longer)), max(1, round(height * LONGEST / longer))
-    times = -(-SHORTEST // longer)
-    return width * times, height * times
-
-
-def _text_height(size: tuple[int, int]) -> int:
-    return int(np.clip(np.sqrt(size[0] * size[1]) / 45, 13, 56))
+    return page(picture, Legend(entries, room=size[0], text=text_height(size)).draw())
 
 
 def _borders(labels: NDArray[np.uint8], *, thick: int) -> Image.Image:
@@ -88,12 +73,3 @@ def _borders(labels: NDArray[np.uint8], *, thick: int) -> Image.Image:
 
 def _rounded(share: float) -> str:
     return "<0.1 %" if share < 0.0005 else f"{100 * share:.1f} %"
-
-
-def _above(picture: Image.Image, legend: Image.Image) -> Image.Image:
-    """A picture on a page, its legend below it."""
-    width = max(picture.width, legend.width)
-    page = Image.new("RGB", (width, picture.height + legend.height), PAPER)
-    page.paste(picture, ((width - picture.width) // 2, 0))
-    page.paste(legend, ((width - legend.width) // 2, picture.height))
-    return page

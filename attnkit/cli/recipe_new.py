@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def new(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="translation, classification or segmentation.")],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="translation, classification, segmentation or detection.")
+    ],
     src: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Translation: training sentences, one per line; .gz is read as it is."),
@@ -35,15 +37,22 @@ def new(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="FOLDER", help="Classification: a folder, or an archive, with a folder of images per class."
+            metavar="FOLDER",
+            help="Or an archive. Classification: with a folder of images per class. Detection: as YOLO, Pascal VOC or "
+            "COCO have it.",
         ),
     ] = None,
     images: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Segmentation: images, all together or in train, val and test.")
+        str | None,
+        typer.Option(metavar="FOLDER", help="Segmentation, detection: images, all together or in train, val and test."),
     ] = None,
     masks: Annotated[
         str | None,
         typer.Option(metavar="FOLDER", help="Their masks, a PNG of the same name for each, pixels are class numbers."),
+    ] = None,
+    annotations: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Detection: COCO's json of training; those of val and test lie beside it."),
     ] = None,
     classes: Annotated[
         str | None, typer.Option(metavar="FILE", help="Of class names, .json or .txt  [default: as many as masks have]")
@@ -76,6 +85,8 @@ def new(
       attnkit recipe new classification --data photos
       attnkit recipe new classification --data photos.zip --image-size 64 --minutes 10
       attnkit recipe new segmentation --images photos --masks masks --classes names.txt
+      attnkit recipe new detection --images photos --annotations instances.json
+      attnkit recipe new detection --data yolo.zip
     """
     given = {
         "--src": src,
@@ -87,6 +98,7 @@ def new(
         "--data": data,
         "--images": images,
         "--masks": masks,
+        "--annotations": annotations,
         "--classes": classes,
         "--image-size": image_size,
         "--minutes": minutes,
@@ -102,6 +114,11 @@ def new(
         assert data is not None
         file = output or _recipe_file(data, otherwise=task)
         _new_classification(data, file, name=name, image_size=image_size, minutes=minutes, force=force)
+    elif task == "detection":
+        source = data or images
+        assert source is not None
+        file = output or _recipe_file(source, otherwise=task)
+        _new_detection(source, annotations, file, name=name, side=image_size, minutes=minutes, force=force)
     else:
         assert images is not None
         assert masks is not None
@@ -118,24 +135,35 @@ _OPTIONS = {
     "translation": _TEXTS,
     "classification": ("--data", "--image-size", "--minutes"),
     "segmentation": ("--images", "--masks", "--classes", "--image-size", "--minutes"),
+    "detection": ("--images", "--annotations", "--data", "--image-size", "--minutes"),
 }
-_NEEDED = {"translation": ("--src", "--tgt"), "classification": ("--data",), "segmentation": ("--images", "--masks")}
+_NEEDED = {
+    "translation": ("--src", "--tgt"),
+    "classification": ("--data",),
+    "segmentation": ("--images", "--masks"),
+    "detection": ("--images", "--annotations"),
+}
 
 
 def _check_options(task: str, given: Mapping[str, object]) -> None:
     """Refuse what is no task, options of another one, and the lack of what this one needs."""
     if task not in _OPTIONS:
         raise AttnkitError(
-            f"recipe new: there is no task '{task}'; expected translation, classification or segmentation; write one "
-            "of them"
+            f"recipe new: there is no task '{task}'; expected translation, classification, segmentation or detection; "
+            "write one of them"
         )
     own, needed = _OPTIONS[task], _NEEDED[task]
     for option, value in given.items():
         if value is not None and option not in own:
             raise AttnkitError(f"{option}: is no option of {task}; expected {', '.join(own)}; leave it out")
+    if task == "detection" and given["--data"] is not None:
+        if both := [option for option in needed if given[option] is not None]:
+            raise AttnkitError(f"{both[0]}: beside --data, which holds images and objects; expected one; leave one out")
+        return
     for option in needed:
         if given[option] is None:
-            raise AttnkitError(f"{option}: not given; expected {' and '.join(needed)} for {task}; add it")
+            alone = ", or --data alone," if task == "detection" else ""
+            raise AttnkitError(f"{option}: not given; expected {' and '.join(needed)}{alone} for {task}; add it")
 
 
 def _new_translation(given: dict[Split, PairOfFiles], file: Path, *, name: str | None, force: bool) -> None:
@@ -183,6 +211,32 @@ def _new_segmentation(
         name=name or _name_of(file, otherwise="segmentation"),
         classes=classes,
         crop=crop,
+        minutes=minutes,
+        force=force,
+    )
+    for line in (*written.reasons, *written.warnings):
+        typer.echo(line, err=True)
+
+
+def _new_detection(
+    source: str,
+    annotations: str | None,
+    file: Path,
+    *,
+    name: str | None,
+    side: int | None,
+    minutes: float | None,
+    force: bool,
+) -> None:
+    from attnkit.recipes.detection.new import new_detection
+    from attnkit.recipes.detection.own_data import coco_data, found_data
+
+    written = new_detection(
+        source,
+        found_data(source) if annotations is None else coco_data(source, annotations),
+        output=file,
+        name=name or _name_of(file, otherwise="detection"),
+        side=side,
         minutes=minutes,
         force=force,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -11,7 +11,8 @@ import typer
 
 from attnkit.cli.chosen_run import chosen_run, chosen_weights
 from attnkit.cli.decode_ahead import decode_ahead
-from attnkit.cli.image_inputs import ImageInput, image_inputs, in_groups
+from attnkit.cli.image_answers import decode, say
+from attnkit.cli.image_inputs import in_groups
 from attnkit.cli.inference_options import (
     FlipOption,
     OverlapOption,
@@ -20,13 +21,19 @@ from attnkit.cli.inference_options import (
     check_inference,
     inference_with,
 )
-from attnkit.cli.options import CheckpointOption, DeviceOption, PrecisionOption, RunOption, refuse_precision
-from attnkit.cli.segmented_images import Answer, AreaTable, as_json, segment_images
-from attnkit.errors import AttnkitError, DataError
+from attnkit.cli.options import (
+    AlphaOption,
+    CheckpointOption,
+    DeviceOption,
+    PrecisionOption,
+    RunOption,
+    refuse_alpha,
+    refuse_precision,
+)
+from attnkit.cli.saved_places import spared_inputs
+from attnkit.cli.segmented_images import AreaTable, as_json, segment_images
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from attnkit.cli.saved_masks import MaskFolder
     from attnkit.recipes.segmentation.recipe import SegmentationRecipe
     from attnkit.recipes.segmentation.segmenter import Segmenter
@@ -51,9 +58,7 @@ def segment(
     flip: FlipOption = None,
     window: WindowOption = None,
     overlap: OverlapOption = None,
-    alpha: Annotated[
-        float, typer.Option("--alpha", metavar="SHARE", help="How much of an overlay is colour, 0 to 1.")
-    ] = 0.5,
+    alpha: AlphaOption = 0.5,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     checkpoint: CheckpointOption = None,
@@ -73,7 +78,7 @@ def segment(
       find . -name '*.jpg' | attnkit segment - --run runs/mine --json > areas.jsonl
     """
     refuse_precision(precision)
-    _refuse_alpha(alpha)
+    refuse_alpha(alpha)
     check_inference(scales=scales, flip=flip, window=window, overlap=overlap)
     folder, recipe = _chosen(run)
     recipe = recipe.model_copy(
@@ -81,15 +86,10 @@ def segment(
     )
     segmenter = _open(folder, recipe, checkpoint, device=device, precision=precision)
     saver = None if save is None else _mask_folder(save, inputs, segmenter, alpha=alpha)
-    groups = in_groups(_listed(inputs, saver), size=1, wait="-" not in inputs)
-    decoded = decode_ahead(groups, _decode, threads=_DECODING_THREADS)
+    groups = in_groups(spared_inputs(inputs, sys.stdin.buffer, saver), size=1, wait="-" not in inputs)
+    decoded = decode_ahead(groups, decode, threads=_DECODING_THREADS)
     write = as_json if json_lines else AreaTable().write
-    _answer(segment_images(segmenter, decoded, saver), write, name_problems=not json_lines)
-
-
-def _refuse_alpha(alpha: float) -> None:
-    if not 0 <= alpha <= 1:
-        raise AttnkitError(f"--alpha {alpha:g}: no share; expected 0 (the photograph) to 1 (colours); write 0.5")
+    say(segment_images(segmenter, decoded, saver), write, name_problems=not json_lines).check("segmented")
 
 
 def _chosen(run: Path | None) -> tuple[RunDir, SegmentationRecipe]:
@@ -119,42 +119,3 @@ def _mask_folder(save: Path, inputs: Sequence[str], segmenter: Segmenter, *, alp
     from attnkit.cli.saved_masks import MaskFolder
 
     return MaskFolder(save, inputs, segmenter.colours, alpha=alpha)
-
-
-def _listed(inputs: Sequence[str], saver: MaskFolder | None) -> Iterator[ImageInput]:
-    """The inputs; where masks are saved, all of them are known before the first mask could take one's place."""
-    listed = image_inputs(inputs, sys.stdin.buffer)
-    if saver is None or "-" in inputs:
-        return listed
-    every = list(listed)
-    saver.spare(one.name for one in every if one.problem is None)
-    return iter(every)
-
-
-def _decode(path: Path) -> Tensor:
-    from attnkit.data.images.decode import decode_image
-
-    return decode_image(path, str(path))
-
-
-def _answer(answers: Iterable[Answer], write: Callable[[Answer], str], *, name_problems: bool) -> None:
-    """Print answers as they come; leave with an error if some images had none."""
-    total = failed = 0
-    for answer in answers:
-        total += 1
-        _put(write(answer))
-        if answer.problem is not None:
-            failed += 1
-            if name_problems:
-                typer.echo(answer.problem, err=True)
-    if failed:
-        raise DataError(
-            f"{failed} of {total} images could not be segmented; expected images; "
-            "mend or remove them, the others are done"
-        )
-
-
-def _put(text: str) -> None:
-    # Names of files may hold bytes that are not UTF-8; they go out as they came in.
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-    sys.stdout.buffer.flush()

@@ -46,6 +46,7 @@ def summary(
       attnkit summary swin_t
       attnkit summary vit_b16_384 --convention fvcore
       attnkit summary upernet_swin_t
+      attnkit summary htcpp_swin_l
     """
     if source in _architectures() and not Path(source).exists():
         if overrides:
@@ -90,11 +91,13 @@ def _of_recipe(source: str, overrides: list[str], *, convention: Counting | None
 def _architectures() -> dict[str, str]:
     """The published networks by name, and the package of their task."""
     from attnkit.recipes.classification.architectures import ARCHITECTURES
+    from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES
     from attnkit.recipes.segmentation.architectures import SEGMENTATION_ARCHITECTURES
 
     return {
         **dict.fromkeys(ARCHITECTURES, "attnkit.recipes.classification"),
         **dict.fromkeys(SEGMENTATION_ARCHITECTURES, "attnkit.recipes.segmentation"),
+        **dict.fromkeys(DETECTION_ARCHITECTURES, "attnkit.recipes.detection"),
     }
 
 

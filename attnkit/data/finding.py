@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
@@ -57,6 +58,16 @@ class DataReport(Generic[Stats]):
         """
         if not self.ok:
             raise DataError("\n".join(str(finding) for finding in self.findings if finding.severity == "error"))
+
+    def raise_or_warn(self, warn: Callable[[str], None]) -> None:
+        """Stop on errors; without any, tell `warn` what else was found.
+
+        Raises:
+            DataError: a line for each error.
+        """
+        self.raise_errors()
+        for finding in self.findings:
+            warn(str(finding))
 
 
 def and_more(count: int) -> str:

@@ -28,6 +28,8 @@ class AdamWConfig(Config):
     weight_decay: float = Field(default=0.01, ge=0.0)
     layer_decay: float = Field(default=1.0, gt=0.0, le=1.0)
     """Each layer learns this many times as fast as the one above it; 1 is the same rate for all."""
+    decay_biases: bool = False
+    """Biases of linear layers and convolutions decay too, as in mmdetection's configs of Swin; norms' do not."""
 
 
 class SgdConfig(Config):

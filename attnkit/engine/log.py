@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from attnkit.engine.config import TrainConfig
+from attnkit.engine.distributed import is_silent
 from attnkit.errors import AttnkitError
 from attnkit.run_dir import RunDir, write_whole
 
@@ -24,11 +25,16 @@ if TYPE_CHECKING:
 
 
 class RunLog:
-    """Writes a run's numbers. Steps are summed up between two lines, so that a line is a mean, not a sample."""
+    """Writes a run's numbers. Steps are summed up between two lines, so that a line is a mean, not a sample.
 
-    def __init__(self, metrics: Path, *, console: Console, tensorboard: Path | None = None) -> None:
+    Without `metrics` another process writes them, and says all that can be said before training too; then only
+    warnings of this process' own batches are left to say.
+    """
+
+    def __init__(self, metrics: Path | None, *, console: Console, tensorboard: Path | None = None) -> None:
         self.console = console
         self._path = metrics
+        self._in_training = False
         self._file: TextIO | None = None
         self._board = _open_tensorboard(tensorboard) if tensorboard else None
         self._since: list[Step] = []
@@ -37,11 +43,13 @@ class RunLog:
 
     def say(self, message: str) -> None:
         """A line for the person who waits."""
-        self.console.print(message, highlight=False, markup=False, soft_wrap=True)
+        if self._path is not None:
+            self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def warn(self, message: str) -> None:
         """A line that should not be missed."""
-        self.console.print(f"warning: {message}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        if self._path is not None or self._in_training:
+            self.console.print(f"warning: {message}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
     def resume(self, step: int, seconds: float) -> None:
         """Forget what was logged behind `step` by a process that was killed before it could save.
@@ -50,7 +58,7 @@ class RunLog:
         """
         if step:
             self.say(f"resuming at step {step}, after {_clock(seconds)} of training")
-        if not self._path.exists():
+        if self._path is None or not self._path.exists():
             return
         kept = []
         for line in self._path.read_text(encoding="utf-8").split("\n"):
@@ -64,6 +72,8 @@ class RunLog:
 
     def step(self, step: Step, *, epoch: int, due: bool) -> None:
         """Take a step; write a line where one is due."""
+        if self._path is None:
+            return
         self._since.append(step)
         if self._progress is not None and self._bar is not None:
             self._progress.update(self._bar, completed=step.step)
@@ -111,9 +121,10 @@ class RunLog:
         """
         self._first, self._last, self._deadline = done, steps, time.monotonic() + seconds_left
         self._started = time.monotonic()
-        self._file = self._path.open("a", encoding="utf-8")
+        self._file = self._path.open("a", encoding="utf-8") if self._path is not None else None
+        self._in_training = True
         try:
-            if not self.console.is_terminal:
+            if self._file is None or not self.console.is_terminal:
                 yield
                 return
             columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"))
@@ -122,7 +133,9 @@ class RunLog:
                 yield
         finally:
             self._progress = None
-            self._file.close()
+            self._in_training = False
+            if self._file is not None:
+                self._file.close()
             self._file = None
             if self._board is not None:
                 self._board.flush()
@@ -143,9 +156,12 @@ class RunLog:
 
 
 def open_log(run: RunDir, config: TrainConfig) -> RunLog:
-    """The log of a run, shown on stderr."""
+    """The log of a run, shown on stderr; where processes train together the first writes it."""
+    console = Console(file=sys.stderr)
+    if is_silent():
+        return RunLog(None, console=console)
     board = run.path / "tensorboard" if config.tensorboard else None
-    return RunLog(run.metrics, console=Console(file=sys.stderr), tensorboard=board)
+    return RunLog(run.metrics, console=console, tensorboard=board)
 
 
 def _mean(steps: list[Step], values: list[float]) -> float:

@@ -14,12 +14,13 @@ from torch.optim import Optimizer
 
 from attnkit.engine import checkpoint
 from attnkit.engine.config import TrainConfig
+from attnkit.engine.distributed import Team
 from attnkit.engine.ema import Ema
 from attnkit.engine.evaluate import evaluate
 from attnkit.engine.interrupt import StopRequest
 from attnkit.engine.log import RunLog
 from attnkit.engine.memory import give_back_pages, keep_pages
-from attnkit.engine.optimize import TrainState, forever, optimize
+from attnkit.engine.optimize import TrainState, forever, forever_shared, optimize
 from attnkit.engine.optimizer import build_optimizer
 from attnkit.engine.schedule import Schedule
 from attnkit.engine.task import Batch, Task, TrainData, ValidData
@@ -45,36 +46,53 @@ def fit(parts: Parts, config: TrainConfig, run: RunDir, log: RunLog, *, device: 
         TrainingError, CheckpointError, DataError: as their names say.
     """
     keep_pages()
+    stop = StopRequest()
+    team = Team.here(lambda: stop.requested)
+    team.let_others_begin()
     task = parts.task.to(device).train()
+    team.share_weights(task)
     optimizer = build_optimizer(config.optimizer, task.model)
     ema = Ema(task.model, config.ema_decay) if config.ema_decay else None
     state = TrainState()
-    if resume:
-        if run.resume.is_file():
-            state = _restore(run, task, optimizer, ema)
+    if resume and run.resume.is_file():
+        state = _restore(run, task, optimizer, ema)
+    if resume and team.leads:
         _forget_later(run, state.step)
     log.resume(state.step, state.seconds)
-    batches = forever(parts.train, state)
-    steps = optimize(task, batches, optimizer, parts.schedule, config, state, device=device, warn=log.warn)
-    with StopRequest() as stop, log.progress(state.step, config.steps, seconds_left=state.seconds_left(config)):
+    batches = forever(parts.train, state) if team.count == 1 else forever_shared(parts.train, state, team)
+    steps = optimize(task, batches, optimizer, parts.schedule, config, state, device=device, warn=log.warn, team=team)
+    with stop, log.progress(state.step, config.steps, seconds_left=state.seconds_left(config)):
         for step in steps:
             if ema:
                 ema.update(task.model, step.step)
             over = state.over(config)
             # also before each save, or a resumed run would write other means than an uninterrupted one
-            due = over or stop.requested or step.step % config.save_every == 0 or step.step % config.log_every == 0
+            due = over or team.stopping or step.step % config.save_every == 0 or step.step % config.log_every == 0
             log.step(step, epoch=state.epoch, due=due)
             if parts.valid is not None and (over or step.step % config.validate_every == 0):
-                _validate(parts, config, run, state, ema, log, device=device)
-            if over or state.over(config) or stop.requested or step.step % config.save_every == 0:
-                _save(run, config, state, task, optimizer, ema)
+                if team.leads:
+                    with team.all_threads():
+                        _validate(parts, config, run, state, ema, log, device=device)
+                _take(team.first_says(asdict(state)), state)
+            if over or state.over(config) or team.stopping or step.step % config.save_every == 0:
+                team.check_weights(state.step, list(task.parameters()))
+                if team.leads:
+                    _save(run, config, state, task, optimizer, ema)
                 give_back_pages()
-            if stop.requested and not state.over(config):
+            if team.stopping and not state.over(config):
+                team.wait()
                 raise Interrupted(
                     f"stopped at step {state.step} of {config.steps}; everything is saved; go on with: "
                     f"attnkit train --resume --run {shlex.quote(str(run.path))}"
                 )
-        _finish(parts, config, run, state, log, device=device)
+        if team.leads:
+            with team.all_threads():
+                _finish(parts, config, run, state, log, device=device)
+
+
+def _take(facts: dict[str, Any], state: TrainState) -> None:
+    for name, value in facts.items():
+        setattr(state, name, value)
 
 
 def _validate(

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from attnkit.engine.compiled import CompiledTask
 from attnkit.engine.config import TrainConfig
+from attnkit.engine.distributed import ALONE, Team, Totals
 from attnkit.engine.memory import is_out_of_memory
 from attnkit.engine.precision import autocast
 from attnkit.engine.schedule import Schedule
@@ -82,11 +83,40 @@ def forever(data: TrainData[Batch], state: TrainState) -> Iterator[Batch]:
             state.batch += 1
             yield batch
         if state.batch == 0:
-            raise DataError(
-                "training data: no batch; expected at least one example that is not filtered out; relax the filter"
-            )
+            raise _no_batch()
         state.epoch += 1
         state.batch = 0
+
+
+def forever_shared(data: TrainData[Batch], state: TrainState, team: Team) -> Iterator[Batch]:
+    """The batches of `forever` dealt out to a team: each process gets those of its own, and `state` moves in all alike,
+    by a batch for each process.
+
+    Raises:
+        DataError: an epoch without a batch.
+    """
+    while True:
+        epoch, batch = _ahead(data, state, team.rank)
+        for own in data.batches(epoch, start=batch, every=team.count):
+            last_epoch, last_batch = _ahead(data, state, team.count - 1)
+            state.epoch, state.batch = last_epoch, last_batch + 1
+            yield own
+
+
+def _ahead(data: TrainData[Batch], state: TrainState, passed: int) -> tuple[int, int]:
+    """The epoch and the number of the batch that comes after so many others from where `state` stands."""
+    epoch, batch = state.epoch, state.batch + passed
+    while batch >= (length := data.num_batches(epoch)):
+        if not length:
+            raise _no_batch()
+        epoch, batch = epoch + 1, batch - length
+    return epoch, batch
+
+
+def _no_batch() -> DataError:
+    return DataError(
+        "training data: no batch; expected at least one example that is not filtered out; relax the filter"
+    )
 
 
 def optimize(
@@ -99,10 +129,12 @@ def optimize(
     *,
     device: torch.device,
     warn: Callable[[str], None],
+    team: Team = ALONE,
 ) -> Iterator[Step]:
     """Descend, and yield after each optimizer step, until the state is over.
 
-    The gradient of a step is that of the mean over all its targets, however they are cut into batches.
+    The gradient of a step is that of the mean over all its targets, however they are cut into batches and dealt out to
+    the processes of a team; `batches` are those of this one.
 
     Raises:
         TrainingError: a loss or gradient that is not finite, or a single example too large for the memory.
@@ -111,10 +143,13 @@ def optimize(
     forward = CompiledTask(task) if config.compile else task
     while not state.over(config):
         started = time.perf_counter()
-        parts = [next(batches) for _ in range(config.accumulate)]
-        terms, reported, count = _gradient(forward, parts, config, state.step + 1, device=device, warn=warn)
+        parts = [next(batches) for _ in range(config.accumulate // team.count)]
+        seed = _seed(config.seed, state.step + 1, team)
+        own = _gradient(forward, parts, config, state.step + 1, seed=seed, device=device, warn=warn)
+        totals = team.sum_up(weights, task, own)
+        terms, reported = totals.means()
         _check_finite(state.step + 1, {**terms, **reported})
-        torch._foreach_div_([p.grad for p in weights if p.grad is not None], float(count))
+        torch._foreach_div_([p.grad for p in weights if p.grad is not None], float(totals.count))
         norm = torch.nn.utils.clip_grad_norm_(weights, config.clip_norm or math.inf)
         _check_finite(state.step + 1, {"the gradient's norm": float(norm)})
         lr = schedule(state.step + 1)
@@ -124,8 +159,8 @@ def optimize(
         optimizer.zero_grad(set_to_none=False)
         state.step += 1
         seconds = time.perf_counter() - started
-        state.seconds += seconds
-        yield Step(state.step, sum(terms.values()), terms, reported, count, lr, float(norm), seconds)
+        state.seconds += team.same_seconds(seconds)
+        yield Step(state.step, sum(terms.values()), terms, reported, totals.count, lr, float(norm), seconds)
 
 
 def _gradient(
@@ -134,12 +169,13 @@ def _gradient(
     config: TrainConfig,
     step: int,
     *,
+    seed: int,
     device: torch.device,
     warn: Callable[[str], None],
-) -> tuple[dict[str, float], dict[str, float], int]:
+) -> Totals:
     """Sum the gradients of all targets of a step; where memory runs out, begin again with every batch cut in half."""
     while True:
-        torch.manual_seed(_mix(config.seed, step))
+        torch.manual_seed(seed)
         try:
             return _accumulate(forward, parts, config, device=device)
         except (RuntimeError, MemoryError, OSError) as error:
@@ -162,8 +198,8 @@ def _gradient(
 
 def _accumulate(
     forward: Task | CompiledTask, parts: Sequence[Batch], config: TrainConfig, *, device: torch.device
-) -> tuple[dict[str, float], dict[str, float], int]:
-    """Backward on total * count of every part; the means over all parts."""
+) -> Totals:
+    """Backward on total * count of every part; the sums over all parts."""
     terms: dict[str, Tensor] = {}
     reported: dict[str, Tensor] = {}
     count = 0
@@ -175,15 +211,22 @@ def _accumulate(
             for name, mean in means.items():
                 sums[name] = sums.get(name, torch.zeros((), device=device)) + mean.detach() * loss.count
         count += loss.count
-    return (
-        {name: float(total) / count for name, total in terms.items()},
-        {name: float(total) / count for name, total in reported.items()},
+    return Totals(
+        {name: float(total) for name, total in terms.items()},
+        {name: float(total) for name, total in reported.items()},
         count,
     )
 
 
+def _seed(seed: int, step: int, team: Team) -> int:
+    """A seed for each step, so that its randomness does not depend on what was drawn before it; in each process of a
+    team another, or their batches would lose the same values to dropout.
+    """
+    of_step = _mix(seed, step)
+    return of_step if team.count == 1 else _mix(of_step, team.rank)
+
+
 def _mix(seed: int, step: int) -> int:
-    """A seed for each step, so that its randomness does not depend on what was drawn before it."""
     return (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) % (1 << 63)
 
 

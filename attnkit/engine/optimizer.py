@@ -43,16 +43,18 @@ def build_optimizer(config: OptimizerConfig, model: nn.Module) -> Optimizer:
             return Adam(_groups(model, 0.0), lr=0.0, betas=betas, eps=config.eps, fused=True)
         case AdamWConfig():
             betas = (config.beta1, config.beta2)
-            groups = _groups(model, config.weight_decay, config.layer_decay)
+            groups = _groups(model, config.weight_decay, config.layer_decay, decay_biases=config.decay_biases)
             return AdamW(groups, lr=0.0, betas=betas, eps=config.eps, fused=True)
         case SgdConfig():
             groups = _groups(model, config.weight_decay)
             return SGD(groups, lr=0.0, momentum=config.momentum, nesterov=config.nesterov, fused=True)
 
 
-def _groups(model: nn.Module, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, object]]:
+def _groups(
+    model: nn.Module, weight_decay: float, layer_decay: float = 1.0, *, decay_biases: bool = False
+) -> list[dict[str, object]]:
     """The parameters that are trained, by their weight decay and their share of the learning rate."""
-    spared = _spared(model)
+    spared = _spared(model) - (_biases(model) if decay_biases else set())
     by_kind: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, p in model.named_parameters():
         if p.requires_grad:
@@ -66,6 +68,13 @@ def _spared(model: nn.Module) -> set[str]:
     embeddings = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     named = model.spared if isinstance(model, Sparing) else frozenset()
     return {name for name, p in model.named_parameters() if p.ndim < 2 or id(p) in embeddings or name in named}
+
+
+def _biases(model: nn.Module) -> set[str]:
+    """Of linear layers and convolutions: beside them stands a weight of two dimensions or more, unlike in norms."""
+    weights = {name for name, p in model.named_parameters(remove_duplicate=False) if p.ndim > 1}
+    biases = (name for name, _ in model.named_parameters() if name.endswith("bias"))
+    return {name for name in biases if f"{name.removesuffix('bias')}weight" in weights}
 
 
 def _lr_scale(model: nn.Module, name: str, layer_decay: float) -> float:

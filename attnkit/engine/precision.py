@@ -40,7 +40,13 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return False
 
 
+def decide_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
+    """What `auto` means on a device: bfloat16 where it is fast, else float32; what is named stays."""
+    if precision != "auto":
+        return precision
+    return "bfloat16" if has_fast_bfloat16(device) else "float32"
+
+
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """The context in which forward passes run: bfloat16 products with float32 sums and weights, or plain float32."""
-    enabled = precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device))
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=decide_precision(precision, device) == "bfloat16")

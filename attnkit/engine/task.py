@@ -101,8 +101,13 @@ B = TypeVar("B", bound=Batch, covariant=True)
 class TrainData(Protocol[B]):
     """Training batches in an order that depends on the epoch (and the data's seed) alone."""
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[B]:
-        """The batches of an epoch, without the first `start` of them."""
+    def num_batches(self, epoch: int) -> int:
+        """How many batches an epoch has; asked for only where several processes share them."""
+
+    def batches(self, epoch: int, start: int = 0, every: int = 1) -> Iterator[B]:
+        """The batches of an epoch without the first `start` of them; of the rest the first, and every `every`-th one
+        behind it. What is left out is not made.
+        """
 
 
 ValidData = Iterable[Batch]

@@ -1,5 +1,5 @@
 """Networks out to other libraries, by their names, in the files that they read themselves: classifiers to torchvision,
-timm and transformers, segmenters to transformers."""
+timm and transformers, segmenters to transformers, Mask R-CNN on a ResNet to torchvision."""
 
 from __future__ import annotations
 
@@ -15,9 +15,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from attnkit.data.config import ImageConfig, SceneConfig
+from attnkit.data.detection.config import DetectionImageConfig
 from attnkit.engine.checkpoint import named_weights
 from attnkit.errors import AttnkitError, CheckpointError
-from attnkit.interop import timm_weights, torchvision_weights, transformers_upernet, transformers_weights
+from attnkit.interop import (
+    timm_weights,
+    torchvision_rcnn,
+    torchvision_weights,
+    transformers_upernet,
+    transformers_weights,
+)
+from attnkit.interop.imported_weights import NetworkConfig, PixelsConfig
 from attnkit.interop.timm_config import swin_maps, timm_config
 from attnkit.interop.transformers_config import (
     STAGES_OF_AUXILIARY,
@@ -25,14 +33,11 @@ from attnkit.interop.transformers_config import (
     segmenter_config,
     transformers_config,
 )
-from attnkit.models.config import (
-    AlexNetConfig,
-    ClassifierConfig,
-    ResNetConfig,
-    SwinConfig,
-    UperNetConfig,
-    ViTConfig,
-)
+from attnkit.models.config import AlexNetConfig, ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
+from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
+
+CELL = 32
+"""Pixels of the coarsest cell: sides of a detector's images are multiples of it."""
 
 Library = Literal["torchvision", "timm", "transformers"]
 
@@ -57,17 +62,22 @@ class TrainedNetwork:
         config: what it was built of.
         image: how an image becomes its input.
         class_names: of the K classes.
+        category_ids: what files of results call them, of a detector.
     """
 
     model: nn.Module
-    config: ClassifierConfig | UperNetConfig
-    image: ImageConfig | SceneConfig
+    config: NetworkConfig
+    image: PixelsConfig
     class_names: Sequence[str]
+    category_ids: Sequence[int] = ()
 
     @property
     def image_size(self) -> tuple[int, int]:
         """Height and width of the images that it is made for, in pixels."""
-        return self.image.crop if isinstance(self.image, SceneConfig) else (self.image.size, self.image.size)
+        image = self.image
+        if isinstance(image, DetectionImageConfig):
+            return -(-image.short_side // CELL) * CELL, -(-image.long_side // CELL) * CELL
+        return image.crop if isinstance(image, SceneConfig) else (image.size, image.size)
 
 
 def export_weights(trained: TrainedNetwork, library: Library, path: Path) -> tuple[str, ...]:
@@ -91,12 +101,12 @@ def export_weights(trained: TrainedNetwork, library: Library, path: Path) -> tup
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     if library == "torchvision":
         _write_file(tensors, path)
-        return (*_differences(trained, library), _how_images(trained.image))
+        return (*_differences(trained, library), _how_images(trained))
     _write_folder(tensors, _settings(trained, library), path)
     return _differences(trained, library)
 
 
-def foreign_weights(model: nn.Module, config: ClassifierConfig | UperNetConfig, library: Library) -> dict[str, Tensor]:
+def foreign_weights(model: nn.Module, config: NetworkConfig, library: Library) -> dict[str, Tensor]:
     """The weights of a model under another library's names.
 
     Raises:
@@ -116,7 +126,7 @@ def foreign_weights(model: nn.Module, config: ClassifierConfig | UperNetConfig, 
 
 
 def _rename(
-    weights: Mapping[str, Tensor], config: ClassifierConfig | UperNetConfig, library: Library
+    weights: Mapping[str, Tensor], config: NetworkConfig, library: Library
 ) -> tuple[dict[str, Tensor], list[str]]:
     if isinstance(config, UperNetConfig):
         if library == "transformers" and isinstance(config.backbone, SwinConfig):
@@ -124,6 +134,13 @@ def _rename(
         raise CheckpointError(
             f"{library}: no names for the model {config.name} on {config.backbone.name}; expected upernet on swin, for "
             "transformers; export it as onnx instead"
+        )
+    if isinstance(config, MaskRcnnConfig | CascadeConfig | HtcConfig):
+        if library == "torchvision" and torchvision_rcnn.has(config):
+            return torchvision_rcnn.export_rcnn(weights, config)
+        raise CheckpointError(
+            f"{library}: no names for the model {config.name} on {config.backbone.name} with {config.box_head.name}; "
+            "expected mask_rcnn on resnet with 2fc for each class, for torchvision; export it as onnx instead"
         )
     if isinstance(config, ViTConfig):
         if config.pooling == "average" and library != "timm":
@@ -152,6 +169,7 @@ def _settings(trained: TrainedNetwork, library: Library) -> dict[str, Mapping[st
         settings = segmenter_config(config, image, names)
     else:
         assert isinstance(image, ImageConfig)
+        assert not isinstance(config, MaskRcnnConfig | CascadeConfig | HtcConfig)
         if library == "timm":
             return {"config.json": timm_config(config, image, names)}
         settings = transformers_config(config, image, names)
@@ -163,6 +181,8 @@ def _differences(trained: TrainedNetwork, library: Library) -> tuple[str, ...]:
     config, size = trained.config, trained.image_size[0]
     if isinstance(config, UperNetConfig):
         return _segmenter_differences(config, trained.image)
+    if isinstance(config, MaskRcnnConfig):
+        return torchvision_rcnn.differences(config)
     if isinstance(config, SwinConfig) and any(side % config.window_size for side in swin_maps(config, size)):
         if library != "timm":
             return ()
@@ -184,7 +204,7 @@ def _differences(trained: TrainedNetwork, library: Library) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _segmenter_differences(config: UperNetConfig, image: ImageConfig | SceneConfig) -> tuple[str, ...]:
+def _segmenter_differences(config: UperNetConfig, image: PixelsConfig) -> tuple[str, ...]:
     assert isinstance(image, SceneConfig)
     assert isinstance(config.backbone, SwinConfig)
     lines = []
@@ -199,7 +219,10 @@ def _segmenter_differences(config: UperNetConfig, image: ImageConfig | SceneConf
     return tuple(lines)
 
 
-def _how_images(image: ImageConfig | SceneConfig) -> str:
+def _how_images(trained: TrainedNetwork) -> str:
+    image = trained.image
+    if isinstance(image, DetectionImageConfig):
+        return torchvision_rcnn.how_to_build(image, num_classes=len(trained.class_names))
     assert isinstance(image, ImageConfig)
     return (
         f"images: {image.size}x{image.size} pixels on 0..1, mean {list(image.mean)}, std {list(image.std)}; "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isqrt
 
 import torch
@@ -11,10 +11,13 @@ from torch import Tensor
 
 from attnkit.engine.checkpoint import named_weights
 from attnkit.errors import CheckpointError
-from attnkit.interop.imported_weights import ImportedWeights
-from attnkit.models.config import ClassifierConfig, SwinConfig, UperNetConfig, ViTConfig
+from attnkit.interop.imported_weights import DetectedParts, ImportedWeights, NetworkConfig
+from attnkit.models.config import SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.layers.image_positions import Interpolation, resize_positions
 from attnkit.models.layers.relative_bias import resize_bias_table
+from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
+
+_OnBackbone = UperNetConfig | MaskRcnnConfig | CascadeConfig | HtcConfig
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,15 @@ class Fitted:
         model: the architecture; its window is the one asked for.
         weights: float32, by attnkit's names, each in the shape of the model.
         num_classes: of the head.
+        parts: of a detector.
         resized: one line per weight that was interpolated.
         fresh_heads: classifiers that begin from zero, because the file has none, or one for other classes.
     """
 
-    model: ClassifierConfig | UperNetConfig
+    model: NetworkConfig
     weights: dict[str, Tensor]
     num_classes: int
+    parts: DetectedParts | None = None
     resized: tuple[str, ...] = ()
     fresh_heads: tuple[str, ...] = ()
 
@@ -58,23 +63,23 @@ def fit_to_model(
     """
     config, weights = imported.model, dict(imported.weights)
     resized: list[str] = []
-    trunk = config.backbone if isinstance(config, UperNetConfig) else config
+    trunk = config.backbone if isinstance(config, _OnBackbone) else config
     if isinstance(trunk, SwinConfig) and window_size is not None and window_size != trunk.window_size:
         config = _with_window(config, window_size)
         resized += _resize_tables(weights, window_size)
-    expected, grid_size = _expected(config, num_classes=num_classes, image_size=image_size)
+    expected, grid_size = _expected(config, imported.parts, num_classes=num_classes, image_size=image_size)
     positions = "positions" if trunk is config else "backbone.positions"
     if isinstance(trunk, ViTConfig) and positions in weights and positions in expected:
         resized += _resize_positions(weights, positions, trunk, grid_size, position_interpolation)
     fresh_heads = _make_fresh_heads(imported, weights, expected)
     _compare(imported, weights, expected)
     weights = {name: weights[name].to(tensor.dtype).contiguous() for name, tensor in expected.items()}
-    return Fitted(config, weights, num_classes, tuple(resized), fresh_heads)
+    return Fitted(config, weights, num_classes, imported.parts, tuple(resized), fresh_heads)
 
 
-def _with_window(config: ClassifierConfig | UperNetConfig, window_size: int) -> ClassifierConfig | UperNetConfig:
-    """The same Swin, or UperNet on one, with windows of another size."""
-    if isinstance(config, UperNetConfig):
+def _with_window(config: NetworkConfig, window_size: int) -> NetworkConfig:
+    """The same Swin, or network on one, with windows of another size."""
+    if isinstance(config, _OnBackbone):
         return config.model_copy(update={"backbone": _with_window(config.backbone, window_size)})
     return config.model_copy(update={"window_size": window_size})
 
@@ -104,10 +109,13 @@ def _resize_positions(
 
 
 def _expected(
-    config: ClassifierConfig | UperNetConfig, *, num_classes: int, image_size: int
+    config: NetworkConfig, parts: DetectedParts | None, *, num_classes: int, image_size: int
 ) -> tuple[dict[str, Tensor], int]:
     """The shapes of a model's weights, without making any; and the rows of its patches, 0 where it has none."""
     with torch.device("meta"):
+        if isinstance(config, MaskRcnnConfig | CascadeConfig | HtcConfig):
+            assert parts is not None
+            return named_weights(config.build(num_classes=num_classes, **asdict(parts))), 0
         model = config.build(num_classes=num_classes, image_size=image_size)
     trunk = model.backbone if isinstance(config, UperNetConfig) else model
     return named_weights(model), int(getattr(trunk, "grid_size", 0))
@@ -150,8 +158,8 @@ def _compare(imported: ImportedWeights, weights: Mapping[str, Tensor], expected:
         )
 
 
-def _described(config: ClassifierConfig | UperNetConfig) -> str:
-    if isinstance(config, UperNetConfig):
+def _described(config: NetworkConfig) -> str:
+    if isinstance(config, _OnBackbone):
         return f"{_described(config.backbone)} below {config.name} (channels {config.channels})"
     sizes = ", ".join(
         f"{key} {getattr(config, key)}"

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from attnkit.data.config import ImageConfig, SceneConfig
+from attnkit.data.detection.config import DetectionImageConfig
 from attnkit.models.config import ClassifierConfig, UperNetConfig
+from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
+
+NetworkConfig = ClassifierConfig | UperNetConfig | MaskRcnnConfig | CascadeConfig | HtcConfig
+"""What can be imported, and exported."""
+PixelsConfig = ImageConfig | SceneConfig | DetectionImageConfig
+"""How an image becomes the input of one."""
 
 GOOGLE_MEAN_STD = (0.5, 0.5, 0.5)
 """What Google's weights want for the mean and the standard deviation alike: pixels from -1 to 1."""
@@ -18,6 +25,19 @@ SCENE_SIZE_NOTE = (
     f"size of the images: no weight shows it; taken to be {SCENE_SIZE} for the crop and the shorter side, as for "
     "ADE20K; where it was another, import with --image-size, or mend image in recipe.yaml"
 )
+
+
+@dataclass(frozen=True)
+class DetectedParts:
+    """Which parts a detector has.
+
+    Attributes:
+        masks: whether it draws them.
+        semantic_classes: of its semantic branch; None without one.
+    """
+
+    masks: bool
+    semantic_classes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,11 +56,13 @@ class ImportedWeights:
         colours: red, green and blue of each class, likewise.
         notes: what was assumed, one line each.
         size_note: what was assumed of the size of the images, where nothing shows it.
+        class_note: what was assumed of the names of the classes.
+        parts: of a detector.
     """
 
     source: str
-    model: ClassifierConfig | UperNetConfig
-    image: ImageConfig | SceneConfig
+    model: NetworkConfig
+    image: PixelsConfig
     weights: dict[str, Tensor]
     heads: tuple[str, ...] = ("head",)
     unknown: Mapping[str, Tensor] = field(default_factory=dict)
@@ -49,14 +71,18 @@ class ImportedWeights:
     colours: tuple[tuple[int, ...], ...] | None = None
     notes: tuple[str, ...] = ()
     size_note: str | None = None
+    class_note: str | None = None
+    parts: DetectedParts | None = None
 
     @property
     def image_size(self) -> int:
-        """Pixels of a side of the image that the weights are for."""
+        """Pixels of a side of the image that the weights are for, of a detector of the shorter one."""
+        if isinstance(self.image, DetectionImageConfig):
+            return self.image.short_side
         return self.image.size if isinstance(self.image, ImageConfig) else self.image.crop[0]
 
     @property
     def num_classes(self) -> int | None:
-        """Rows of the classifier's matrix; none where the file has no classifier."""
+        """Rows of the classifier's matrix, without that of a detector's background; none where there is no matrix."""
         matrix = self.weights.get(f"{self.heads[0]}.weight")
-        return None if matrix is None else len(matrix)
+        return None if matrix is None else len(matrix) - (self.parts is not None)

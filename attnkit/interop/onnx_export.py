@@ -7,32 +7,25 @@ that very file, and the graphs of two more image sizes, which are thrown away: w
 from __future__ import annotations
 
 import json
-import logging
 import shutil
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from attnkit.engine.checkpoint import named_weights
-from attnkit.errors import AttnkitError, CheckpointError
+from attnkit.errors import CheckpointError
 from attnkit.interop.export_weights import TrainedNetwork
+from attnkit.interop.onnx_file import Size, in_words, new_file, open_session, times, write_graph
 from attnkit.models.config import AlexNetConfig, ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.layers.image_positions import resize_positions
-
-Size = tuple[int, int]
-"""Height and width, in pixels."""
 
 INPUT, OUTPUT = "images", "logits"
 TOLERANCE = 1e-4
 """On logits, times the largest of them where that is above 1."""
 BATCHES = (1, 2, 3)
-OPSET = 18
 CONVOLUTIONAL_STEP = 32
 """By how many pixels more the last map of a convolutional network has one more cell."""
 
@@ -55,24 +48,14 @@ def export_onnx(trained: TrainedNetwork, path: Path, *, image_size: Size | None 
         AttnkitError: onnx is not installed, or there is something at `path`.
         CheckpointError: onnxruntime gets other logits from the file; then nothing is kept.
     """
-    _import_onnx()
-    if path.exists():
-        raise AttnkitError(f"{path}: exists already; expected the name of a new file; name another")
-    folder = path.with_name(path.name + ".partial")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     size = image_size or trained.image_size
-    try:
-        lines = [_write_and_check(trained.model, folder / path.name, size, _metadata(trained))]
+    with new_file(path) as partial:
+        lines = [_write_and_check(trained.model, partial, size, _metadata(trained))]
         for other in other_sizes(trained, size):
-            check = folder / "check"
+            check = partial.parent / "check"
             check.mkdir()
             lines.append(_write_and_check(at_size(trained, other), check / "check.onnx", other, {}))
             shutil.rmtree(check)
-        for written in folder.iterdir():
-            written.replace(path.with_name(written.name))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return tuple(
         f"{line} ({'the file' if place == 0 else 'a graph made for the check alone'})"
         for place, line in enumerate(lines)
@@ -120,20 +103,6 @@ def at_size(trained: TrainedNetwork, size: Size) -> nn.Module:
     return other.eval()
 
 
-def _import_onnx() -> ModuleType:
-    try:
-        import onnx
-        import onnxruntime
-        import onnxscript
-    except ImportError as error:
-        raise AttnkitError(
-            f"{error.name}: not installed; expected onnx, onnxscript and onnxruntime for this export; "
-            "pip install 'attnkit[onnx]'"
-        ) from error
-    del onnx, onnxscript
-    return onnxruntime
-
-
 def _metadata(trained: TrainedNetwork) -> dict[str, str]:
     return {
         "classes": json.dumps(list(trained.class_names), ensure_ascii=False),
@@ -147,8 +116,16 @@ def _write_and_check(model: nn.Module, path: Path, size: Size, metadata: Mapping
     Raises:
         CheckpointError: it gets other logits.
     """
-    _write(model, path, size, metadata)
-    session = _import_onnx().InferenceSession(path, providers=["CPUExecutionProvider"])
+    write_graph(
+        model,
+        torch.zeros(2, 3, *size),
+        path,
+        input_name=INPUT,
+        output_names=[OUTPUT],
+        metadata=metadata,
+        any_batch=True,
+    )
+    session = open_session(path)
     batch_size = session.get_inputs()[0].shape[0]
     if isinstance(batch_size, int):
         raise CheckpointError(
@@ -160,7 +137,7 @@ def _write_and_check(model: nn.Module, path: Path, size: Size, metadata: Mapping
     for batch in BATCHES:
         images = torch.randn(batch, 3, *size, generator=generator)
         worst = max(worst, _difference(model, session, images, path, size))
-    return f"checked at {_times(size)} with batches of {_listed(BATCHES)}: logits differ by {worst:.1e} at most"
+    return f"checked at {times(size)} with batches of {in_words(BATCHES)}: logits differ by {worst:.1e} at most"
 
 
 def _difference(model: nn.Module, session: Any, images: Tensor, path: Path, size: Size) -> float:
@@ -170,46 +147,7 @@ def _difference(model: nn.Module, session: Any, images: Tensor, path: Path, size
     difference = float((own - theirs).abs().max())
     if not difference <= TOLERANCE * max(1.0, float(own.abs().max())):
         raise CheckpointError(
-            f"{path.name}: onnxruntime's logits of {len(images)} images of {_times(size)} differ by {difference:.2g}; "
+            f"{path.name}: onnxruntime's logits of {len(images)} images of {times(size)} differ by {difference:.2g}; "
             f"expected {TOLERANCE:g} at most; nothing was written, please report this"
         )
     return difference
-
-
-def _write(model: nn.Module, path: Path, size: Size, metadata: Mapping[str, str]) -> None:
-    with _quiet(), torch.no_grad():
-        program = torch.onnx.export(
-            model,
-            (torch.zeros(2, 3, *size),),
-            dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            opset_version=OPSET,
-            verbose=False,
-        )
-    assert program is not None
-    program.model.metadata_props.update(metadata)
-    program.save(path)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter's own warnings are about itself."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def _times(size: Size) -> str:
-    return f"{size[0]}x{size[1]}"
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers[:-1])) + f" and {numbers[-1]}"

@@ -11,9 +11,11 @@ from attnkit.errors import CheckpointError
 from attnkit.interop import (
     deit_official,
     google_vit,
+    mmdet_weights,
     mmseg_weights,
     swin_official,
     timm_weights,
+    torchvision_rcnn,
     torchvision_weights,
     transformers_upernet,
     transformers_weights,
@@ -52,6 +54,9 @@ SOURCES = (
     Source("timm's ViT or DeiT", timm_weights.matches_vit, timm_weights.import_vit),
     Source("the official Swin for segmentation", mmseg_weights.matches_official, mmseg_weights.import_official),
     Source("mmsegmentation's UPerNet", mmseg_weights.matches, mmseg_weights.import_upernet),
+    Source("the official Swin for detection", mmdet_weights.matches_official, mmdet_weights.import_official),
+    Source("mmdetection's R-CNN", mmdet_weights.matches, mmdet_weights.import_rcnn),
+    Source("torchvision's R-CNN", torchvision_rcnn.matches, torchvision_rcnn.import_rcnn),
 )
 """In the order in which they are asked: the first that matches it is. A new source is one row here."""
 
@@ -66,10 +71,14 @@ UNSUPPORTED = (
     ("rel_pos.relative_position_bias_table", "a ViT with relative positions (BEiT)"),
     ("layer_scale_parameter", "a ConvNeXt"),
     ("backbone.ln1.weight", "mmsegmentation's ViT with a norm behind its last block (LN + MLN)"),
-    ("backbone.stem.0.weight", "a ResNet with a deep stem (mmsegmentation's ResNetV1c)"),
+    ("backbone.stem.0.weight", "a ResNet with a deep stem (ResNetV1c, ResNetV1d of OpenMMLab)"),
+    ("conv2.conv_offset.weight", "a ResNet with deformable convolutions (DCN)"),
+    ("backbone.fpn.inner_blocks.0.1.running_mean", "torchvision's second version of R-CNN, a pyramid with norms"),
+    ("neck.lateral_convs.0.bn.weight", "a detector whose pyramid has norms"),
+    ("neck.lateral_convs.0.gn.weight", "a detector whose pyramid has norms"),
 )
 """Ends of names that give away a model which attnkit does not have, so that an error can name it."""
-OWN = ("blocks.0.attention.qkv.weight", "pyramid.fuse.conv.weight")
+OWN = ("blocks.0.attention.qkv.weight", "pyramid.fuse.conv.weight", "fpn.laterals.0.weight")
 """Ends of attnkit's own names."""
 
 

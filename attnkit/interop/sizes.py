@@ -41,9 +41,9 @@ def vit_config(
     Raises:
         CheckpointError: the weights do not show an architecture, or not the number of heads.
     """
-    patches = _needed(weights, "patch_embed.proj.weight")
+    patches = needed(weights, "patch_embed.proj.weight")
     embed_dim, patch_size = patches.shape[0], patches.shape[-1]
-    hidden = _needed(weights, "blocks.0.mlp.up.weight").shape[0]
+    hidden = needed(weights, "blocks.0.mlp.up.weight").shape[0]
     return ViTConfig(
         patch_size=patch_size,
         embed_dim=embed_dim,
@@ -85,10 +85,10 @@ def swin_config(weights: Weights) -> SwinConfig:
     Raises:
         CheckpointError: the weights do not show an architecture.
     """
-    patches = _needed(weights, "patch_embed.proj.weight")
+    patches = needed(weights, "patch_embed.proj.weight")
     stages = range(count(weights, r"stages\.(\d+)\."))
-    tables = [_needed(weights, f"stages.{stage}.blocks.0.attention.bias_table") for stage in stages]
-    hidden = _needed(weights, "stages.0.blocks.0.mlp.up.weight").shape[0]
+    tables = [needed(weights, f"stages.{stage}.blocks.0.attention.bias_table") for stage in stages]
+    hidden = needed(weights, "stages.0.blocks.0.mlp.up.weight").shape[0]
     return SwinConfig(
         name="swin",
         patch_size=patches.shape[-1],
@@ -120,7 +120,7 @@ def upernet_config(
     Raises:
         CheckpointError: the weights do not show an architecture, or another number of branches than scales.
     """
-    channels = _needed(weights, "fuse.conv.weight").shape[0]
+    channels = needed(weights, "fuse.conv.weight").shape[0]
     branches, scales = count(weights, r"pyramid\.branches\.(\d+)\."), pool_scales or POOL_SCALES
     if branches != len(scales):
         raise CheckpointError(
@@ -138,7 +138,12 @@ def upernet_config(
     )
 
 
-def _needed(weights: Weights, name: str) -> Tensor:
+def needed(weights: Weights, name: str) -> Tensor:
+    """A weight that sizes are read off.
+
+    Raises:
+        CheckpointError: it is not there.
+    """
     if name not in weights:
         raise CheckpointError(
             f"{name}: not in the file; expected it, since the sizes of the model are read off it; give a whole file"

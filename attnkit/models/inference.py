@@ -11,9 +11,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from attnkit.models.cnn import ResNetBackbone
 from attnkit.models.layers.conv_norm import ConvNorm
 from attnkit.models.layers.packed_conv import PackedConv, PackedConvNorm, can_pack_convs, pack_conv_norms
-from attnkit.models.layers.packed_linear import can_be_packed, forget_unpacked, pack_linears
+from attnkit.models.layers.packed_linear import PackedLinear, can_be_packed, forget_unpacked, pack_linears
 from attnkit.models.layers.packed_mlp import pack_mlps
 from attnkit.models.layers.packed_patches import PackedPatches
+from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.models.swin import SwinTransformer, SwinTrunk
 from attnkit.models.upernet import UperNet
 from attnkit.models.vit import VisionTransformer, ViTTrunk
@@ -21,6 +22,8 @@ from attnkit.models.vit import VisionTransformer, ViTTrunk
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _ENDS = ("norm", "representation", "head", "distillation_head")
 """What comes after the blocks stays in float32: it costs next to nothing, and close classes stay apart."""
+_FLOAT32 = ("classes", "deltas", "objectness")
+"""So do a detector's classes, and what boxes are made of."""
 
 
 def prepare_for_inference(model: nn.Module, *, precision: str) -> nn.Module:
@@ -28,7 +31,7 @@ def prepare_for_inference(model: nn.Module, *, precision: str) -> nn.Module:
 
     Args:
         model: from images (B, 3, H, W) float32 to logits (B, K), on the device where it will run. Those of UperNet are
-            (B, K, H, W), and it loses its auxiliary head.
+            (B, K, H, W), and it loses its auxiliary head; of a detector its steps give what they gave.
         precision: of what is between the image and the head: float32, or bfloat16, in which activations are too.
 
     Returns:
@@ -43,6 +46,8 @@ def prepare_for_inference(model: nn.Module, *, precision: str) -> nn.Module:
     dtype = _DTYPES[precision]
     if isinstance(model, UperNet):
         _prepare_upernet(model, dtype)
+    elif isinstance(model, Rcnn):
+        _prepare_rcnn(model, dtype)
     elif isinstance(model, ViTTrunk | SwinTrunk):
         _prepare_trunk(model, dtype)
     elif dtype != torch.float32:
@@ -84,7 +89,7 @@ class InDtype(nn.Module):
         self.layer = layer.to(dtype)
         self.dtype = dtype
 
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C2 H2 W2"]:
+    def forward(self, x: Float[Tensor, "B C *hw"]) -> Float[Tensor, "B C2 *hw2"]:
         """What the layer gives, in its dtype."""
         return self.layer(x.to(self.dtype))
 
@@ -92,13 +97,7 @@ class InDtype(nn.Module):
 def _prepare_upernet(model: UperNet, dtype: torch.dtype) -> None:
     """The backbone as it would be alone; norms inside the convolutions; no auxiliary head."""
     model.auxiliary, model.head_names = None, ("head",)
-    if isinstance(model.backbone, ResNetBackbone):
-        _fold_norms(model.backbone)
-        model.backbone.to(dtype).to(memory_format=torch.channels_last)
-        model.backbone.add_module("conv1", InDtype(model.backbone.conv1, dtype))
-    else:
-        _prepare_trunk(model.backbone, dtype)
-        forget_unpacked(model.backbone)
+    _prepare_backbone(model.backbone, dtype)
     if can_pack_convs(model.head.weight, dtype):
         _pack_convs(model, dtype)
     else:
@@ -106,6 +105,46 @@ def _prepare_upernet(model: UperNet, dtype: torch.dtype) -> None:
         if model.neck is not None:
             model.neck.to(dtype)
         model.add_module("head", InDtype(model.head, torch.float32))
+
+
+def _prepare_backbone(backbone: ResNetBackbone | ViTTrunk | SwinTrunk, dtype: torch.dtype) -> None:
+    if isinstance(backbone, ResNetBackbone):
+        _fold_norms(backbone)
+        backbone.to(dtype).to(memory_format=torch.channels_last)
+        backbone.add_module("conv1", InDtype(backbone.conv1, dtype))
+    else:
+        _prepare_trunk(backbone, dtype)
+        forget_unpacked(backbone)
+
+
+def _prepare_rcnn(model: Rcnn, dtype: torch.dtype) -> None:
+    """All products in `dtype` but those that boxes and classes are made of."""
+    _prepare_backbone(model.backbone, dtype)
+    pack = can_pack_convs(model.rpn.conv.weight, dtype)
+    for part in (model.global_block, model.fpn, model.rpn, model.box_heads, model.mask_heads, model.semantic):
+        if part is not None:
+            if not pack:
+                _fold_conv_norms(part, dtype)
+            _prepare_layers(part, dtype, pack=pack)
+            forget_unpacked(part)
+
+
+def _prepare_layers(parent: nn.Module, dtype: torch.dtype, *, pack: bool) -> None:
+    """Each layer takes what comes; the classifiers of masks and pixels are left as they are, for reading."""
+    for name, child in parent.named_children():
+        of = torch.float32 if name in _FLOAT32 else dtype
+        if pack and isinstance(child, ConvNorm):
+            parent.add_module(name, PackedConvNorm(child, dtype=of))
+        elif pack and isinstance(child, nn.Linear):
+            parent.add_module(name, PackedLinear(child, dtype=of))
+        elif pack and isinstance(child, nn.Conv2d) and name != "logits":
+            parent.add_module(name, PackedConv(child.weight, child.bias, dtype=of, relu=False))
+        elif isinstance(child, nn.Linear | nn.ConvTranspose2d | nn.LayerNorm):
+            parent.add_module(name, InDtype(child, of))
+        elif isinstance(child, nn.Conv2d) and name != "logits":
+            parent.add_module(name, InDtype(child.to(memory_format=torch.channels_last), of))
+        else:
+            _prepare_layers(child, dtype, pack=pack)
 
 
 def _pack_convs(model: UperNet, dtype: torch.dtype) -> None:
@@ -122,7 +161,7 @@ def _pack_convs(model: UperNet, dtype: torch.dtype) -> None:
     model.add_module("head", head)
 
 
-def _fold_conv_norms(model: UperNet, dtype: torch.dtype) -> None:
+def _fold_conv_norms(model: nn.Module, dtype: torch.dtype) -> None:
     for layer in model.modules():
         if isinstance(layer, ConvNorm):
             layer.conv = fuse_conv_bn_eval(layer.conv, cast("nn.BatchNorm2d", layer.norm))

@@ -5,23 +5,27 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 
 from attnkit.data.config import ImageConfig, SceneConfig
+from attnkit.data.detection.config import DetectionImageConfig
 from attnkit.data.segmentation.palette import palette
 from attnkit.errors import CheckpointError, DataError
+from attnkit.interop.coco_classes import category_ids, coco_classes
 from attnkit.interop.fitting import Fitted, fit_to_model
 from attnkit.interop.foreign_file import ForeignFile, read_foreign_file
-from attnkit.interop.imported_weights import GOOGLE_MEAN_STD, ImportedWeights
+from attnkit.interop.imported_weights import GOOGLE_MEAN_STD, ImportedWeights, PixelsConfig
 from attnkit.interop.recognise import recognise
 from attnkit.models.config import UperNetConfig
 from attnkit.models.layers.image_positions import Interpolation
+from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
 from attnkit.recipes import Recipe
 from attnkit.recipes.classification.import_ import describe_classifier
+from attnkit.recipes.detection.import_ import describe_detector
 from attnkit.recipes.imported_recipe import ImportedRecipe
 from attnkit.recipes.segmentation.import_ import describe_segmenter
 
@@ -29,6 +33,8 @@ Normalization = Literal["imagenet", "half"]
 
 IMAGENET = "imagenet"
 """As a file of class names: the thousand of ImageNet-1k in their usual order."""
+COCO = "coco"
+"""Likewise: the 80 of COCO."""
 IMAGENET_CLASSES = 1000
 KERNELS: dict[str, Interpolation] = {"Google's ViT": "google", "timm": "timm", "torchvision": "torchvision"}
 """Whose way of resizing positions goes with whose weights; DeiT's for all others."""
@@ -67,10 +73,10 @@ def import_weights(
     Args:
         path: the file, or a folder of transformers or timm.
         name: of the recipe; none makes one of the file's name.
-        image_size: pixels; none leaves that of the weights.
+        image_size: pixels, of a detector those of the shorter side; none leaves that of the weights.
         window_size: of a Swin; none leaves that of the weights.
         position_interpolation: whose kernel resizes positions; none takes that of the source.
-        classes: a file of class names, one per line, or `imagenet`; none takes those beside the weights.
+        classes: a file of class names, one per line, or `imagenet` or `coco`; none takes those beside the weights.
         num_heads: attention heads, where neither the weights nor a paper tells them.
         normalization: mean and std of the images; none takes those of the source.
 
@@ -96,7 +102,7 @@ def import_weights(
     image = _normalized(imported.image, normalization)
     made = _described(name or _name_of(path), fitted, image, size)
     facts = _facts(file, imported, fitted, names or tuple(map(str, range(num_classes))), kernel)
-    notes = (imported.size_note, *imported.notes) if imported.size_note and image_size is None else imported.notes
+    notes = _notes(imported, size=image_size is None, classes=classes is None)
     report = _report(imported, fitted, made, notes=notes, numbered=names is None)
     return ImportedRun(made.recipe, fitted.weights, facts, report)
 
@@ -112,12 +118,14 @@ def read_class_names(source: str) -> tuple[str, ...]:
         from torchvision.models import ResNet50_Weights
 
         return tuple(ResNet50_Weights.DEFAULT.meta["categories"])
+    if source == COCO and not path.exists():
+        return tuple(coco_classes())
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{source}: no readable text file; expected class names, one per line, or the word {IMAGENET}; "
-            "name another with --classes"
+            f"{source}: no readable text file; expected class names, one per line, or the word {IMAGENET} or "
+            f"{COCO}; name another with --classes"
         ) from error
     names = tuple(line.strip() for line in lines)
     for number, class_name in enumerate(names, start=1):
@@ -129,8 +137,20 @@ def read_class_names(source: str) -> tuple[str, ...]:
     return names
 
 
-def _described(name: str, fitted: Fitted, image: ImageConfig | SceneConfig, size: int) -> ImportedRecipe:
+def _notes(imported: ImportedWeights, *, size: bool, classes: bool) -> tuple[str, ...]:
+    """What was assumed, of what nobody said: neither the size of images nor the classes."""
+    known = (imported.size_note if size else None, imported.class_note if classes else None, *imported.notes)
+    return tuple(note for note in known if note is not None)
+
+
+def _described(name: str, fitted: Fitted, image: PixelsConfig, size: int) -> ImportedRecipe:
     """What the task makes of a network: its recipe, and its words for the report."""
+    if isinstance(fitted.model, MaskRcnnConfig | CascadeConfig | HtcConfig):
+        assert isinstance(image, DetectionImageConfig)
+        assert fitted.parts is not None
+        return describe_detector(
+            name, fitted.model, image, size=size, num_classes=fitted.num_classes, parts=fitted.parts
+        )
     if isinstance(fitted.model, UperNetConfig):
         assert isinstance(image, SceneConfig)
         return describe_segmenter(name, fitted.model, image, size=size, num_classes=fitted.num_classes)
@@ -138,7 +158,7 @@ def _described(name: str, fitted: Fitted, image: ImageConfig | SceneConfig, size
     return describe_classifier(name, fitted.model, image, size=size)
 
 
-def _normalized(image: ImageConfig | SceneConfig, normalization: Normalization | None) -> ImageConfig | SceneConfig:
+def _normalized(image: PixelsConfig, normalization: Normalization | None) -> PixelsConfig:
     if normalization is None:
         return image
     keys = ("mean", "std")
@@ -149,7 +169,7 @@ def _normalized(image: ImageConfig | SceneConfig, normalization: Normalization |
 def _facts(
     file: ForeignFile, imported: ImportedWeights, fitted: Fitted, names: tuple[str, ...], kernel: Interpolation
 ) -> dict[str, Any]:
-    """What stands beside the weights: the classes, for masks their colours, and where all of it comes from."""
+    """What stands beside the weights: the classes, what the task says of them, and where all of it comes from."""
     facts: dict[str, Any] = {
         "classes": list(names),
         "imported": {
@@ -164,6 +184,8 @@ def _facts(
         colours = imported.colours
         known = colours is not None and len(colours) == len(names)
         facts["colours"] = [list(colour) for colour in colours or ()] if known else palette(len(names)).tolist()
+    if fitted.parts is not None:
+        facts |= {"category_ids": category_ids(names), **asdict(fitted.parts)}
     return facts
 
 

@@ -1,5 +1,5 @@
 """Begin with weights that exist: the head is made anew where the classes differ, sizes are brought to the model's, and
-a classifier becomes the backbone of a segmenter."""
+a classifier becomes the backbone of a segmenter or detector."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from attnkit.engine.checkpoint import fit_weights, load_tensors, named_weights
 from attnkit.errors import CheckpointError
 from attnkit.models.layers.image_positions import resize_positions
 from attnkit.models.layers.relative_bias import resize_bias_table
+from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.models.upernet import UperNet
 from attnkit.models.vit import ViTTrunk
 from attnkit.recipes.base import InitConfig
@@ -23,15 +24,17 @@ BACKBONE = "backbone."
 """What stands in front of the names of a network's weights where it is part of another."""
 CLASSIFIER_PARTS = ("norm", "head", "distillation_head", "representation", "fc")
 """Modules of Swin, ViT and ResNet that come after the maps which a dense task reads."""
+ON_A_BACKBONE = (UperNet, Rcnn)
+"""Models that stand on what a classifier may have learned."""
 
 
 def begin_with(model: nn.Module, init: InitConfig, class_names: Sequence[str], *, loads: bool) -> list[str]:
     """Give a model the weights that a recipe names, and freeze what it says.
 
     Args:
-        model: a classifier or segmenter with fresh weights, which keep their place where the source has none that fit:
-            in the head, if it tells other classes apart; in all but the backbone, if the source is a classifier and the
-            model is none.
+        model: a classifier, segmenter or detector with fresh weights, which keep their place where the source has none
+            that fit: in the head, if it tells other classes apart; in all but the backbone, if the source is a
+            classifier and the model is none.
         init: which weights, and how.
         class_names: of the model.
         loads: whether to read them at all: a training that goes on has its own.
@@ -47,7 +50,7 @@ def begin_with(model: nn.Module, init: InitConfig, class_names: Sequence[str], *
         path = _weights(Path(init.from_))
         tensors, facts = load_tensors(path)
         lines.append(f"init: weights of {path}")
-        if isinstance(model, UperNet) and not any(name.startswith(BACKBONE) for name in tensors):
+        if isinstance(model, ON_A_BACKBONE) and not any(name.startswith(BACKBONE) for name in tensors):
             lines += _put_below(tensors, model)
         else:
             lines += _fit_head(tensors, facts.get("classes"), model, class_names)
@@ -143,9 +146,9 @@ def _fit_sizes(tensors: dict[str, Tensor], model: nn.Module, init: InitConfig) -
 
 
 def _freeze(model: nn.Module) -> str:
-    """Keep all but the head as it is; of a segmenter all above the backbone is the head."""
+    """Keep all but the head as it is; of a segmenter or detector that is all above the backbone."""
     prefixes = tuple(f"{name}." for name in head_names(model))
-    above = isinstance(model, UperNet)
+    above = isinstance(model, ON_A_BACKBONE)
     frozen = 0
     for name, p in model.named_parameters():
         if name.startswith(BACKBONE) if above else not name.startswith(prefixes):

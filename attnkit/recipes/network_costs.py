@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attnkit.engine.precision import find_device, has_fast_bfloat16
+from attnkit.engine.precision import decide_precision, find_device
 from attnkit.models.inference import prepare_for_inference
 from attnkit.models.macs import Convention, count_macs
 
@@ -65,10 +65,23 @@ def saved_bytes(model: nn.Module, size: tuple[int, int]) -> int:
     return total // 2  # batch norm refuses a batch of one
 
 
-def measure_speed(model: nn.Module, size: tuple[int, int], *, gmacs: float) -> dict[str, Any]:
-    """Images per second of the network at work, on random images, here and now, in the default precision."""
+def measure_speed(
+    model: nn.Module,
+    size: tuple[int, int],
+    *,
+    gmacs: float,
+    look: Callable[[nn.Module, Tensor], object] = nn.Module.__call__,
+) -> dict[str, Any]:
+    """Images per second of the network at work, on random images, here and now, in the default precision.
+
+    Args:
+        model: before it is prepared.
+        size: height and width of the images.
+        gmacs: per image, in units of 10^9.
+        look: how the prepared network looks at a batch of them.
+    """
     device = find_device("auto")
-    precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
+    precision = decide_precision("auto", device)
     model = prepare_for_inference(model.to(device), precision=precision)
     batch = 64 if device.type == "cuda" else 16 if gmacs < 1 else 4 if gmacs < 6 else 1
     images = torch.randn(batch, 3, *size, device=device)
@@ -77,7 +90,7 @@ def measure_speed(model: nn.Module, size: tuple[int, int], *, gmacs: float) -> d
         while rounds < 1 or time.perf_counter() - started < _MEASURED_SECONDS:
             if rounds == 0:
                 started = time.perf_counter()
-            model(images)
+            look(model, images)
             if device.type == "cuda":
                 torch.cuda.synchronize()
             rounds += 1

@@ -81,6 +81,27 @@ def test_decay_spares_biases_norms_and_embeddings():
         assert torch.equal(after[name], before[name]), name
 
 
+def test_biases_of_layers_may_decay():
+    model = nn.Sequential(Everything(), nn.Conv2d(2, 3, 5), nn.BatchNorm2d(3))
+    for p in model.parameters():
+        nn.init.ones_(p)
+    step(
+        build_optimizer(AdamWConfig(name="adamw", weight_decay=0.2, decay_biases=True), model), model, lr=0.5, grad=0.0
+    )
+    decayed = {name for name, p in model.named_parameters() if not torch.equal(p, torch.ones_like(p))}
+    assert decayed == {"0.linear.weight", "0.linear.bias", "1.weight", "1.bias"}
+    torch.testing.assert_close(model[1].bias, torch.full((3,), 1 - 0.5 * 0.2))
+
+
+def test_the_bias_of_a_layer_whose_weight_is_tied_may_decay():
+    model = Everything()
+    model.output.bias = nn.Parameter(torch.ones(11))
+    step(
+        build_optimizer(AdamWConfig(name="adamw", weight_decay=0.2, decay_biases=True), model), model, lr=0.5, grad=0.0
+    )
+    torch.testing.assert_close(model.output.bias, torch.full((11,), 0.9))
+
+
 def test_a_model_without_matrices_has_no_empty_group():
     assert len(build_optimizer(AdamWConfig(name="adamw"), nn.LayerNorm(3)).param_groups) == 1
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import config
 from torch import Tensor, nn
 
 from attnkit.data.config import ImageConfig
@@ -69,3 +72,13 @@ def classifier(config: ClassifierConfig, *, image_size: int) -> TrainedNetwork:
 def close(actual: Tensor, expected: Tensor, tolerance: float = 1e-5) -> None:
     assert expected.abs().max() > 0.1, "logits that say nothing"
     torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+@contextmanager
+def shapes_unchecked() -> Iterator[None]:
+    """While a graph is made in which sizes depend on the image: they are no numbers that annotations could check."""
+    config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        config.update("jaxtyping_disable", False)

@@ -1,11 +1,16 @@
 """Every recipe that ships: it loads, says where it comes from, and has the values of its source."""
 
 import re
+import shlex
 
 import pytest
 import torch
 
 from attnkit import recipe_file
+from attnkit.models.config import ResNetConfig
+from attnkit.models.rcnn.config import MaskRcnnConfig
+from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES
+from attnkit.recipes.detection.fine_tuning import published_fine_tuning
 
 NAMES = recipe_file.shipped_recipes()
 PAPER = [name for name in NAMES if name.startswith("translation/wmt14_")]
@@ -48,6 +53,19 @@ CLASSES = {
     "toy": 3,
 }
 IMAGENET = 1_281_167
+DETECTORS = {
+    "cascade_mask_rcnn_swin_b_coco": (36, 0.3),
+    "cascade_mask_rcnn_swin_s_coco": (36, 0.2),
+    "cascade_mask_rcnn_swin_t_coco": (36, 0.2),
+    "htc_swin_b_coco": (36, 0.3),
+    "htcpp_swin_b_coco": (72, 0.2),
+    "htcpp_swin_l_coco": (72, 0.2),
+    "mask_rcnn_swin_s_coco": (36, 0.2),
+    "mask_rcnn_swin_t_coco": (36, 0.2),
+}
+"""Epochs, and how many blocks are skipped."""
+COCO = 117_266
+"""Training images with an object."""
 
 
 def text_of(name):
@@ -57,6 +75,7 @@ def text_of(name):
 def test_the_recipes_are_there():
     assert [
         *(f"classification/{name}" for name in sorted(PARAMETERS)),
+        *(f"detection/{name}" for name in sorted([*DETECTORS, "mask_rcnn_swin_nano_nuclei", "toy"])),
         "segmentation/toy",
         "segmentation/upernet_deit_s_ade20k",
         "segmentation/upernet_r101_ade20k",
@@ -227,6 +246,86 @@ def test_vit_fine_tunes_as_in_its_paper(data, steps):
     assert train.schedule.lr in (0.001, 0.003, 0.01, 0.03)
     assert (recipe.init.from_, recipe.init.position_interpolation) == ("runs/vit_b16_imagenet21k", "google")
     assert (recipe.image.size, recipe.image.mean) == (384, (0.5, 0.5, 0.5))
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_detectors_on_coco_have_the_values_of_their_sources(name):
+    recipe = recipe_file.load(f"detection/{name}")
+    train, image, augment = recipe.train, recipe.image, recipe.augment
+    epochs, drop_path = DETECTORS[name]
+    assert epochs_of(recipe, COCO) == pytest.approx(epochs, rel=1e-3)
+    assert recipe.batch.images * train.accumulate == 16
+    milestones = (63, 69) if epochs == 72 else (27, 33)
+    assert train.schedule.model_dump() == {
+        "name": "multi_step",
+        "lr": 1e-4,
+        "warmup_steps": 500,
+        "milestones": tuple(epoch * 7330 for epoch in milestones),
+        "gamma": 0.1,
+    }
+    optimizer = train.optimizer
+    assert (optimizer.name, optimizer.beta1, optimizer.beta2) == ("adamw", 0.9, 0.999)
+    assert (optimizer.weight_decay, optimizer.decay_biases, train.clip_norm) == (0.05, True, None)
+    assert recipe.model.backbone.drop_path_rate == drop_path
+    if epochs == 72:
+        assert (min(augment.short_sides), max(augment.short_sides), image.long_side) == (400, 1400, 1600)
+        assert (augment.crop_branch, recipe.inference.soft_nms) == (None, True)
+        assert recipe.init.from_.endswith("_patch4_window7_224_22k")
+    else:
+        assert augment.short_sides == tuple(range(480, 801, 32))
+        assert augment.crop_branch.model_dump() == {
+            "probability": 0.5,
+            "short_sides": (400, 500, 600),
+            "crop": (384, 600),
+        }
+        assert (image.short_side, image.long_side, recipe.inference.soft_nms) == (800, 1333, False)
+        assert recipe.init.from_.endswith("_patch4_window7_224")
+    assert (augment.flip, augment.copy_paste, augment.jitter) == (0.5, 0.0, None)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_detectors_are_the_published_ones(name):
+    model = recipe_file.load(f"detection/{name}").model
+    architecture = DETECTION_ARCHITECTURES[name.removesuffix("_coco")].model
+    own = {"drop_path_rate": 0.0, "gradient_checkpointing": False}
+    backbones = (one.backbone.model_copy(update=own) for one in (model, architecture))
+    assert len({backbone.model_dump_json() for backbone in backbones}) == 1
+    assert model.model_copy(update={"backbone": architecture.backbone}) == architecture
+
+
+@pytest.mark.parametrize("name", [name for name in DETECTORS if name.startswith("htc")])
+def test_htc_learns_from_maps_of_stuff(name):
+    recipe = recipe_file.load(f"detection/{name}")
+    assert (recipe.model.semantic, recipe.model.semantic_weight, recipe.data.semantic_classes) == ("maps", 0.2, 183)
+    assert recipe.data.train.semantic == "stuffthingmaps/train2017"
+    assert recipe.inference.score_threshold == 0.001
+
+
+@pytest.mark.parametrize("name", [name for name in DETECTORS if not name.startswith("htcpp")])
+def test_imported_detectors_are_trained_as_the_shipped_ones(name):
+    recipe = recipe_file.load(f"detection/{name}")
+    tuning = published_fine_tuning(recipe.model)
+    assert (tuning.train, tuning.augment, tuning.batch) == (recipe.train, recipe.augment, recipe.batch)
+    assert tuning.drop_path_rate == recipe.model.backbone.drop_path_rate
+
+
+def test_detectors_on_resnet_are_trained_as_mmdetection_s():
+    tuning = published_fine_tuning(MaskRcnnConfig(backbone=ResNetConfig(name="resnet")))
+    train = tuning.train
+    assert train.optimizer.model_dump() == {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 1e-4}
+    assert (train.schedule.lr, train.schedule.milestones) == (0.02, (8 * 7330, 11 * 7330))
+    assert (train.steps, tuning.batch.images * train.accumulate) == (12 * 7330, 16)
+    assert (tuning.augment.short_sides, tuning.augment.crop_branch, tuning.drop_path_rate) == (None, None, 0.0)
+
+
+@pytest.mark.parametrize("name", ["mask_rcnn_swin_t_coco", "cascade_mask_rcnn_swin_t_coco"])
+def test_the_short_schedule_can_be_set_as_it_is_written(name):
+    (line,) = (line for line in text_of(f"detection/{name}").splitlines() if "--set train.steps" in line)
+    overrides = [word for word in shlex.split(line.removeprefix("#")) if word != "--set"]
+    recipe = recipe_file.load(f"detection/{name}", overrides)
+    assert epochs_of(recipe, COCO) == pytest.approx(12, rel=1e-3)
+    assert recipe.train.schedule.milestones == (8 * 7330, 11 * 7330)
+    assert recipe.model.backbone.drop_path_rate == (0.0 if name.startswith("cascade") else 0.1)
 
 
 def test_the_other_cifar_archive_can_be_set():

@@ -107,7 +107,7 @@ def test_a_plain_resnet_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "model"),
     [
-        ("backbone.stem.0.weight", "a ResNet with a deep stem (mmsegmentation's ResNetV1c)"),
+        ("backbone.stem.0.weight", "a ResNet with a deep stem (ResNetV1c, ResNetV1d of OpenMMLab)"),
         ("backbone.ln1.weight", "mmsegmentation's ViT with a norm behind its last block (LN + MLN)"),
     ],
 )

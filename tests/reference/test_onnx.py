@@ -13,7 +13,7 @@ import torch
 
 from attnkit.data.config import SceneConfig
 from attnkit.errors import AttnkitError, CheckpointError
-from attnkit.interop import onnx_export
+from attnkit.interop import onnx_export, onnx_file
 from attnkit.interop.export_weights import TrainedNetwork
 from attnkit.interop.onnx_export import at_size, export_onnx, other_sizes
 from attnkit.models.config import LeNet5Config, ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
@@ -77,13 +77,13 @@ def test_a_segmenter_at_a_size_of_its_own(tmp_path: Path) -> None:
 def test_wrong_numbers_are_found_before_the_file_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnx")
     own = classifier(LeNet5Config(name="lenet5"), image_size=32)
-    write = onnx_export._write
+    write = onnx_export.write_graph
 
-    def write_another(model: Any, *arguments: Any) -> None:
-        write(classifier(LeNet5Config(name="lenet5"), image_size=32).model, *arguments)
+    def write_another(model: Any, *arguments: Any, **options: Any) -> None:
+        write(classifier(LeNet5Config(name="lenet5"), image_size=32).model, *arguments, **options)
         model.head.bias.data[1] += 0.01
 
-    monkeypatch.setattr(onnx_export, "_write", write_another)
+    monkeypatch.setattr(onnx_export, "write_graph", write_another)
     with pytest.raises(
         CheckpointError, match=r"^out.onnx: onnxruntime's logits of 1 images of 32x32 differ by 0.01; exp"
     ):
@@ -120,7 +120,7 @@ def test_a_hybrid_is_checked_at_whole_cells() -> None:
 
 
 def test_an_existing_file_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_export, "_import_onnx", lambda: None)
+    monkeypatch.setattr(onnx_file, "_import_onnx", lambda: None)
     (tmp_path / "out.onnx").touch()
     with pytest.raises(AttnkitError, match=r"out.onnx: exists already; expected the name of a new file; name another"):
         export_onnx(classifier(VIT, image_size=40), tmp_path / "out.onnx")

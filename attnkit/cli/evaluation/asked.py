@@ -17,6 +17,7 @@ METRICS = {
     "translation": ("bleu", "chrf", "ter"),
     "classification": ("top1", "top5", "ece", "real"),
     "segmentation": ("miou", "macc", "aacc", "fwiou"),
+    "detection": ("ap",),
 }
 """Task to its metrics, as they are listed to whoever names another one; top5 stands for any topK."""
 
@@ -53,7 +54,9 @@ class TextOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
-    """What classification and segmentation have in common. The names are those of the options."""
+    """What tasks about images have in common, though detection has no labels and confusion. The names are those of the
+    options.
+    """
 
     predictions: str | None
     labels: str | None
@@ -81,18 +84,39 @@ class SegmentationOptions:
     reduce_zero_label: bool
     scales: str | None
     flip: bool | None
+    """For detection too."""
     window: str | None
     overlap: float | None
 
 
-Options = TextOptions | ImageOptions | ClassificationOptions | SegmentationOptions
+@dataclass(frozen=True, kw_only=True)
+class DetectionOptions:
+    """What is only for detection. The names are those of the options."""
+
+    ground_truth: str | None
+    max_detections: int | None
+    curves: Path | None
+    errors: bool
+    sizes: str | None
+    nms_threshold: float | None
+    soft_nms: bool | None
+
+
+Options = TextOptions | ImageOptions | ClassificationOptions | SegmentationOptions | DetectionOptions
 
 _TASKS: dict[type[Options], frozenset[str]] = {
     TextOptions: frozenset({"translation"}),
-    ImageOptions: frozenset({"classification", "segmentation"}),
+    ImageOptions: frozenset({"classification", "segmentation", "detection"}),
     ClassificationOptions: frozenset({"classification"}),
     SegmentationOptions: frozenset({"segmentation"}),
+    DetectionOptions: frozenset({"detection"}),
 }
+_OF_FEWER_OR_MORE = {
+    "--labels": frozenset({"classification", "segmentation"}),
+    "--confusion": frozenset({"classification", "segmentation"}),
+    "--flip": frozenset({"segmentation", "detection"}),
+}
+"""Options whose tasks are not those of the options beside them."""
 
 
 def check_images(options: ImageOptions) -> None:
@@ -121,7 +145,9 @@ def task_asked_for(asked: Evaluation, *options: Options) -> tuple[str, Path | No
         AttnkitError: an unknown metric, or metrics, options and run of several tasks.
     """
     named = [(_tasks_of_metric(metric), f"--metric {metric}") for metric in asked.metrics]
-    named += [(_TASKS[type(some)], option) for some in options for option in _given(some)]
+    named += [
+        (_OF_FEWER_OR_MORE.get(option, _TASKS[type(some)]), option) for some in options for option in _given(some)
+    ]
     _refuse_strangers(named)
     tasks = frozenset.intersection(*(tasks for tasks, _ in named)) if named else frozenset(METRICS)
     predictions = next((some.predictions for some in options if isinstance(some, ImageOptions)), None)
@@ -155,7 +181,8 @@ def _refuse_strangers(named: Sequence[tuple[frozenset[str], str]]) -> None:
 
 
 def _said(tasks: frozenset[str]) -> str:
-    return " and ".join(sorted(tasks))
+    *first, last = sorted(tasks)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _given(options: Options) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The part of the data checks that looks for images that stand in two splits."""
+"""The part of the data checks that looks for images that stand in two splits, or twice in one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnkit.data.config import Split
-from attnkit.data.finding import Finding
+from attnkit.data.finding import Finding, and_more
 
 Hashes = NDArray[np.uint64]
 
@@ -38,6 +38,18 @@ def hash_of(pixels: Tensor) -> int:
     """64 bits of an image, never 0."""
     content = f"{tuple(pixels.shape)}".encode() + pixels.numpy().tobytes()
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") or 1
+
+
+def repeated_images(check: LookedAt) -> list[Finding]:
+    """Images that stand twice in a split."""
+    order = np.argsort(check.hashes, kind="stable")
+    ordered = check.hashes[order]
+    again = np.flatnonzero((ordered[1:] == ordered[:-1]) & (ordered[1:] != 0)) + 1
+    if not len(again):
+        return []
+    first, second = (check.images.place(int(order[again[0] - back])) for back in (1, 0))
+    what = f"the same image stands there twice, at {first}{and_more(len(again))}"
+    return [Finding("warning", second, what, "it counts double", "remove all but one")]
 
 
 def shared_images(checks: Mapping[Split, LookedAt]) -> list[Finding]:

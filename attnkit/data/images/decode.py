@@ -26,9 +26,12 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _MENDING = "expected a whole image file (JPEG, PNG, WebP, BMP, GIF, TIFF or PPM); copy it again, or remove it"
 _BRIGHTEST_16_BITS = 65535
+_ORIENTATION = 0x0112
+_ON_THE_SIDE = frozenset({5, 6, 7, 8})
+"""Orientations that exchange height and width."""
 
 
-def decode_image(source: Path | bytes, place: str) -> Tensor:
+def decode_image(source: Path | bytes, place: str, *, turned: bool = True) -> Tensor:
     """Read an image as people see it: turned as its EXIF data says, transparency on white, the first frame of several.
 
     Grey and palette images become colours, CMYK is converted, 16 bits per channel are brought to 8.
@@ -36,6 +39,7 @@ def decode_image(source: Path | bytes, place: str) -> Tensor:
     Args:
         source: a file, or the bytes of one.
         place: what to call it in errors.
+        turned: False leaves the pixels where they are stored, whatever the EXIF data says.
 
     Returns:
         uint8 (3, H, W), red, green and blue.
@@ -46,7 +50,7 @@ def decode_image(source: Path | bytes, place: str) -> Tensor:
     with opened_image(source, place) as image:
         _check_mode(image, place)
         image.load()
-        pixels = np.array(_rgb(ImageOps.exif_transpose(image)))
+        pixels = np.array(_rgb(ImageOps.exif_transpose(image) if turned else image))
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
@@ -59,6 +63,18 @@ def image_size(source: Path | bytes, place: str) -> tuple[int, int]:
     with opened_image(source, place) as image:
         _check_mode(image, place)
         return image.height, image.width
+
+
+def stored_and_seen(source: Path | bytes, place: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Height and width by the file's header, of the pixels as they are stored and as the EXIF data turns them.
+
+    Raises:
+        DataError: as `image_size`.
+    """
+    with opened_image(source, place) as image:
+        _check_mode(image, place)
+        stored = image.height, image.width
+        return stored, stored[::-1] if image.getexif().get(_ORIENTATION, 1) in _ON_THE_SIDE else stored
 
 
 @contextmanager

@@ -87,12 +87,18 @@ def _made_by_workers(make: Callable[[Job], Made], jobs: Sequence[Job], workers: 
             _Jobs(make, jobs),
             batch_size=None,
             num_workers=workers,
+            collate_fn=_as_it_is,
             worker_init_fn=_leave_signals_to_the_parent,
             generator=torch.Generator(),  # or it would draw from the one that the model draws from
         )
         with _ctrl_c_held():
             batches = iter(loader)
     yield from batches
+
+
+def _as_it_is(made: Made) -> Made:
+    """DataLoader's own would make lists of tuples, and tensors of arrays."""
+    return made
 
 
 @contextmanager

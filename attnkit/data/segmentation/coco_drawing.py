@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as rle
 
-from attnkit.data.classification.image_set import IntArray
 from attnkit.data.data_root import Files
-from attnkit.data.segmentation.coco_json import CocoImage
+from attnkit.data.images.coco_codes import runs_of
+from attnkit.data.images.coco_json import CocoImage
 from attnkit.data.segmentation.mask_image import decode_mask
 from attnkit.data.segmentation.segmentation_set import IGNORE, LabelMap
 from attnkit.errors import DataError
-
-_LEAST_COORDINATES = 6
-"""Of a polygon: what has fewer has no area, and four would be taken for a box."""
 
 
 def draw_instances(labels: LabelMap, annotations: Sequence[tuple[int, Any]], first: int, place: str) -> None:
@@ -33,7 +28,7 @@ def draw_instances(labels: LabelMap, annotations: Sequence[tuple[int, Any]], fir
         DataError: a code is broken, or of another size.
     """
     try:
-        drawn = [(number, _runs(segmentation, *labels.shape)) for number, segmentation in annotations]
+        drawn = [(number, runs_of(segmentation, *labels.shape)) for number, segmentation in annotations]
         columns = labels.T.flatten()  # runs go down the columns, one after the other
         for number, runs in sorted(drawn, key=lambda one: -int(one[1][1::2].sum())):
             ends = runs.cumsum().tolist()
@@ -45,40 +40,6 @@ def draw_instances(labels: LabelMap, annotations: Sequence[tuple[int, Any]], fir
             f"{place}: a segmentation cannot be drawn ({type(error).__name__}: {error}); expected polygons, or a "
             f"run-length code of {labels.shape[0]} x {labels.shape[1]}; mend the file"
         ) from error
-
-
-def _runs(segmentation: Any, height: int, width: int) -> IntArray:
-    """Lengths of runs outside and inside of an instance by turns, column by column; they cover the whole image."""
-    if isinstance(segmentation, list):
-        polygons = [polygon for polygon in segmentation if len(polygon) >= _LEAST_COORDINATES]
-        if not polygons:
-            return np.array([height * width])
-        runs = _decoded(rle.merge(rle.frPyObjects(polygons, height, width))["counts"])
-    elif list(segmentation["size"]) != [height, width]:
-        raise ValueError(f"its size is {segmentation['size']}")
-    elif isinstance(segmentation["counts"], list):
-        runs = np.array(segmentation["counts"], dtype=np.int64)
-    else:
-        runs = _decoded(segmentation["counts"].encode())
-    if runs.min(initial=0) < 0 or runs.sum() != height * width:
-        raise ValueError(f"its runs cover {runs.sum()} pixels")
-    return runs
-
-
-def _decoded(code: bytes) -> IntArray:
-    """Runs as COCO writes them: six bits a character, of which one says that the number goes on, the lowest come first.
-
-    From the fourth on a number is what its run is longer than the one two before.
-    """
-    characters = np.frombuffer(code, dtype=np.uint8).astype(np.int64) - ord("0")
-    last = np.flatnonzero(characters & 32 == 0)
-    first = np.concatenate([[0], last[:-1] + 1])
-    lengths = last - first + 1
-    place = np.arange(lengths.sum()) - np.repeat(first, lengths)
-    values = np.add.reduceat((characters[: len(place)] & 31) << 5 * place, first)
-    values -= np.where(characters[last] & 16, 1 << 5 * lengths, 0)
-    values[1::2], values[2::2] = values[1::2].cumsum(), values[2::2].cumsum()
-    return values
 
 
 def segments_of(image: CocoImage, folder: Files | None, mask_place: str) -> LabelMap:
@@ -104,7 +65,7 @@ def segments_of(image: CocoImage, folder: Files | None, mask_place: str) -> Labe
     values = decode_mask(folder.tree.read(number), place).astype(np.int64)
     colours = values if values.ndim == 3 else np.repeat(values[..., None], 3, axis=-1)  # a grey is a colour here
     segments, where = np.unique(colours @ np.array([1, 1 << 8, 1 << 16]), return_inverse=True)
-    known = {int(segment): category for segment, category in json.loads(image.annotations).items()} | {0: IGNORE}
+    known = image.segments() | {0: IGNORE}
     if unknown := [segment for segment in segments.tolist() if segment not in known]:
         raise DataError(
             f"{place}: segment {unknown[0]} is not in {mask_place}; expected the segments of its segments_info; copy "

@@ -7,7 +7,6 @@ the rest of an image is ignored.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,10 +20,10 @@ from attnkit.data.config import CocoMasksConfig, CocoMasksSplitConfig, Split
 from attnkit.data.data_root import DataRoot, Files
 from attnkit.data.file_tree import FileTree
 from attnkit.data.finding import Finding, and_more
+from attnkit.data.images.coco_json import CocoImage, CocoJson, read_coco_json
 from attnkit.data.images.decode import decode_image
 from attnkit.data.images.hold_back_files import hold_files_back
 from attnkit.data.segmentation.coco_drawing import draw_instances, segments_of
-from attnkit.data.segmentation.coco_json import CocoImage, CocoJson, read_coco_json
 from attnkit.data.segmentation.mask_image import fit, fitted
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import IGNORE, LabelMap, SegmentationSet, check_names
@@ -130,7 +129,8 @@ class CocoMasks(SegmentationSet):
             labels = segments_of(image, self._panoptic, mask_place)
         else:
             labels = np.full((image.height, image.width), 0 if self._first else IGNORE, dtype=np.uint8)
-            draw_instances(labels, json.loads(image.annotations), self._first, mask_place)
+            drawn = [(one.category, one.segmentation) for one in image.objects()]
+            draw_instances(labels, drawn, self._first, mask_place)
         return fitted(labels, content, place=self.place(index), mask_place=mask_place)
 
 

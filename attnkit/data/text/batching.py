@@ -125,12 +125,13 @@ class TokenBatches:
             self._counts = {epoch: sum(len(cuts) for _, _, cuts in self._plan(epoch))}
         return self._counts[epoch]
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+    def batches(self, epoch: int, start: int = 0, every: int = 1) -> Iterator[Batch]:
         """The batches of an epoch.
 
         Args:
             epoch: counted from 0.
             start: so many batches at its beginning are passed over; they are planned, but not made.
+            every: of the rest, only the first is made, and every `every`-th one behind it.
         """
         made = 0
         for pool, (pairs, order, cuts) in enumerate(self._plan(epoch)):
@@ -144,7 +145,7 @@ class TokenBatches:
                 order = by_length(src_lengths, tgt_lengths)
                 cuts = cut_into(src_lengths[order], tgt_lengths[order], self._limits, len(cuts))
             self._generator(epoch, pool).shuffle(cuts)
-            for first, last in cuts[start:]:
+            for first, last in cuts[start::every]:
                 chosen = order[first:last]
                 indices = pairs[chosen].astype(np.int64)
                 src, tgt = (drawn[0].rows(chosen), drawn[1].rows(chosen)) if drawn else self._cache.rows(indices)
@@ -152,7 +153,7 @@ class TokenBatches:
                 made += 1
                 if made % _RELEASE_EVERY == 0:
                     self._cache.release()
-            start = 0
+            start = (start - len(cuts)) % every
 
     def _plan(self, epoch: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
         """For every pool: its pairs, the order that sorts them by length, and where that order is cut."""

@@ -1,28 +1,22 @@
-"""The part of the data check that looks at one split: its files, its lines, its pairs."""
+"""The part of the data check that looks at one split: its lines, their tokens, its pairs."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.data.config import Split
-from attnkit.data.files import BYTE_ORDER_MARK, raw_lines
 from attnkit.data.finding import Finding
+from attnkit.data.text.check_characters import OddCharacters, look_at_file
 from attnkit.data.text.parallel_text import Pair, ParallelText
 from attnkit.data.text.ragged import IntArray, ragged
+from attnkit.data.text.sightings import Place, Sightings
 from attnkit.data.text.token_cache import Encoder, left_out
 
-_SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
-_ODD_SPACE = re.compile(f"[{_SPACES}]")
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff\ufffd]")
-_TAB = re.compile("\t")
-_ODD = re.compile(f"{_ODD_SPACE.pattern}|{_INVISIBLE.pattern}|{_TAB.pattern}")
 _UNKNOWN_RATE = 0.001
 _UNTRANSLATED_WORDS = 4
 
@@ -70,31 +64,15 @@ class SplitStats:
 
 
 @dataclass
-class _Case:
-    """How often something was seen, and where first (0: nowhere)."""
-
-    count: int = 0
-    first: int = 0
-    example: str = ""
-
-    def add(self, number: int, example: str = "") -> None:
-        if not self.count:
-            self.first, self.example = number, example
-        self.count += 1
-
-
-@dataclass
 class _Side:
     """One side of a split while it is looked at."""
 
     stats: SideStats
-    place: Callable[[int], str]
+    place: Place
     tokenizer: UnknowingEncoder | None
-    spaces: _Case = field(default_factory=_Case)
-    invisible: _Case = field(default_factory=_Case)
-    tabs: _Case = field(default_factory=_Case)
-    unknown: _Case = field(default_factory=_Case)
-    one_sided: _Case = field(default_factory=_Case)
+    odd: OddCharacters = field(default_factory=OddCharacters)
+    unknown: Sightings = field(default_factory=Sightings)
+    one_sided: Sightings = field(default_factory=Sightings)
     """Empty here, text on the other side."""
 
 
@@ -119,7 +97,8 @@ class SplitCheck:
         self._src = _Side(self.stats.src, pairs.src_place, src_tokenizer)
         self._tgt = _Side(self.stats.tgt, pairs.tgt_place, tgt_tokenizer)
         self._limits = max_length, max_ratio
-        self._both_empty, self._too_long, self._uneven, self._untranslated = _Case(), _Case(), _Case(), _Case()
+        self._both_empty, self._too_long = Sightings(), Sightings()
+        self._uneven, self._untranslated = Sightings(), Sightings()
         self._hashes: list[IntArray] = []
         self._file_findings: list[Finding] = []
 
@@ -130,29 +109,23 @@ class SplitCheck:
             limit: look at so many lines at the head of each file; None is all.
         """
         for name, file in self.pairs.files():
-            returns, marks = _Case(), _Case()
-            for number, raw in enumerate(islice(raw_lines(file, name), limit), start=1):
-                if number == 1 and raw.startswith(BYTE_ORDER_MARK):
-                    marks.add(number)
-                if raw.endswith(b"\r"):
-                    returns.add(number)
-            self._file_findings += _about_file(name, marks, returns)
+            self._file_findings += look_at_file(name, file, limit=limit)
 
     def look_at(self, chunk: Sequence[Pair], first: int) -> None:
         """Look at some pairs; the first of them has the number `first`, counted from 1."""
         src, tgt = [pair.src for pair in chunk], [pair.tgt for pair in chunk]
         src_empty, tgt_empty = _look_at_lines(self._src, src, first), _look_at_lines(self._tgt, tgt, first)
-        _note(self._src.one_sided, src_empty & ~tgt_empty, first)
-        _note(self._tgt.one_sided, tgt_empty & ~src_empty, first)
-        _note(self._both_empty, src_empty & tgt_empty, first)
+        self._src.one_sided.add_where(src_empty & ~tgt_empty, first)
+        self._tgt.one_sided.add_where(tgt_empty & ~src_empty, first)
+        self._both_empty.add_where(src_empty & tgt_empty, first)
         dropped = src_empty | tgt_empty
         src_tokens, tgt_tokens = _count_tokens(self._src, src, first), _count_tokens(self._tgt, tgt, first)
         if src_tokens is not None and tgt_tokens is not None:
             empty, too_long, uneven = left_out(
                 src_tokens, tgt_tokens, max_length=self._limits[0], max_ratio=self._limits[1]
             )
-            _note(self._too_long, too_long, first)
-            _note(self._uneven, uneven, first)
+            self._too_long.add_where(too_long, first)
+            self._uneven.add_where(uneven, first)
             dropped = empty | too_long | uneven
         for number, pair in enumerate(chunk, start=first):
             if pair.src == pair.tgt and _is_prose(pair.src):
@@ -177,29 +150,25 @@ class SplitCheck:
     def _about_pairs(self) -> list[Finding]:
         place, (max_length, max_ratio) = self.pairs.src_place, self._limits
         return [
-            *_warn(
-                self._both_empty,
+            *self._both_empty.warning(
                 place,
                 "empty on both sides",
                 "such a pair teaches nothing",
                 "remove it from both files",
             ),
-            *_warn(
-                self._too_long,
+            *self._too_long.warning(
                 place,
                 f"longer than {max_length} tokens",
                 "training passes over such a pair" if self.split == "train" else "it takes long to translate",
                 "split the sentence, or raise filter.max_length",
             ),
-            *_warn(
-                self._uneven,
+            *self._uneven.warning(
                 place,
                 f"one side is over {max_ratio:g} times as long as the other",
                 "the two hardly translate each other" + ("; training passes over them" * (self.split == "train")),
                 "see whether the files are aligned here, or raise filter.max_ratio",
             ),
-            *_warn(
-                self._untranslated,
+            *self._untranslated.warning(
                 place,
                 "source and target are the same",
                 "the model learns to copy instead of to translate",
@@ -212,8 +181,7 @@ class SplitCheck:
         if not self.pairs.files():
             return []
         self.stats.duplicates, first, again = duplicates(self._hashes)
-        return _warn(
-            _Case(self.stats.duplicates, again),
+        return Sightings(self.stats.duplicates, again).warning(
             self.pairs.src_place,
             f"the pair stood in line {first} already",
             "what stands there twice counts twice",
@@ -247,11 +215,7 @@ def _look_at_lines(side: _Side, lines: list[str], first: int) -> NDArray[np.bool
     stats.longest = max(stats.longest, int(lengths.max()))
     empty: NDArray[np.bool_] = lengths == 0
     stats.empty += int(empty.sum())
-    if _ODD.search("\n".join(lines)):
-        for number, line in enumerate(lines, start=first):
-            for case, pattern in ((side.spaces, _ODD_SPACE), (side.invisible, _INVISIBLE), (side.tabs, _TAB)):
-                if match := pattern.search(line):
-                    case.add(number, f"U+{ord(match[0]):04X}")
+    side.odd.look_at(lines, first)
     return empty
 
 
@@ -269,14 +233,6 @@ def _count_tokens(side: _Side, lines: list[str], first: int) -> IntArray | None:
     return rows.lengths
 
 
-def _note(case: _Case, which: NDArray[np.bool_], first: int) -> None:
-    """Count the pairs of a chunk for which something holds."""
-    if count := int(which.sum()):
-        if not case.count:
-            case.first = first + int(np.argmax(which))
-        case.count += count
-
-
 def _is_prose(line: str) -> bool:
     """Long enough, and made of letters, that its translation should differ."""
     return len(line.split()) >= _UNTRANSLATED_WORDS and any(map(str.isalpha, line))
@@ -286,69 +242,17 @@ def _about_lines(side: _Side, other: _Side) -> list[Finding]:
     tokens, unknown = side.stats.tokens or 0, side.stats.unknown or 0
     rate = unknown / tokens if tokens else 0.0
     return [
-        *_warn(
-            side.one_sided,
+        *side.one_sided.warning(
             side.place,
             f"empty line, but {other.place(side.one_sided.first)} has text",
             "training passes over such a pair, and in a test set it costs score",
             "remove the pair from both files, or fill the line",
         ),
-        *_warn(
-            side.spaces,
-            side.place,
-            f"a space that is not the ordinary one ({side.spaces.example})",
-            "SentencePiece reads it as a space, whitespace and character tokenizers do not, and scorers differ",
-            "nothing to do with SentencePiece; else replace it by a space",
-        ),
-        *_warn(
-            side.invisible,
-            side.place,
-            f"a character that cannot be seen, or replaces a broken one ({side.invisible.example})",
-            "it often comes from a wrong conversion, and the model learns to write it",
-            "remove it, or convert the original again",
-        ),
-        *_warn(
-            side.tabs,
-            side.place,
-            "a tab inside the sentence",
-            "it often means that a column was taken for text",
-            "replace it by a space, or see whether the format is tsv",
-        ),
-        *_warn(
-            side.unknown if rate > _UNKNOWN_RATE else _Case(),
+        *side.odd.findings(side.place),
+        *(side.unknown if rate > _UNKNOWN_RATE else Sightings()).warning(
             side.place,
             f"{unknown} of {tokens} tokens ({rate:.2%}) are unknown to the tokenizer, first here",
             "the model can neither read nor write them",
             "set tokenizer.byte_fallback to true, or raise tokenizer.vocab_size",
         ),
     ]
-
-
-def _about_file(name: str, marks: _Case, returns: _Case) -> list[Finding]:
-    def place(number: int) -> str:
-        return f"{name}:{number}"
-
-    return [
-        *_warn(
-            marks,
-            place,
-            "a byte order mark",
-            "attnkit passes over it, other tools take it for a character of the first sentence",
-            "save the file as UTF-8 without it",
-        ),
-        *_warn(
-            returns,
-            place,
-            "the line ends in CR LF",
-            "attnkit passes over the CR, other tools take it for a character of the sentence",
-            "convert the file with dos2unix",
-        ),
-    ]
-
-
-def _warn(case: _Case, place: Callable[[int], str], what: str, why: str, fix: str) -> list[Finding]:
-    """A warning, if the case was seen."""
-    if not case.count:
-        return []
-    more = f" (and {case.count - 1} more)" if case.count > 1 else ""
-    return [Finding("warning", place(case.first), what + more, why, fix)]

@@ -8,6 +8,7 @@ from attnkit.data.classification.check_image_split import ImageStats
 from attnkit.data.classification.check_images import check_images
 from attnkit.recipes.base import CheckedData
 from attnkit.recipes.classification.recipe import ClassificationRecipe
+from attnkit.recipes.image_lines import progress_of_check, sizes_between
 
 _MOST_CLASSES = 20
 """More are not listed one by one."""
@@ -21,11 +22,7 @@ def check(recipe: ClassificationRecipe, *, decode: bool, say: Callable[[str], No
         decode: decode each, which finds what is cut off and what stands twice; else read the headers of files alone.
         say: takes a line on how far it is.
     """
-
-    def progress(split: str, done: int, total: int) -> None:
-        say(f"{split}: {done:,} of {total:,} images looked at")
-
-    report = check_images(recipe.data, quick=not decode, progress=progress)
+    report = check_images(recipe.data, quick=not decode, progress=progress_of_check(say))
     lines = [line for split, stats in report.stats.items() for line in _split_lines(split, stats)]
     return CheckedData(report, lines)
 
@@ -33,15 +30,10 @@ def check(recipe: ClassificationRecipe, *, decode: bool, say: Callable[[str], No
 def _split_lines(split: str, stats: ImageStats) -> list[str]:
     """Size and balance of a split; class by class where there are not too many."""
     head = f"{split}: {stats.images:,} images of {len(stats.per_class):,} classes, {stats.broken:,} broken"
-    if stats.smallest is not None and stats.largest is not None:
-        head += f", {_size(stats.smallest)} to {_size(stats.largest)} pixels"
+    head += sizes_between(stats.smallest, stats.largest)
     width = max(map(len, stats.per_class), default=0)
     if len(stats.per_class) <= _MOST_CLASSES:
         return [head, *(f"    {name:<{width}}  {count:>7,}" for name, count in stats.per_class.items())]
     ordered = sorted(stats.per_class.items(), key=lambda item: item[1])
     (least, fewest), (most, largest) = ordered[0], ordered[-1]
     return [head, f"    {fewest:,} of {least} to {largest:,} of {most}"]
-
-
-def _size(height_and_width: tuple[int, int]) -> str:
-    return f"{height_and_width[1]}x{height_and_width[0]}"

@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attnkit.data.classification.image_batches import EvalImages
-from attnkit.data.classification.image_set import ImageSet, open_images
+from attnkit.data.classification.image_set import open_images
 from attnkit.data.classification.image_transforms import eval_transform
 from attnkit.data.config import ImageConfig, Split
 from attnkit.data.images.decode import decode_image
 from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.engine.memory import keep_pages
-from attnkit.engine.precision import Precision, find_device, has_fast_bfloat16
-from attnkit.errors import CheckpointError, DataError
+from attnkit.engine.precision import Precision, decide_precision, find_device
 from attnkit.metrics.accuracy import top_classes
 from attnkit.models.inference import prepare_for_inference
 from attnkit.recipes.classification.recipe import ClassificationRecipe
+from attnkit.recipes.scored_images import known_classes, scored_images
+from attnkit.recipes.trained_weights import check_finite, class_names_in
 from attnkit.run_dir import RunDir
 
 
@@ -58,7 +59,7 @@ class Classifier:
         """
         self.class_names = tuple(class_names)
         self.device = device
-        self.precision: Precision = _decided(precision, device)
+        self.precision: Precision = decide_precision(precision, device)
         self.transform = eval_transform(image)
         self.model = prepare_for_inference(model.to(device), precision=self.precision)
 
@@ -81,11 +82,7 @@ class Classifier:
             CheckpointError: the weights give numbers that are none.
         """
         probs: Tensor = self.model(images.to(self.device)).float().softmax(dim=1)
-        if not bool(probs.isfinite().all()):
-            raise CheckpointError(
-                "the model's probabilities are not finite numbers; expected weights of a training that went well; "
-                "use another checkpoint with --checkpoint, or --precision float32"
-            )
+        check_finite(probs, "probabilities")
         return probs
 
     def classify(self, images: Sequence[Tensor], *, top: int) -> list[list[Guess]]:
@@ -102,12 +99,6 @@ class Classifier:
             [Guess(int(k), self.class_names[k], float(row[k])) for k in best]
             for row, best in zip(probs, top_classes(probs, top), strict=True)
         ]
-
-
-def _decided(precision: Precision, device: torch.device) -> Precision:
-    if precision != "auto":
-        return precision
-    return "bfloat16" if has_fast_bfloat16(device) else "float32"
 
 
 def load_classifier(
@@ -134,11 +125,7 @@ def load_classifier(
     keep_pages()
     path = weights or run.weights()
     tensors, facts = load_tensors(path)
-    names = facts.get("classes")
-    if not names or not all(isinstance(name, str) for name in names):
-        raise CheckpointError(
-            f"{path}: does not name its classes; expected weights of a classification run; use {run.model}"
-        )
+    names = class_names_in(facts, path, run, task=recipe.task)
     model = recipe.model.build(num_classes=len(names), image_size=recipe.image.size)
     fit_weights(path, tensors, model)
     return Classifier(recipe.image, model, names, device=place, precision=precision)
@@ -191,13 +178,9 @@ def classify_split(
     Raises:
         DataError: the recipe has no such split, or one of its images cannot be read, or has a class that is unknown.
     """
-    images = open_images(recipe.data, split)
-    if images is None or not len(images):
-        raise DataError(
-            f"{run.recipe}: data: no {split} images; expected a {split} set; name one in the recipe, or use --split"
-        )
+    images = scored_images(open_images(recipe.data, split), run, split)
     classifier = load_classifier(recipe, run, device=device, precision=precision, weights=checkpoint)
-    known = _known_classes(images, classifier.class_names, place=f"{run.recipe}: data.{split}")
+    known = known_classes(images.class_names, classifier.class_names, run, split)
     top = min(top, len(classifier.class_names))
     best = np.zeros((len(images), top), dtype=np.int64)
     probs = np.zeros((len(images), top), dtype=np.float32)
@@ -211,15 +194,3 @@ def classify_split(
         probs[rows] = np.take_along_axis(of_batch, best[rows], axis=1)
     inputs = [images.place(i) for i in range(len(images))]
     return SplitPredictions(inputs, known[images.labels], best, probs, classifier.class_names, classifier.precision)
-
-
-def _known_classes(images: ImageSet, class_names: Sequence[str], *, place: str) -> NDArray[np.int64]:
-    """The model's number of each class of the data: the same, unless folders came or went since the training."""
-    number = {name: i for i, name in enumerate(class_names)}
-    unknown = [name for name in images.class_names if name not in number]
-    if unknown:
-        raise DataError(
-            f"{place}: {len(unknown)} classes that the model does not know, such as '{unknown[0]}'; "
-            f"expected some of its {len(class_names)} ('{class_names[0]}', ...); give it the data that it learned from"
-        )
-    return np.array([number[name] for name in images.class_names], dtype=np.int64)

@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from textwrap import fill
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from attnkit import __version__
 from attnkit.data.classification.image_folder import FileImages, ImageFolders, find_image_folders
 from attnkit.data.config import ImageFolderConfig
 from attnkit.data.images.decode import image_size as size_in_header
 from attnkit.engine.precision import autocast, find_device
-from attnkit.errors import DataError, RecipeError
+from attnkit.errors import DataError
 from attnkit.models.config import SwinConfig
 from attnkit.recipes.classification.size import FEW_IMAGES, SMALL_SIDE, Folder, Sizing, size_recipe
+from attnkit.recipes.new_image_recipe import NewRecipe, few_images, refuse_to_overwrite, sample, why_held_back
+from attnkit.recipes.recipe_head import recipe_head
 from attnkit.recipes.sizing import this_machine
+from attnkit.recipes.training_speed import seconds_per_step
 from attnkit.run_dir import write_whole
 
 FEWEST_IMAGES = 20
 """With fewer there is nothing to learn from, and nothing to hold back."""
 FEW_PER_CLASS = 10
-_SAMPLE = 200
-"""Images whose sizes are looked at."""
-_MEASURED_SECONDS = 1.0
 _MEASURED_IMAGES = 16
-
-
-@dataclass(frozen=True)
-class NewRecipe:
-    """What was written."""
-
-    file: Path
-    reasons: tuple[str, ...]
-    """One line per choice."""
-    warnings: tuple[str, ...]
-    """What there is too little of."""
 
 
 def new_classification(
@@ -68,16 +53,15 @@ def new_classification(
         DataError: the folder is missing or has no class folders, or too few images.
         RecipeError: the file is there already.
     """
-    if not force and output.exists():
-        raise RecipeError(
-            f"{output}: exists already; expected to write a new file; name another --output, or add --force"
-        )
+    if not force:
+        refuse_to_overwrite(output)
     folder, broken = look_at(data)
     machine = this_machine()
     limit = machine.minutes(minutes)
     sizing = size_recipe(folder, machine, training_speed, minutes=limit, image_size=image_size)
     counts = f"{folder.train:,} training, {folder.valid:,} validation and {folder.test:,} test images"
-    reasons = (f"{data}: {counts} of {folder.classes:,} classes", *_held_back(folder, sizing), *sizing.reasons)
+    held_back = why_held_back("each class", valid=sizing.valid_share, test=sizing.test_share)
+    reasons = (f"{data}: {counts} of {folder.classes:,} classes", *held_back, *sizing.reasons)
     write_whole(output, recipe_text(name, folder, sizing, reasons))
     return NewRecipe(output, reasons, _warnings(folder, broken, output))
 
@@ -124,7 +108,7 @@ def _count(found: ImageFolders, split: str) -> int:
 def _sides(images: FileImages) -> tuple[list[int], int]:
     """Shorter sides of some images, evenly chosen, and how many of these are broken."""
     sides, errors = [], []
-    for index in np.linspace(0, len(images) - 1, min(_SAMPLE, len(images))).astype(int).tolist():
+    for index in sample(len(images)):
         try:
             sides.append(min(size_in_header(images.read_bytes(index), images.place(index))))
         except DataError as error:
@@ -135,40 +119,24 @@ def _sides(images: FileImages) -> tuple[list[int], int]:
 
 
 def training_speed(config: SwinConfig, image_size: int) -> float:
-    """Images per second of the fastest of some training steps on random images, in the default precision.
-
-    The fastest, because what else is running now need not run then.
-    """
+    """Images per second of the fastest of some training steps on random images, in the default precision."""
     device = find_device("auto")
     model = config.build(num_classes=10, image_size=image_size).to(device).train()
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     images = torch.randn(_MEASURED_IMAGES, 3, image_size, image_size, device=device)
     labels = torch.arange(_MEASURED_IMAGES, device=device) % 10
-    seconds: list[float] = []
-    while len(seconds) < 2 or sum(seconds[1:]) < _MEASURED_SECONDS:  # the first step is warming up
-        started = time.perf_counter()
+
+    def loss() -> Tensor:
         with autocast("auto", device):
             logits = model(images)
-        F.cross_entropy(logits.float(), labels).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
-    return _MEASURED_IMAGES / min(seconds[1:])
+        return F.cross_entropy(logits.float(), labels)
 
-
-def _held_back(folder: Folder, sizing: Sizing) -> Iterable[str]:
-    shares = {"validation": sizing.valid_share, "test": sizing.test_share}
-    parts = [f"{share:.2g} of each class for {split}" for split, share in shares.items() if share]
-    if parts:
-        yield f"held back: {' and '.join(parts)}, chosen by a hash of the file names"
+    return _MEASURED_IMAGES / seconds_per_step(model, loss, device)
 
 
 def _warnings(folder: Folder, broken: int, output: Path) -> tuple[str, ...]:
     lines = []
     if broken:
-        looked_at = min(_SAMPLE, folder.train)
+        looked_at = len(sample(folder.train))
         lines.append(
             f"{folder.path}: {broken} of {looked_at} images looked at are broken; see attnkit data check {output}"
         )
@@ -178,12 +146,7 @@ def _warnings(folder: Folder, broken: int, output: Path) -> tuple[str, ...]:
             f"{folder.path}: class {name} has {count} training images; expected {FEW_PER_CLASS} at least, and hundreds "
             "to be told apart well; add images"
         )
-    if folder.train < FEW_IMAGES:
-        lines.append(
-            f"{folder.path}: {folder.train:,} images are few for attention; expected {FEW_IMAGES:,} or more, or "
-            "weights that exist; attnkit import FILE makes a run of them, and init in the recipe begins with it"
-        )
-    return tuple(lines)
+    return (*lines, *few_images(folder.path, folder.train, few=FEW_IMAGES))
 
 
 _WHOLE = "\n  crop_fraction: 1.0"
@@ -200,18 +163,10 @@ def recipe_text(name: str, folder: Folder, sizing: Sizing, reasons: tuple[str, .
     shares += [f"valid: {sizing.valid_share:g}"] if sizing.valid_share not in (0.0, 0.1) else []
     shares += [f"test: {sizing.test_share:g}"] if sizing.test_share else []
     hold_back = f"\n  hold_back: {{{', '.join(shares)}}}" if shares else ""
-    why = "\n".join(fill(reason, 118, initial_indent="# - ", subsequent_indent="#   ") for reason in reasons)
     small = sizing.image_size <= SMALL_SIDE
     crop = f"\n  crop: shift\n  padding: {sizing.image_size // 8}" if small else f"\n  scale: [{_scale(sizing)}, 1.0]"
     return f"""\
-# Made by attnkit recipe new classification. Why it is as it is:
-#
-{why}
-#
-# What it scores was not measured.
-task: classification
-name: {json.dumps(name)}
-attnkit: "{".".join(__version__.split(".")[:2])}"
+{recipe_head("classification", name, reasons)}
 data:
   format: image_folder
   path: {json.dumps(folder.path, ensure_ascii=False)}{hold_back}

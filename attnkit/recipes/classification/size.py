@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from attnkit.models.config import SwinConfig
-from attnkit.recipes.sizing import Machine, duration, held_back_share, power_of_two, two_digits
+from attnkit.recipes.sizing import Machine, hold_back, largest_affordable, power_of_two, training_length
 
 FEW_IMAGES = 20_000
 """With fewer, weights that exist help more than anything else here."""
@@ -117,28 +117,22 @@ def size_recipe(folder: Folder, machine: Machine, speed: Speed, *, minutes: floa
         minutes: of training.
         image_size: pixels, where the user chose.
     """
-    valid_share, test_share = (0.0 if own else held_back_share(folder.train) for own in (folder.valid, folder.test))
-    images = max(1, round(folder.train * (1 - valid_share - test_share)))
+    valid_share, test_share, images = hold_back(folder.train, folder.valid, folder.test)
     network, size, rate, tried = _choose(folder, machine, speed, minutes=minutes, image_size=image_size)
     model = network.config(size)
     batch, accumulate = _batch(images, size, machine, network)
-    epoch = max(1, images // (batch * accumulate))
-    affordable = minutes * 60 * rate / (batch * accumulate)
-    wanted = _epochs(images) * epoch
-    steps = two_digits(max(1, int(min(wanted, affordable))))
-    epochs = steps / epoch
-    strong = epochs >= PLENTY_OF_EPOCHS
-    takes = steps * batch * accumulate / rate / 60
-    bound = "all that so many images are good for" if wanted <= affordable else f"what {minutes:g} minutes give"
+    per_step = batch * accumulate
+    length = training_length(images, per_step=per_step, epochs=_epochs(images), rate=rate, minutes=minutes)
+    strong = length.epochs >= PLENTY_OF_EPOCHS
     return Sizing(
         model=model,
         image_size=size,
         batch_images=batch,
         accumulate=accumulate,
-        steps=steps,
-        epoch=epoch,
-        warmup_steps=max(1, min(steps // 10, 20 * epoch)),
-        lr=_lr(batch * accumulate, network),
+        steps=length.steps,
+        epoch=length.epoch,
+        warmup_steps=max(1, min(length.steps // 10, 20 * length.epoch)),
+        lr=_lr(per_step, network),
         strong=strong,
         valid_share=valid_share,
         test_share=test_share,
@@ -146,13 +140,11 @@ def size_recipe(folder: Folder, machine: Machine, speed: Speed, *, minutes: floa
             _why_size(folder, size, chosen=image_size is not None, tried=tried),
             f"network: {network.name}, patches of {model.patch_size}, windows of {model.window_size}: {network.why}; "
             "from scratch a Swin needs fewer images than a ViT",
-            _why_augmentation(epochs, strong=strong),
-            f"batch: {batch * accumulate} images"
+            _why_augmentation(length.epochs, strong=strong),
+            f"batch: {per_step} images"
             + (f", in {accumulate} parts that fit into memory" if accumulate > 1 else "")
-            + f"; an epoch is {epoch:,} step{'s' * (epoch != 1)}",
-            f"steps: {steps:,}, {epochs:.3g} times through the images: {bound}",
-            f"time: {duration(takes)} at the {rate:,.0f} images a second that this network was measured to train "
-            f"here, on {machine.name}; loading and validation come on top",
+            + f"; {length.epoch_line}",
+            *length.reasons(machine, f"{rate:,.0f}"),
         ),
     )
 
@@ -163,11 +155,14 @@ def _choose(
     """The largest network and image that see the images often enough; its images a second; how many were too large."""
     sizes = [image_size] if image_size is not None else _sizes(folder.side, machine)
     candidates = [(network, size) for size in sizes for network in _networks(folder, size)]
-    for tried, (network, size) in enumerate(candidates):
-        rate = speed(network.config(size), size)
-        if minutes * 60 * rate >= LEAST_EPOCHS * folder.train or tried == len(candidates) - 1:
-            return network, size, rate, tried
-    raise AssertionError("there is always a candidate")
+
+    def rate_of(candidate: tuple[Network, int]) -> float:
+        network, size = candidate
+        return speed(network.config(size), size)
+
+    images = LEAST_EPOCHS * folder.train
+    (network, size), rate, tried = largest_affordable(candidates, rate_of, minutes=minutes, images=images)
+    return network, size, rate, tried
 
 
 def _sizes(side: int, machine: Machine) -> list[int]:

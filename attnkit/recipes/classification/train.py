@@ -5,7 +5,7 @@ from __future__ import annotations
 from attnkit.data.classification.check_images import check_images
 from attnkit.data.classification.image_batches import EvalImages, TrainImages
 from attnkit.data.classification.image_set import ImageSet, open_images
-from attnkit.engine.log import RunLog, open_log
+from attnkit.engine.log import open_log
 from attnkit.engine.loop import Parts, fit
 from attnkit.engine.precision import find_device
 from attnkit.engine.schedule import build_schedule
@@ -13,6 +13,7 @@ from attnkit.errors import DataError
 from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.recipes.classification.task import build_task
 from attnkit.recipes.classification.teacher import open_teacher
+from attnkit.recipes.image_lines import progress_before_training, say_what_is_trained
 from attnkit.recipes.initial_weights import begin_with
 from attnkit.run_dir import RunDir
 
@@ -25,7 +26,9 @@ def train(recipe: ClassificationRecipe, run: RunDir, *, resume: bool, device: st
     """
     place = find_device(device)
     log = open_log(run, recipe.train)
-    _check_data(recipe, log)
+    # from outside, every file: what is wrong there shows before anything takes long
+    report = check_images(recipe.data, quick=True, progress=progress_before_training(log.say))
+    report.raise_or_warn(log.warn)
     images = _training_images(recipe)
     task = build_task(recipe, images.class_names)
     if recipe.init is not None:
@@ -52,25 +55,12 @@ def train(recipe: ClassificationRecipe, run: RunDir, *, resume: bool, device: st
         if valid is None
         else EvalImages(valid, recipe.image, batch_size=recipe.batch.images, workers=recipe.batch.workers)
     )
-    held = 0 if valid is None else len(valid)
-    log.say(f"data: {len(images):,} training and {held:,} validation images, {len(images.class_names):,} classes")
-    log.say(f"model: {sum(p.numel() for p in task.parameters()):,} parameters, on {place}")
-    log.say(f"an epoch is {train_batches.batches_per_epoch // recipe.train.accumulate:,} steps")
+    held_out = 0 if valid is None else len(valid)
+    epoch = train_batches.batches_per_epoch // recipe.train.accumulate
+    say_what_is_trained(log, task, images=len(images), held_out=held_out, epoch=epoch, device=place)
     width = getattr(recipe.model, "embed_dim", 512)
     schedule = build_schedule(recipe.train.schedule, steps=recipe.train.steps, embed_dim=width)
     fit(Parts(task, train_batches, valid_batches, schedule), recipe.train, run, log, device=place, resume=resume)
-
-
-def _check_data(recipe: ClassificationRecipe, log: RunLog) -> None:
-    """Look at every file from outside, so that what is wrong there shows before anything takes long."""
-
-    def progress(split: str, done: int, total: int) -> None:
-        log.say(f"data: {done:,} of {total:,} {split} images looked at")
-
-    report = check_images(recipe.data, quick=True, progress=progress)
-    report.raise_errors()
-    for finding in report.findings:
-        log.warn(str(finding))
 
 
 def _training_images(recipe: ClassificationRecipe) -> ImageSet:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from attnkit.data.segmentation.check_segmentation import check_segmentation
 from attnkit.data.segmentation.check_segmentation_split import SegmentationStats
 from attnkit.recipes.base import CheckedData
+from attnkit.recipes.image_lines import progress_of_check, sizes_between
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
 
 _MOST_CLASSES = 40
@@ -21,19 +22,14 @@ def check(recipe: SegmentationRecipe, *, decode: bool, say: Callable[[str], None
         decode: decode each, which finds what is cut off and what stands twice; else read headers, and some masks.
         say: takes a line on how far it is.
     """
-
-    def progress(split: str, done: int, total: int) -> None:
-        say(f"{split}: {done:,} of {total:,} images looked at")
-
-    report = check_segmentation(recipe.data, quick=not decode, progress=progress)
+    report = check_segmentation(recipe.data, quick=not decode, progress=progress_of_check(say))
     return CheckedData(report, [line for split, stats in report.stats.items() for line in _split_lines(split, stats)])
 
 
 def _split_lines(split: str, stats: SegmentationStats) -> list[str]:
     """Size of a split, and the share of each class where there are not too many."""
     head = f"{split}: {stats.images:,} images, {stats.broken:,} broken"
-    if stats.smallest is not None and stats.largest is not None:
-        head += f", {_size(stats.smallest)} to {_size(stats.largest)} pixels"
+    head += sizes_between(stats.smallest, stats.largest)
     total = sum(stats.pixels.values())
     if not total:
         return [head]
@@ -54,7 +50,3 @@ def _split_lines(split: str, stats: SegmentationStats) -> list[str]:
             for name, count in stats.pixels.items()
         ),
     ]
-
-
-def _size(height_and_width: tuple[int, int]) -> str:
-    return f"{height_and_width[1]}x{height_and_width[0]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from statistics import median
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from attnkit.data.config import MaskFilesConfig, Split
@@ -19,36 +19,24 @@ from attnkit.data.segmentation.mask_files import MaskFiles, open_mask_files
 from attnkit.data.segmentation.mask_values import BlackAndWhiteError
 from attnkit.data.segmentation.segmentation_set import pixels_per_class
 from attnkit.engine.precision import autocast, find_device
-from attnkit.errors import DataError, RecipeError
+from attnkit.errors import DataError
 from attnkit.models.config import UperNetConfig
 from attnkit.models.layers.resize import resize
+from attnkit.recipes.new_image_recipe import NewRecipe, few_images, refuse_to_overwrite, sample, why_held_back
 from attnkit.recipes.segmentation.new_text import recipe_text
-from attnkit.recipes.segmentation.size import FEW_IMAGES, Scenes, Sizing, size_recipe
+from attnkit.recipes.segmentation.size import FEW_IMAGES, Scenes, size_recipe
 from attnkit.recipes.sizing import this_machine
+from attnkit.recipes.training_speed import seconds_per_step
 from attnkit.run_dir import write_whole
 
 FEWEST_IMAGES = 10
 """With fewer there is nothing to learn from, and nothing to hold back."""
-_SAMPLE = 200
-"""Images and masks that are looked at."""
 _SPLITS: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),
     "valid": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-_MEASURED_SECONDS = 1.0
 _MEASURED_IMAGES = 4
-
-
-@dataclass(frozen=True)
-class NewRecipe:
-    """What was written."""
-
-    file: Path
-    reasons: tuple[str, ...]
-    """One line per choice."""
-    warnings: tuple[str, ...]
-    """What there is too little of, or wrong."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +78,8 @@ def new_segmentation(
         DataError: a folder is missing, has no images or masks that belong together, or too few.
         RecipeError: the file is there already.
     """
-    if not force and output.exists():
-        raise RecipeError(
-            f"{output}: exists already; expected to write a new file; name another --output, or add --force"
-        )
+    if not force:
+        refuse_to_overwrite(output)
     config = _data_config(images, masks, classes)
     config, train = _training_images(config)
     if len(train) < FEWEST_IMAGES:
@@ -109,7 +95,9 @@ def new_segmentation(
     sizing = size_recipe(scenes, machine, training_speed, minutes=machine.minutes(minutes), crop=crop)
     counts = f"{len(train):,} training, {valid:,} validation and {test:,} test images"
     found = f"{images}: {counts} with masks of {len(look.shares):,} classes"
-    reasons = (found, *_what_masks_mean(config, classes), *_held_back(sizing), *sizing.reasons)
+    held_back = why_held_back("the images", valid=sizing.valid_share, test=sizing.test_share)
+    held_back = tuple(f"{line}; equal images stay together" for line in held_back)
+    reasons = (found, *_what_masks_mean(config, classes), *held_back, *sizing.reasons)
     write_whole(output, recipe_text(name, config, train.class_names, sizing, reasons))
     return NewRecipe(output, reasons, _warnings(images, train, look, output))
 
@@ -166,7 +154,7 @@ def _look_at(train: MaskFiles) -> _Look:
     pixels = np.zeros(len(train.class_names), dtype=np.int64)
     masks_with = np.zeros_like(pixels)
     sides, errors = [], []
-    chosen = np.linspace(0, len(train) - 1, min(_SAMPLE, len(train))).astype(int).tolist()
+    chosen = sample(len(train))
     for index in chosen:
         try:
             labels = train.read_labels(index)
@@ -196,28 +184,19 @@ def _look_at(train: MaskFiles) -> _Look:
 
 
 def training_speed(config: UperNetConfig, crop: int, num_classes: int) -> float:
-    """Images per second of the fastest of some training steps on random images, in the default precision.
-
-    The fastest, because what else is running now need not run then.
-    """
+    """Images per second of the fastest of some training steps on random images, in the default precision."""
     device = find_device("auto")
     model = config.build(num_classes=num_classes, image_size=crop).to(device).train()
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     images = torch.randn(_MEASURED_IMAGES, 3, crop, crop, device=device)
     labels = torch.randint(num_classes, (_MEASURED_IMAGES, crop, crop), device=device)
-    seconds: list[float] = []
-    while len(seconds) < 2 or sum(seconds[1:]) < _MEASURED_SECONDS:  # the first step is warming up
-        started = time.perf_counter()
+
+    def loss() -> Tensor:
         with autocast("auto", device):
             heads = model.forward_heads(images)
         enlarged = [resize(logits.float(), (crop, crop)) for logits in heads if logits is not None]
-        torch.stack([F.cross_entropy(logits, labels) for logits in enlarged]).sum().backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
-    return _MEASURED_IMAGES / min(seconds[1:])
+        return torch.stack([F.cross_entropy(logits, labels) for logits in enlarged]).sum()
+
+    return _MEASURED_IMAGES / seconds_per_step(model, loss, device)
 
 
 def _what_masks_mean(config: MaskFilesConfig, classes: str | None) -> Iterable[str]:
@@ -225,13 +204,6 @@ def _what_masks_mean(config: MaskFilesConfig, classes: str | None) -> Iterable[s
         yield "masks: black and white, so 0 is taken for background and 255 for object: data.classes and data.ignore"
     elif not classes:
         yield "names: as many classes as the masks have numbers; give them their names in data.classes"
-
-
-def _held_back(sizing: Sizing) -> Iterable[str]:
-    shares = {"validation": sizing.valid_share, "test": sizing.test_share}
-    parts = [f"{share:.2g} of the images for {split}" for split, share in shares.items() if share]
-    if parts:
-        yield f"held back: {' and '.join(parts)}, chosen by a hash of the file names; equal images stay together"
 
 
 def _warnings(images: str, train: MaskFiles, look: _Look, output: Path) -> tuple[str, ...]:
@@ -246,9 +218,4 @@ def _warnings(images: str, train: MaskFiles, look: _Look, output: Path) -> tuple
             f"{images}: no pixel of {listed(absent)} on {look.looked_at} masks looked at; expected every class in "
             "training; see attnkit data check, or correct data.classes"
         )
-    if len(train) < FEW_IMAGES:
-        lines.append(
-            f"{images}: {len(train):,} images are few for attention; expected {FEW_IMAGES:,} or more, or weights that "
-            "exist; attnkit import FILE makes a run of them, and init in the recipe begins with it"
-        )
-    return tuple(lines)
+    return (*lines, *few_images(images, len(train), few=FEW_IMAGES))

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from textwrap import fill, indent
 
-from attnkit import __version__
 from attnkit.data.config import MaskFilesConfig, MaskSplitConfig, Split
 from attnkit.models.config import SwinConfig
+from attnkit.recipes.recipe_head import recipe_head
 from attnkit.recipes.segmentation.size import Sizing
 
 _SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -20,19 +20,11 @@ def recipe_text(
     """The recipe as YAML, its reasons on top."""
     model, backbone = sizing.model, sizing.model.backbone
     assert isinstance(backbone, SwinConfig)
-    why = "\n".join(fill(reason, 118, initial_indent="# - ", subsequent_indent="#   ") for reason in reasons)
     short_side = f"\n  short_side: {sizing.short_side}" if sizing.short_side else ""
     mostly = f"\naugment:\n  most_of_one_class: {sizing.most_of_one_class}" if sizing.most_of_one_class == 1.0 else ""
     weights = "\nloss:\n  class_weights: median_frequency" if sizing.weighted else ""
     return f"""\
-# Made by attnkit recipe new segmentation. Why it is as it is:
-#
-{why}
-#
-# What it scores was not measured.
-task: segmentation
-name: {json.dumps(name)}
-attnkit: "{".".join(__version__.split(".")[:2])}"
+{recipe_head("segmentation", name, reasons)}
 data:
 {indent(_data_text(config, class_names, sizing), "  ")}
 image:

@@ -19,14 +19,15 @@ from attnkit.data.segmentation.segmentation_set import IGNORE, LabelMap, Segment
 from attnkit.data.segmentation.segmentation_transforms import scene_input, scene_size
 from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.engine.memory import keep_pages
-from attnkit.engine.precision import Precision, find_device, has_fast_bfloat16
-from attnkit.errors import CheckpointError, DataError
+from attnkit.engine.precision import Precision, decide_precision, find_device
 from attnkit.models.inference import prepare_for_inference
 from attnkit.models.upernet import UperNet
+from attnkit.recipes.scored_images import known_classes, scored_images
 from attnkit.recipes.segmentation.recipe import InferenceConfig, SegmentationRecipe
 from attnkit.recipes.segmentation.sliding import label
 from attnkit.recipes.segmentation.view_memory import bytes_of_views, pixels_per_cell, values_per_cell
 from attnkit.recipes.segmentation.views import View
+from attnkit.recipes.trained_weights import check_finite, class_names_in
 from attnkit.run_dir import RunDir
 
 MEMORY = 4 << 30
@@ -65,7 +66,7 @@ class Segmenter:
         self.class_names = tuple(class_names)
         self.colours = colours
         self.device = device
-        self.precision: Precision = _decided(precision, device)
+        self.precision: Precision = decide_precision(precision, device)
         self.inference = recipe.inference
         self.memory = memory
         self._image, self._say = recipe.image, say
@@ -114,11 +115,7 @@ class Segmenter:
         """
         images = scene_input(pixels.to(self.device), self._as_it_is)
         logits: Tensor = self._model.forward_heads(images)[0].float()
-        if not bool(logits.isfinite().all()):
-            raise CheckpointError(
-                "the model's logits are not finite numbers; expected weights of a training that went well; "
-                "use another checkpoint with --checkpoint, or --precision float32"
-            )
+        check_finite(logits, "logits")
         return logits
 
     def _views(self, pixels: Tensor, inference: InferenceConfig) -> list[View]:
@@ -157,12 +154,6 @@ class Segmenter:
         return window
 
 
-def _decided(precision: Precision, device: torch.device) -> Precision:
-    if precision != "auto":
-        return precision
-    return "bfloat16" if has_fast_bfloat16(device) else "float32"
-
-
 def load_segmenter(
     recipe: SegmentationRecipe,
     run: RunDir,
@@ -191,11 +182,7 @@ def load_segmenter(
     keep_pages()
     path = weights or run.weights()
     tensors, facts = load_tensors(path)
-    names = facts.get("classes")
-    if not names or not all(isinstance(name, str) for name in names):
-        raise CheckpointError(
-            f"{path}: does not name its classes; expected weights of a segmentation run; use {run.model}"
-        )
+    names = class_names_in(facts, path, run, task=recipe.task)
     model = recipe.model.build(num_classes=len(names), image_size=recipe.image.crop[0])
     fit_weights(path, tensors, model)
     colours = _colours(facts.get("colours"), len(names))
@@ -245,12 +232,9 @@ def segment_split(
     Raises:
         DataError: the recipe has no such split, or one of its files cannot be read, or has a class that is unknown.
     """
-    scenes = open_segmentation(recipe.data, split)
-    if scenes is None or not len(scenes):
-        raise DataError(
-            f"{run.recipe}: data: no {split} images; expected a {split} set; name one in the recipe, or use --split"
-        )
-    number = _known_classes(scenes, segmenter.class_names, place=f"{run.recipe}: data.{split}")
+    scenes = scored_images(open_segmentation(recipe.data, split), run, split)
+    number = np.full(256, IGNORE, dtype=np.uint8)  # the model's, of each class of the data
+    number[: len(scenes.class_names)] = known_classes(scenes.class_names, segmenter.class_names, run, split)
     return _segmented(segmenter, scenes, number, inference)
 
 
@@ -261,17 +245,3 @@ def _segmented(
         pixels, labels = scenes.read(index)
         prediction = segmenter.segment(pixels, inference=inference)
         yield SegmentedScene(scenes.place(index), scenes.name(index), number[labels.numpy()], prediction)
-
-
-def _known_classes(scenes: SegmentationSet, class_names: Sequence[str], *, place: str) -> LabelMap:
-    """(256,) the model's number of each class of the data: the same, unless the data's list of classes was changed."""
-    numbers = {name: k for k, name in enumerate(class_names)}
-    unknown = [name for name in scenes.class_names if name not in numbers]
-    if unknown:
-        raise DataError(
-            f"{place}: {len(unknown)} classes that the model does not know, such as '{unknown[0]}'; "
-            f"expected some of its {len(class_names)} ('{class_names[0]}', ...); give it the data that it learned from"
-        )
-    table = np.full(256, IGNORE, dtype=np.uint8)
-    table[: len(scenes.class_names)] = [numbers[name] for name in scenes.class_names]
-    return table

@@ -16,7 +16,7 @@ from attnkit.recipes.segmentation.networks import (
     Network,
     activation_bytes,
 )
-from attnkit.recipes.sizing import Machine, duration, held_back_share, power_of_two, two_digits
+from attnkit.recipes.sizing import Machine, hold_back, largest_affordable, power_of_two, training_length
 
 FEW_IMAGES = 2000
 """With fewer, weights that exist help more than anything else here."""
@@ -86,24 +86,20 @@ def size_recipe(scenes: Scenes, machine: Machine, speed: Speed, *, minutes: floa
         minutes: of training.
         crop: pixels, where the user chose.
     """
-    valid_share, test_share = (0.0 if own else held_back_share(scenes.train) for own in (scenes.valid, scenes.test))
-    images = max(1, round(scenes.train * (1 - valid_share - test_share)))
+    valid_share, test_share, images = hold_back(scenes.train, scenes.valid, scenes.test)
     network, size, rate, tried = _choose(scenes, machine, speed, minutes=minutes, crop=crop)
     short_side = size * 3 // 2 if scenes.side > 2 * size else None
     model = network.config(size)
     batch = _batch(images, size, machine, model, len(scenes.shares))
-    epoch = max(1, images // batch)
-    affordable, wanted = minutes * 60 * rate / batch, _epochs(images) * epoch
-    steps = two_digits(max(1, int(min(wanted, affordable))))
-    bound = "all that so many images are good for" if wanted <= affordable else f"what {minutes:g} minutes give"
+    length = training_length(images, per_step=batch, epochs=_epochs(images), rate=rate, minutes=minutes)
     weighted, mostly = scenes.unevenness > UNEVEN, max(scenes.shares.values()) > MOSTLY
     return Sizing(
         model=model,
         crop=size,
         short_side=short_side,
         batch_images=batch,
-        steps=steps,
-        warmup_steps=min(1500, max(1, steps // 10)),
+        steps=length.steps,
+        warmup_steps=min(1500, max(1, length.steps // 10)),
         lr=float(f"{network.lr * (batch / 16) ** 0.5:.2g}"),
         weighted=weighted,
         most_of_one_class=1.0 if mostly else 0.75,
@@ -114,10 +110,8 @@ def size_recipe(scenes: Scenes, machine: Machine, speed: Speed, *, minutes: floa
             f"network: {network.name}: {network.why}; a Swin needs fewer images than a ViT",
             f"classes: {_why_weights(scenes, weighted=weighted)}",
             _why_augmentation(mostly=mostly),
-            f"batch: {batch} images; an epoch is {epoch:,} step{'s' * (epoch != 1)}",
-            f"steps: {steps:,}, {steps / epoch:.3g} times through the images: {bound}",
-            f"time: {duration(steps * batch / rate / 60)} at the {rate:,.3g} images a second that this network was "
-            f"measured to train here, on {machine.name}; loading and validation come on top",
+            f"batch: {batch} images; {length.epoch_line}",
+            *length.reasons(machine, f"{rate:,.3g}"),
         ),
     )
 
@@ -128,11 +122,14 @@ def _choose(
     """The largest network and crop that see the images often enough; its images a second; how many were too large."""
     sizes = [crop] if crop is not None else _crops(scenes.side, machine)
     candidates = [(network, size) for size in sizes for network in _networks(scenes, size, machine)]
-    for tried, (network, size) in enumerate(candidates):
-        rate = speed(network.config(size), size, len(scenes.shares))
-        if minutes * 60 * rate >= LEAST_EPOCHS * scenes.train or tried == len(candidates) - 1:
-            return network, size, rate, tried
-    raise AssertionError("there is always a candidate")
+
+    def rate_of(candidate: tuple[Network, int]) -> float:
+        network, size = candidate
+        return speed(network.config(size), size, len(scenes.shares))
+
+    images = LEAST_EPOCHS * scenes.train
+    (network, size), rate, tried = largest_affordable(candidates, rate_of, minutes=minutes, images=images)
+    return network, size, rate, tried
 
 
 def _crops(side: int, machine: Machine) -> list[int]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
-
 from attnkit.data.segmentation.check_segmentation import check_segmentation
 from attnkit.data.segmentation.segmentation_batches import EvalScenes, TrainScenes
 from attnkit.data.segmentation.segmentation_set import SegmentationSet, open_segmentation
@@ -13,6 +10,7 @@ from attnkit.engine.loop import Parts, fit
 from attnkit.engine.precision import find_device
 from attnkit.engine.schedule import build_schedule
 from attnkit.errors import DataError
+from attnkit.recipes.image_lines import progress_before_training, say_what_is_trained
 from attnkit.recipes.initial_weights import begin_with
 from attnkit.recipes.segmentation.class_weights import median_frequency_weights
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
@@ -28,7 +26,9 @@ def train(recipe: SegmentationRecipe, run: RunDir, *, resume: bool, device: str)
     """
     place = find_device(device)
     log = open_log(run, recipe.train)
-    _check_data(recipe, log)
+    # from outside, every file: what is wrong there shows before anything takes long
+    report = check_segmentation(recipe.data, quick=True, progress=progress_before_training(log.say))
+    report.raise_or_warn(log.warn)
     data = _training_data(recipe)
     task = _task(recipe, data, log, loads=not resume)
     train_batches = TrainScenes(
@@ -46,24 +46,11 @@ def train(recipe: SegmentationRecipe, run: RunDir, *, resume: bool, device: str)
         if valid is None
         else EvalScenes(valid, recipe.image, batch_size=recipe.batch.images, workers=recipe.batch.workers)
     )
-    held = 0 if valid is None else len(valid)
-    log.say(f"data: {len(data):,} training and {held:,} validation images, {len(data.class_names):,} classes")
-    log.say(f"model: {sum(p.numel() for p in task.parameters()):,} parameters, on {place}")
-    log.say(f"an epoch is {train_batches.batches_per_epoch // recipe.train.accumulate:,} steps")
+    held_out = 0 if valid is None else len(valid)
+    epoch = train_batches.batches_per_epoch // recipe.train.accumulate
+    say_what_is_trained(log, task, images=len(data), held_out=held_out, epoch=epoch, device=place)
     schedule = build_schedule(recipe.train.schedule, steps=recipe.train.steps, embed_dim=recipe.model.channels)
     fit(Parts(task, train_batches, valid_batches, schedule), recipe.train, run, log, device=place, resume=resume)
-
-
-def _check_data(recipe: SegmentationRecipe, log: RunLog) -> None:
-    """Look at every file from outside, so that what is wrong there shows before anything takes long."""
-
-    def progress(split: str, done: int, total: int) -> None:
-        log.say(f"data: {done:,} of {total:,} {split} images looked at")
-
-    report = check_segmentation(recipe.data, quick=True, progress=progress)
-    report.raise_errors()
-    for finding in report.findings:
-        log.warn(str(finding))
 
 
 def _training_data(recipe: SegmentationRecipe) -> SegmentationSet:
@@ -84,6 +71,4 @@ def _task(recipe: SegmentationRecipe, data: SegmentationSet, log: RunLog, *, loa
     if recipe.init is not None:
         for line in begin_with(task.model, recipe.init, data.class_names, loads=loads):
             log.say(line)
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        task.model = nn.SyncBatchNorm.convert_sync_batchnorm(task.model)
     return task

@@ -6,14 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import fill
 
-from attnkit import __version__
 from attnkit.data.config import PairOfFiles, Split
 from attnkit.data.text.held_back import HeldBack, Kept, write_pairs
 from attnkit.data.text.languages import language_of
 from attnkit.data.text.parallel_text import ParallelText, TextPairs
 from attnkit.errors import DataError, RecipeError
+from attnkit.recipes.recipe_head import recipe_head
 from attnkit.recipes.translation.size import Sizing, TextSize, measure, size_recipe
 from attnkit.run_dir import write_whole
 
@@ -134,17 +133,10 @@ def _recipe_text(
     preset = sizing.preset
     splits = "".join(f"\n  {split}: {_flow(files[split])}" for split in ("train", "valid", "test"))
     lr = "" if sizing.lr is None else f", lr: {sizing.lr}"
-    why = "\n".join(fill(reason, 118, initial_indent="# - ", subsequent_indent="#   ") for reason in reasons)
+    head = recipe_head("translation", name, reasons, not_measured="What it scores and how long it takes")
     tokenize = _bleu_tokenizer(files["test"].tgt, size)
     return f"""\
-# Made by attnkit recipe new translation. Why it is as it is:
-#
-{why}
-#
-# What it scores and how long it takes was not measured.
-task: translation
-name: {json.dumps(name)}
-attnkit: "{".".join(__version__.split(".")[:2])}"
+{head}
 data:
   format: text{splits}
 tokenizer:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from attnkit.data.text.parallel_text import Pair
+from attnkit.recipes.sizing import two_digits
 
 PIECES_PER_WORD = 1.3
 SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
@@ -235,9 +236,9 @@ def size_recipe(size: TextSize) -> Sizing:
         if size.tgt_pieces < limit and preset is TINY:
             batch_tokens, lr = small_batch, small_lr
     epoch = max(1, round(size.tgt_pieces * PADDING / (batch_tokens * preset.accumulate)))
-    steps = _two_digits(min(max(preset.epochs * epoch, preset.least_steps), preset.most_steps))
+    steps = two_digits(min(max(preset.epochs * epoch, preset.least_steps), preset.most_steps))
     warmup_steps = min(preset.warmup_steps, steps // 4)
-    save_every = _two_digits(min(max(epoch, steps // 60), steps // (2 * preset.average_last)))
+    save_every = two_digits(min(max(epoch, steps // 60), steps // (2 * preset.average_last)))
     return Sizing(
         preset=preset,
         vocab_size=vocab_size,
@@ -246,7 +247,7 @@ def size_recipe(size: TextSize) -> Sizing:
         steps=steps,
         warmup_steps=warmup_steps,
         lr=lr,
-        validate_every=_two_digits(steps // preset.validations),
+        validate_every=two_digits(steps // preset.validations),
         save_every=save_every,
         reasons=(
             f"model: {preset.name}, {preset.embed_dim} wide, {preset.depth}+{preset.depth} layers: {preset.why}",
@@ -277,8 +278,3 @@ def _vocabulary(size: TextSize) -> tuple[int, bool, str]:
         why += f", only {len(size.vocabulary):,} of them different"
     pieces = max(pieces, min(2 * len(size.alphabet), learnable))
     return pieces, False, f"vocabulary: {pieces:,} pieces: {why}"
-
-
-def _two_digits(number: int) -> int:
-    """Round to two leading digits, at least 1: 8123 is 8100."""
-    return max(1, round(number, 2 - len(str(number))))

@@ -31,7 +31,8 @@ def train(recipe: TranslationRecipe, run: RunDir, *, resume: bool, device: str) 
     """
     place = find_device(device)
     log = open_log(run, recipe.train)
-    _check_data(recipe, log)
+    # the head of every file: what is wrong there shows before anything takes long
+    check_parallel_text(recipe.data, quick=True).raise_or_warn(log.warn)
     pairs = _training_pairs(recipe)
     src_tokenizer, tgt_tokenizer = _tokenizers(recipe, run, pairs, log)
     task = build_task(recipe, src_tokenizer, tgt_tokenizer)
@@ -61,14 +62,6 @@ class ValidBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         return batches_in_order_of_length(self.src, self.tgt, batch_tokens=self.batch_tokens)
-
-
-def _check_data(recipe: TranslationRecipe, log: RunLog) -> None:
-    """Look at the head of every data file, so that what is wrong there shows before anything takes long."""
-    report = check_parallel_text(recipe.data, quick=True)
-    report.raise_errors()
-    for finding in report.findings:
-        log.warn(str(finding))
 
 
 def _check_reach(recipe: TranslationRecipe, pairs: ParallelText, valid: ValidBatches) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from attnkit.data.images.decode import decode_image, image_size
+from attnkit.data.images.decode import decode_image, image_size, stored_and_seen
 from attnkit.errors import DataError
 from tests.data.image_files import picture, pixels, png, saved
 
@@ -146,3 +146,21 @@ def test_floating_point_pixels_are_refused():
         "convert the file$",
     ):
         decode_image(saved(image, "TIFF"), "a.tif")
+
+
+class TestStored:
+    def content(self, orientation):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        return saved(picture(5, 7), exif=exif)
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_pixels_may_be_left_where_they_are_stored(self, orientation):
+        content = self.content(orientation)
+        assert np.array_equal(decode_image(content, "a.png", turned=False).numpy(), pixels(picture(5, 7)))
+        stored, seen = stored_and_seen(content, "a.png")
+        assert stored == (5, 7)
+        assert seen == tuple(decode_image(content, "a.png").shape[1:])
+
+    def test_without_exif_data_both_are_the_same(self):
+        assert stored_and_seen(png(), "a.png") == ((5, 7), (5, 7))

@@ -42,7 +42,9 @@ def test_without_workers_jobs_are_done_when_they_are_asked_for():
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_in_the_order_of_the_jobs_until_one_fails(workers):
     made = made_in_order(doubled, [3, 1, 4, 1, 5, 9], workers)
-    results, processes = zip(*(next(made) for _ in range(4)), strict=True)
+    pairs = [next(made) for _ in range(4)]
+    assert {type(pair) for pair in pairs} == {tuple}, "with workers as without"
+    results, processes = zip(*pairs, strict=True)
     assert results == (6, 2, 8, 2)
     assert (os.getpid() in processes) == (workers == 0)
     assert len(set(processes)) == max(1, workers)

@@ -75,7 +75,7 @@ def test_bfloat16_says_the_same(run, tmp_path):
 
 @pytest.mark.parametrize(("fast", "expected"), [(True, "bfloat16"), (False, "float32")])
 def test_auto_takes_bfloat16_where_it_is_fast(fast, expected, monkeypatch):
-    monkeypatch.setattr("attnkit.recipes.classification.classifier.has_fast_bfloat16", lambda device: fast)
+    monkeypatch.setattr("attnkit.engine.precision.has_fast_bfloat16", lambda device: fast)
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
     classifier = Classifier(colour_recipe().image, model, ["a", "b"], device=CPU)
     assert classifier.precision == expected

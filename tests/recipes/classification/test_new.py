@@ -137,7 +137,7 @@ def test_broken_images_are_said(folder):
 
 
 def test_the_speed_of_a_network_is_measured(monkeypatch):
-    monkeypatch.setattr(new_classification, "_MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr("attnkit.recipes.training_speed._MEASURED_SECONDS", 0.0)
     monkeypatch.setattr(new_classification, "_MEASURED_IMAGES", 2)
     assert new_classification.training_speed(NANO.config(16), 16) > 0
 

@@ -155,7 +155,7 @@ def test_what_is_wrong_with_some_is_said(folder):
 
 
 def test_the_speed_of_a_network_is_measured(monkeypatch):
-    monkeypatch.setattr(new_segmentation, "_MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr("attnkit.recipes.training_speed._MEASURED_SECONDS", 0.0)
     monkeypatch.setattr(new_segmentation, "_MEASURED_IMAGES", 2)
     assert new_segmentation.training_speed(FLAT.config(32), 32, 3) > 0
 

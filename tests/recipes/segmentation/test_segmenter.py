@@ -109,7 +109,7 @@ def test_names_colours_and_precision(segmenter):
 
 @pytest.mark.parametrize(("fast", "expected"), [(True, "bfloat16"), (False, "float32")])
 def test_auto_takes_bfloat16_where_it_is_fast(run, fast, expected, monkeypatch):
-    monkeypatch.setattr("attnkit.recipes.segmentation.segmenter.has_fast_bfloat16", lambda device: fast)
+    monkeypatch.setattr("attnkit.engine.precision.has_fast_bfloat16", lambda device: fast)
     assert load_segmenter(scene_recipe(), run, device="cpu").precision == expected
 
 

@@ -256,8 +256,8 @@ def test_mistakes(folder, arguments, message):
 
 def test_unknown_tasks(folder):
     message = (
-        "recipe new: there is no task 'sorting'; expected translation, classification or segmentation; write one of "
-        "them\n"
+        "recipe new: there is no task 'sorting'; expected translation, classification, segmentation or detection; "
+        "write one of them\n"
     )
     assert refused("--src", "train.en", "--tgt", "train.de", task="sorting") == message
 

@@ -1,0 +1,182 @@
+"""What a recipe may say about images with boxes and masks.
+
+Paths are looked up in the working directory, in $ATTNKIT_DATA, then in the cache.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from attnkit.config import Config
+from attnkit.data.config import HoldBackConfig
+
+_LEAST_SIDE = 16
+"""Pixels of an image that a detector is shown."""
+
+
+class CocoSplitConfig(Config):
+    """One split of a COCO data set."""
+
+    images: str
+    """Folder inside `path`."""
+    annotations: str
+    """The json of instances inside `path`."""
+    semantic: str | None = None
+    """Folder of PNGs inside `path` with a class per pixel, 255 is none (COCO's stuffthingmaps): for HTC's semantic
+    branch."""
+
+
+class CocoConfig(Config):
+    """COCO's json of instances, read as it is; `path` may also be an archive."""
+
+    format: Literal["coco"] = "coco"
+    path: str
+    train: CocoSplitConfig
+    valid: CocoSplitConfig | None = None
+    test: CocoSplitConfig | None = None
+    masks: bool = True
+    """False: boxes alone, whatever the json holds."""
+    semantic_classes: int | None = Field(default=None, ge=1)
+    """Of the semantic maps; COCO's stuff and things have 183."""
+    hold_back: HoldBackConfig = HoldBackConfig()
+
+
+class YoloConfig(Config):
+    """YOLO's text files, a line `class x y width height` (or a polygon) per object, in shares of the image's sides.
+
+    `path` is a folder or an archive with images/{train,val,test} and labels/{train,val,test}, or {train,val,test} with
+    images and labels in each; names come from its data.yaml.
+    """
+
+    format: Literal["yolo"]
+    path: str
+    train: str | None = None
+    """Folder of the training images inside `path`, or a text file that names an image per line; found by data.yaml or
+    its usual names where it is not given."""
+    valid: str | None = None
+    test: str | None = None
+    classes: tuple[str, ...] | None = None
+    """Names by number, where there is no data.yaml."""
+    masks: bool = True
+    """False: boxes alone, even where there are polygons."""
+    hold_back: HoldBackConfig = HoldBackConfig()
+
+
+class VocConfig(Config):
+    """Pascal VOC's xml, one file per image: JPEGImages, Annotations, and ImageSets/Main with a list per split.
+
+    Where there is no such folder, images and xml lie beside each other, in folders train, valid and test or in one.
+    """
+
+    format: Literal["voc"]
+    path: str
+    train: str | None = None
+    """A list inside `path`, or a folder of images and xml; found by its usual name where it is not given."""
+    valid: str | None = None
+    test: str | None = None
+    classes: tuple[str, ...] | None = None
+    """None: all names that the training annotations have, sorted."""
+    difficult: bool = True
+    """Whether objects that are marked so are learned; scores always leave them out, as VOC's do."""
+    hold_back: HoldBackConfig = HoldBackConfig()
+
+
+class ShapeObjectsConfig(Config):
+    """Generated: several circles, squares and triangles with exact boxes and masks. Without any file."""
+
+    format: Literal["shapes"]
+    train_images: int = Field(default=1000, ge=1)
+    valid_images: int = Field(default=100, ge=1)
+    test_images: int = Field(default=200, ge=1)
+    size: int = Field(default=96, ge=16)
+    most_shapes: int = Field(default=4, ge=1)
+    """Per image, at least one."""
+    seed: int = 1
+
+
+DetectionDataConfig = Annotated[CocoConfig | YoloConfig | VocConfig | ShapeObjectsConfig, Field(discriminator="format")]
+
+
+class DetectionImageConfig(Config):
+    """How an image becomes the input of a detector, when it is not being varied."""
+
+    short_side: int = Field(default=800, ge=_LEAST_SIDE)
+    """Images are brought to this shorter side."""
+    long_side: int = Field(default=1333, ge=_LEAST_SIDE)
+    """The longer side is at most this; the shorter one is smaller then."""
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    """Of red, green, blue on 0..1; the defaults are ImageNet's."""
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+class CropBranchConfig(Config):
+    """DETR's other way (Carion et al. 2020): resize to a middling size, cut out a part, resize that."""
+
+    probability: float = Field(default=0.5, gt=0.0, le=1.0)
+    short_sides: tuple[int, ...] = (400, 500, 600)
+    """Of the image that is cut."""
+    crop: tuple[int, int] = (384, 600)
+    """Least and most pixels of either side of the part."""
+
+    @model_validator(mode="after")
+    def sides_are_sides(self) -> CropBranchConfig:
+        """Refuse sizes that no image can have."""
+        _check_short_sides(self.short_sides)
+        if not 1 <= self.crop[0] <= self.crop[1]:
+            raise ValueError(f"crop: {list(self.crop)}; expected the least side and the most, from 1 on; mend them")
+        return self
+
+
+class JitterConfig(Config):
+    """Large-scale jitter (Ghiasi et al. 2020): resize by a factor, then cut or pad to a square."""
+
+    scale: tuple[float, float] = (0.1, 2.0)
+    """Least and largest factor; 1 brings the longer side to `size`."""
+    size: int = Field(default=1024, ge=32)
+    """Side of the square, in pixels."""
+
+    @model_validator(mode="after")
+    def factors_are_a_range(self) -> JitterConfig:
+        """Refuse factors that no image can be resized by."""
+        if not 0 < self.scale[0] <= self.scale[1] < math.inf:
+            raise ValueError(
+                f"scale: {list(self.scale)}; expected the least factor and the largest, above 0; mend them"
+            )
+        return self
+
+
+class DetectionAugmentConfig(Config):
+    """How training images and their objects are varied. Each variation depends on (seed, epoch, which image) alone."""
+
+    short_sides: tuple[int, ...] | None = None
+    """One is drawn per image; None: that of `image`."""
+    crop_branch: CropBranchConfig | None = None
+    jitter: JitterConfig | None = None
+    """In place of `short_sides` and `crop_branch`."""
+    copy_paste: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Probability that some objects of another image are pasted in (Ghiasi et al. 2020); needs masks."""
+    flip: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Probability of mirroring left and right."""
+    flip_vertical: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Probability of mirroring top and bottom: for images that have no up, as from a microscope."""
+    photometric: bool = False
+    """Brightness, contrast, saturation and hue, as SSD distorts them (Liu et al. 2015)."""
+
+    @model_validator(mode="after")
+    def one_way_to_resize(self) -> DetectionAugmentConfig:
+        """Refuse jitter beside the sizes that it replaces, and sizes that no image can have."""
+        if self.short_sides is not None:
+            _check_short_sides(self.short_sides)
+        if self.jitter is not None and (self.short_sides is not None or self.crop_branch is not None):
+            raise ValueError("jitter: it takes the place of short_sides and crop_branch; expected one; leave one out")
+        return self
+
+
+def _check_short_sides(sides: tuple[int, ...]) -> None:
+    if not sides or min(sides) < _LEAST_SIDE:
+        raise ValueError(
+            f"short_sides: {list(sides)}; expected sides of {_LEAST_SIDE} pixels or more, one at least; mend them"
+        )

@@ -1,0 +1,144 @@
+"""Images with objects, by number, wherever they come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+from attnkit.data.classification.image_set import IntArray
+from attnkit.data.config import Split
+from attnkit.data.detection.annotation import Annotation
+from attnkit.data.detection.config import CocoConfig, DetectionDataConfig, VocConfig, YoloConfig
+from attnkit.data.finding import Finding
+from attnkit.errors import DataError
+from attnkit.structures.objects import Objects
+
+
+class DetectionSet(ABC):
+    """N images, each with any number of objects of K classes."""
+
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    """What the classes are called in a json of results."""
+    has_masks: bool
+    """Whether objects have masks. One that has none itself has an empty mask then."""
+    semantic_classes: int | None
+    """Of the maps that `read_semantic` gives; None where there are none."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def place(self, index: int) -> str:
+        """What to call an image in messages: its file, or archive and member."""
+
+    @abstractmethod
+    def annotation_place(self, index: int) -> str:
+        """What to call its annotations."""
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """The name of its file, without the ending."""
+
+    @abstractmethod
+    def image_id(self, index: int) -> int:
+        """What an image is called in a json of results."""
+
+    @abstractmethod
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width of what `read` gives, from wherever they are known soonest; no pixel is decoded.
+
+        Raises:
+            DataError: they are known from the file's header alone, and that is broken.
+        """
+
+    @abstractmethod
+    def header_size(self, index: int) -> tuple[int, int]:
+        """The same, and the header of the image's file says so too.
+
+        Raises:
+            DataError: it is broken, or the annotations are for another size.
+        """
+
+    @abstractmethod
+    def read(self, index: int) -> tuple[Tensor, Objects]:
+        """One image, uint8 (3, H, W), red, green and blue; and all that is annotated on it, in its pixels.
+
+        Boxes are clipped to the image; what lay outside has no area.
+
+        Raises:
+            DataError: one of the two is broken, or they do not fit; the message names the file.
+        """
+
+    @abstractmethod
+    def read_objects(self, index: int) -> Objects:
+        """The objects alone, as `read` gives them; no pixel is decoded.
+
+        Raises:
+            DataError: they are broken.
+        """
+
+    @abstractmethod
+    def annotations(self, index: int) -> list[Annotation]:
+        """The objects as they are written down.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+
+    @abstractmethod
+    def read_semantic(self, index: int) -> Tensor | None:
+        """A class per pixel, uint8 (H, W), 255 where there is none; None where the data has no such maps.
+
+        Raises:
+            DataError: it is missing or broken, or does not fit.
+        """
+
+    @abstractmethod
+    def select(self, rows: IntArray) -> DetectionSet:
+        """Some of the images, in the order of `rows`."""
+
+    def left_out(self) -> list[Finding]:
+        """What lies beside the images and is not used."""
+        return []
+
+
+def check_names(names: tuple[str, ...], place: str) -> None:
+    """Refuse class names that cannot be told apart.
+
+    Raises:
+        DataError: there are none, or two of one name.
+    """
+    if not names:
+        raise DataError(f"{place}: no classes; expected one at least; mend the file")
+    if len(set(names)) < len(names):
+        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        raise DataError(f"{place}: two classes are named {twice}; expected a name for each; rename one of them")
+
+
+def open_detection(config: DetectionDataConfig, split: Split) -> DetectionSet | None:
+    """Open one split of a recipe's data; None if there is no such split and nothing is held back for it.
+
+    Args:
+        config: the data of the recipe.
+        split: which one.
+
+    Raises:
+        DataError: it is not found, or does not have the form that the recipe says.
+    """
+    if isinstance(config, CocoConfig):
+        from attnkit.data.detection.coco import open_coco
+
+        return open_coco(config, split)
+    if isinstance(config, YoloConfig):
+        from attnkit.data.detection.yolo import open_yolo
+
+        return open_yolo(config, split)
+    if isinstance(config, VocConfig):
+        from attnkit.data.detection.voc import open_voc
+
+        return open_voc(config, split)
+    from attnkit.data.images.shapes import open_shape_objects
+
+    return open_shape_objects(config, split)

@@ -1,0 +1,107 @@
+"""From decoded images and their objects to the input and the targets of a detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from attnkit.data.classification.image_set import IntArray
+from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
+from attnkit.data.detection.image_sizes import object_size
+from attnkit.data.detection.large_scale_jitter import LargeScaleJitter
+from attnkit.data.detection.multi_scale import MultiScale
+from attnkit.data.detection.object_image import ObjectImage, Window, resize_pixels
+from attnkit.data.detection.resizing import CHANCES, Resizing, Views
+from attnkit.data.images.image_randomness import UIntArray, uniforms
+from attnkit.data.segmentation.segmentation_transforms import distort
+
+_FLIP, _FLIP_VERTICAL, _PASTE = range(CHANCES, CHANCES + 3)
+
+
+def object_input(pixels: Tensor, image: DetectionImageConfig) -> Tensor:
+    """Bring an image to the input of a detector: what evaluation and use do; antialiased.
+
+    Args:
+        pixels: uint8 (3, H, W).
+        image: the size, and what the detector takes for zero and one.
+
+    Returns:
+        float32 (3, h, w), normalised.
+    """
+    size = object_size((pixels.shape[1], pixels.shape[2]), image)
+    return normalise(resize_pixels(pixels, size).to(torch.float32), image)
+
+
+def normalise(pixels: Tensor, image: DetectionImageConfig) -> Tensor:
+    """In place, from 0 to 255, float32 (3, H, W)."""
+    normalised: Tensor = functional.normalize(pixels.div_(255), list(image.mean), list(image.std), inplace=True)
+    return normalised
+
+
+@dataclass(frozen=True)
+class ObjectVariation:
+    """Varies images with their objects; what is drawn for an image depends on its seed alone, and its size does so
+    without its being decoded.
+    """
+
+    image: DetectionImageConfig
+    augment: DetectionAugmentConfig
+
+    @property
+    def resizing(self) -> Resizing:
+        """How sizes are drawn."""
+        image, augment = self.image, self.augment
+        if augment.jitter is not None:
+            return LargeScaleJitter(augment.jitter.scale, augment.jitter.size)
+        return MultiScale(augment.short_sides or (image.short_side,), image.long_side, augment.crop_branch)
+
+    def padded_sizes(self, sizes: IntArray, seeds: UIntArray) -> IntArray:
+        """(N, 2) what images are padded to, each for itself, when they are shown by their seeds.
+
+        Args:
+            sizes: (N, 2) of the images.
+            seeds: (N,) of what is drawn for each.
+        """
+        resizing = self.resizing
+        return resizing.padded(resizing.views(sizes, uniforms(seeds, CHANCES)).sizes)
+
+    def shown(self, given: ObjectImage, seed: int) -> ObjectImage:
+        """The drawn part of an image, in its drawn size, mirrored or not; with what is learned there."""
+        chances = uniforms(np.array([seed], dtype=np.uint64), _PASTE)
+        views = self.resizing.views(np.array([given.size]), chances[:, :CHANCES])
+        part = given.learned().cut(_window(views)).learned()
+        height, width = views.sizes[0].tolist()
+        seen = part.resized((height, width)).learned()
+        if chances[0, _FLIP] < self.augment.flip:
+            seen = seen.flip()
+        if chances[0, _FLIP_VERTICAL] < self.augment.flip_vertical:
+            seen = seen.flip_vertical()
+        return seen
+
+    def pastes(self, seed: int) -> bool:
+        """Whether the image of a seed gets objects of another."""
+        if not self.augment.copy_paste:
+            return False
+        return bool(uniforms(np.array([seed], dtype=np.uint64), _PASTE + 1)[0, _PASTE] < self.augment.copy_paste)
+
+    def write(self, pixels: Tensor, seed: int, onto: Tensor) -> None:
+        """Change the colours, and normalise, into the upper left of what it is for.
+
+        Args:
+            pixels: uint8 (3, h, w).
+            seed: of what is drawn.
+            onto: float32 (3, H, W), at least as large.
+        """
+        varied = onto[:, : pixels.shape[1], : pixels.shape[2]].copy_(pixels)
+        if self.augment.photometric:
+            distort(varied, np.random.default_rng(seed))
+        normalise(varied, self.image)
+
+
+def _window(views: Views) -> Window:
+    x1, y1, x2, y2 = views.windows[0].tolist()
+    return x1, y1, x2, y2

@@ -1,0 +1,78 @@
+"""Folders and lists of a data set that are found by their usual names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attnkit.data.config import Split
+from attnkit.data.data_root import DataRoot, Files
+from attnkit.data.images.file_names import find_image
+from attnkit.errors import DataError
+
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training", "train2017"),
+    "valid": ("val", "valid", "validation", "dev", "val2017"),
+    "test": ("test", "testing", "test2017"),
+}
+
+
+def usual_folder(root: DataRoot, split: Split, forms: Sequence[str]) -> Files | None:
+    """The first folder that is named in one of the forms, such as `images/{}`, with a usual name of the split."""
+    start = len(root.top) + 1 if root.top else 0
+    there = {folder[start:].lower(): folder for folder in root.tree.folders}
+    names = [form.format(name) for form in forms for name in SPLIT_NAMES[split]]
+    found = next((there[name] for name in names if name in there), None)
+    return None if found is None else root.below(found)
+
+
+def named_folder(root: DataRoot, name: str) -> Files | None:
+    """A folder by its path below the root, or below the one folder that an archive has; None if it is not there."""
+    clean = "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
+    if not clean:
+        return root.below(root.top)
+    for folder in (clean, f"{root.top}/{clean}"):
+        if folder in root.tree.folders:
+            return root.below(folder)
+    return None
+
+
+def read_list(content: bytes, place: str, *, of: str = "image") -> list[str]:
+    """The lines of a text, the empty ones too.
+
+    Args:
+        content: its bytes.
+        place: what to call it in errors.
+        of: what each line names.
+
+    Raises:
+        DataError: it is no text, or names nothing.
+    """
+    mending = f"expected one {of} per line; mend it"
+    try:
+        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{place}: not UTF-8 ({error}); {mending}") from error
+    if not any(lines):
+        raise DataError(f"{place}: names nothing; {mending}")
+    return lines
+
+
+def find_listed(files: Files, names: Sequence[str], place: str) -> list[int]:
+    """The numbers of images that a list names by paths.
+
+    Raises:
+        DataError: one is not there.
+    """
+    found = []
+    for row, name in enumerate(names, start=1):
+        if not name:
+            continue
+        number = find_image(files, name)
+        if number is None:
+            raise DataError(
+                f"{place}:{row}: {name} is not in {files.place}; expected a path from there; mend the list, or add the "
+                "file"
+            )
+        found.append(number)
+    return found

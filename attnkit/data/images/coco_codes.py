@@ -1,0 +1,81 @@
+"""The outlines that COCO's json gives an object: polygons, and both kinds of run-length codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as rle
+
+from attnkit.structures.run_lengths import Code, decode_counts
+
+_LEAST_COORDINATES = 6
+"""Of a polygon: what has fewer has no area, and four would be taken for a box."""
+_FARTHEST = 1e6
+"""Pixels that a coordinate may have: the lines between them are walked step by step."""
+
+
+def is_outline(segmentation: Any) -> bool:
+    """Whether it says anything: None, [] and [[]] stand for an object that has but a box."""
+    return any(segmentation) if isinstance(segmentation, list) else bool(segmentation)
+
+
+def runs_of(segmentation: Any, height: int, width: int) -> NDArray[np.int64]:
+    """Lengths of runs outside and inside of an object by turns, column by column; they cover the whole image.
+
+    Args:
+        segmentation: polygons, or a code whose counts are a list or a string.
+        height: of the image.
+        width: of the image.
+
+    Raises:
+        ValueError, TypeError, KeyError, IndexError, AttributeError: it is none of these, or is of another size.
+    """
+    if isinstance(segmentation, list):
+        code = _code_of_polygons(segmentation, height, width)
+        return np.array([height * width]) if code is None else decode_counts(code["counts"])
+    if segmentation is None:
+        raise ValueError("there is none")
+    if list(segmentation["size"]) != [height, width]:
+        raise ValueError(f"its size is {segmentation['size']}")
+    if isinstance(segmentation["counts"], list):
+        runs = np.array(segmentation["counts"], dtype=np.int64)
+    else:
+        runs = decode_counts(segmentation["counts"])
+    if runs.min(initial=0) < 0 or runs.sum() != height * width:
+        raise ValueError(f"its runs cover {runs.sum()} pixels")
+    return runs
+
+
+def code_of(segmentation: Any, height: int, width: int) -> Code:
+    """A compressed run-length code, as pycocotools has it: size, and counts that are bytes or text.
+
+    Args:
+        segmentation: as in `runs_of`; of nothing where it is None, or of polygons without area.
+        height: of the image.
+        width: of the image.
+
+    Raises:
+        ValueError, TypeError, KeyError, IndexError, AttributeError: as in `runs_of`.
+    """
+    if isinstance(segmentation, list) and (code := _code_of_polygons(segmentation, height, width)) is not None:
+        return code
+    runs = np.array([height * width]) if segmentation is None else runs_of(segmentation, height, width)
+    if isinstance(segmentation, dict) and not isinstance(segmentation["counts"], list):
+        return {"size": [height, width], "counts": segmentation["counts"]}
+    coded: Code = rle.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
+    return coded
+
+
+def _code_of_polygons(polygons: Sequence[Any], height: int, width: int) -> Code | None:
+    """What any of them covers; None if none has an area."""
+    polygons = [polygon for polygon in polygons if len(polygon) >= _LEAST_COORDINATES]
+    if not polygons:
+        return None
+    for polygon in polygons:
+        if not (np.abs(np.asarray(polygon, dtype=np.float64)) <= _FARTHEST).all():  # not, for NaN compares as false
+            raise ValueError(f"a coordinate is not within {_FARTHEST:.0f} pixels")
+    merged: Code = rle.merge(rle.frPyObjects(polygons, height, width))
+    return merged

@@ -1,0 +1,121 @@
+"""The batches of an epoch: which images stand in them, and making them one after the other.
+
+What an epoch's batches hold depends on seed and epoch alone: not on the workers, nor on where an epoch is entered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from attnkit.data.classification.image_set import IntArray
+from attnkit.data.images.broken_images import Broken, Read, Reader, read_or_replace
+from attnkit.data.images.image_randomness import UIntArray, image_seeds
+from attnkit.data.images.image_workers import made_in_order
+
+Batch = TypeVar("Batch")
+
+Job = tuple[int, int]
+"""An epoch and the number of a batch in it, both counted from 0."""
+
+
+@dataclass(frozen=True)
+class Drawn(Generic[Read]):
+    """B images of an epoch, as they were read, for one batch."""
+
+    images: Read
+    indices: IntArray
+    """(B,) which images of the set these are."""
+    seeds: UIntArray
+    """(B,) what to vary each by."""
+    broken: Broken
+    """The images that others stand in for."""
+
+
+class EpochOrder:
+    """The images of every epoch, shuffled, cut into batches."""
+
+    def __init__(self, count: int, *, batch_size: int, seed: int, repeats: int = 1) -> None:
+        """Say how to shuffle and to cut.
+
+        Args:
+            count: images of the set.
+            batch_size: B.
+            seed: of the order, and of what is drawn for each image and batch.
+            repeats: how often in a row an image stands in an epoch, which has fewer of them then.
+        """
+        self._count, self._batch_size, self._seed, self._repeats = count, batch_size, seed, repeats
+        self._known: tuple[int, IntArray] | None = None
+        self.batches_per_epoch = max(1, count // batch_size)
+
+    def draw(self, job: Job, read: Reader[Read]) -> Drawn[Read]:
+        """Read the images of a batch.
+
+        Raises:
+            DataError: too many cannot be read.
+        """
+        epoch, number = job
+        order = self._order(epoch)
+        places = np.arange(number * self._batch_size, min((number + 1) * self._batch_size, len(order)))
+        images, places, broken = read_or_replace(read, order, places)
+        indices = order[places]
+        return Drawn(images, indices, image_seeds(self._seed, epoch, indices, places % self._repeats), broken)
+
+    def batch_rng(self, job: Job) -> np.random.Generator:
+        """Random numbers for a batch as a whole, other than those of its images."""
+        return np.random.default_rng([self._seed, *job, 1])
+
+    def _order(self, epoch: int) -> IntArray:
+        """Which image stands where; kept, for the next batch needs it again."""
+        if self._known is None or self._known[0] != epoch:
+            shuffled = np.random.default_rng([self._seed, epoch, 0]).permutation(self._count)
+            self._known = epoch, np.repeat(shuffled, self._repeats)[: self._count]
+        return self._known[1]
+
+
+class EpochBatches(Generic[Batch]):
+    """The batches of every epoch, made here or by workers; broken images are told of once."""
+
+    def __init__(
+        self,
+        make: Callable[[Job], tuple[Batch, Broken]],
+        batches_per_epoch: int,
+        *,
+        workers: int,
+        warn: Callable[[str], None] | None,
+    ) -> None:
+        """Take what makes a batch.
+
+        Args:
+            make: a batch, and which images others stand in for; see `made_in_order`.
+            batches_per_epoch: how many.
+            workers: processes that make batches; 0 is this one.
+            warn: told once about each image that cannot be read.
+        """
+        self._make, self._batches_per_epoch, self._workers, self._warn = make, batches_per_epoch, workers, warn
+        self._warned: set[int] = set()
+
+    def batches(self, epoch: int, start: int = 0, every: int = 1) -> Iterator[Batch]:
+        """The batches of an epoch, counted from 0: number `start`, and every `every`-th one behind it.
+
+        Raises:
+            DataError: so many images in a row cannot be read that something else must be wrong.
+        """
+        jobs = [(epoch, number) for number in range(start, self._batches_per_epoch, every)]
+        for batch, broken in made_in_order(self._make, jobs, self._workers):
+            self._tell(broken)
+            yield batch
+
+    def _tell(self, broken: Broken) -> None:
+        for index, message in broken.items():
+            if index not in self._warned and self._warn is not None:
+                self._warn(f"{message}; another image stands in for it")
+            self._warned.add(index)
+
+
+def in_their_order(count: int, batch_size: int) -> list[IntArray]:
+    """The numbers of all images of a set, once, in batches: what evaluation reads."""
+    return [np.arange(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]

@@ -1,0 +1,91 @@
+"""The part of the data check that looks at characters: odd ones in sentences, and what reading removes in silence."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources.abc import Traversable
+from itertools import islice
+
+from attnkit.data.files import BYTE_ORDER_MARK, raw_lines
+from attnkit.data.finding import Finding
+from attnkit.data.text.sightings import Place, Sightings
+
+_SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_ODD_SPACE = re.compile(f"[{_SPACES}]")
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff\ufffd]")
+_TAB = re.compile("\t")
+_ODD = re.compile(f"{_ODD_SPACE.pattern}|{_INVISIBLE.pattern}|{_TAB.pattern}")
+
+
+class OddCharacters:
+    """Those in the sentences of one side."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self._spaces, self._invisible, self._tabs = Sightings(), Sightings(), Sightings()
+
+    def look_at(self, lines: list[str], first: int) -> None:
+        """Look at some lines; the first of them has the number `first`, counted from 1."""
+        if not _ODD.search("\n".join(lines)):
+            return
+        for number, line in enumerate(lines, start=first):
+            for seen, pattern in ((self._spaces, _ODD_SPACE), (self._invisible, _INVISIBLE), (self._tabs, _TAB)):
+                if match := pattern.search(line):
+                    seen.add(number, f"U+{ord(match[0]):04X}")
+
+    def findings(self, place: Place) -> list[Finding]:
+        """What was seen; `place` names a line."""
+        return [
+            *self._spaces.warning(
+                place,
+                f"a space that is not the ordinary one ({self._spaces.example})",
+                "SentencePiece reads it as a space, whitespace and character tokenizers do not, and scorers differ",
+                "nothing to do with SentencePiece; else replace it by a space",
+            ),
+            *self._invisible.warning(
+                place,
+                f"a character that cannot be seen, or replaces a broken one ({self._invisible.example})",
+                "it often comes from a wrong conversion, and the model learns to write it",
+                "remove it, or convert the original again",
+            ),
+            *self._tabs.warning(
+                place,
+                "a tab inside the sentence",
+                "it often means that a column was taken for text",
+                "replace it by a space, or see whether the format is tsv",
+            ),
+        ]
+
+
+def look_at_file(name: str, file: Traversable, *, limit: int | None) -> list[Finding]:
+    """Look for a byte order mark and for carriage returns.
+
+    Args:
+        name: of the file.
+        file: its content.
+        limit: look at so many lines at the head; None is all.
+    """
+    marks, returns = Sightings(), Sightings()
+    for number, raw in enumerate(islice(raw_lines(file, name), limit), start=1):
+        if number == 1 and raw.startswith(BYTE_ORDER_MARK):
+            marks.add(number)
+        if raw.endswith(b"\r"):
+            returns.add(number)
+
+    def place(number: int) -> str:
+        return f"{name}:{number}"
+
+    return [
+        *marks.warning(
+            place,
+            "a byte order mark",
+            "attnkit passes over it, other tools take it for a character of the first sentence",
+            "save the file as UTF-8 without it",
+        ),
+        *returns.warning(
+            place,
+            "the line ends in CR LF",
+            "attnkit passes over the CR, other tools take it for a character of the sentence",
+            "convert the file with dos2unix",
+        ),
+    ]

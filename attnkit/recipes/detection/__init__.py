@@ -1,0 +1,1 @@
+"""Detection and instance segmentation: the recipe and what it wires together."""

@@ -1,0 +1,89 @@
+"""The detectors that papers give a size for, by name: `attnkit summary mask_rcnn_swin_t`. Free of torch.
+
+Parameters are exact, for the 80 classes of COCO with masks. GMACs are multiply-accumulates in units of 10^9 by the
+convention `paper` (models/macs.py) of an image of 800x1280 pixels with 1000 regions in every box head and 100 in every
+mask head. Both agree with what was published; HTC++ was never released, so that its structure is what follows from its
+published size and cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attnkit.models.config import SwinConfig
+from attnkit.models.rcnn.config import BoxHeadConfig, CascadeConfig, HtcConfig, MaskRcnnConfig
+
+NUM_CLASSES = 80
+SEMANTIC_CLASSES = 183
+"""Of COCO's maps of stuff and things."""
+GMACS_SIZE = (800, 1280)
+"""Height and width of the image that is counted."""
+
+_REPOSITORY = "github.com/SwinTransformer/Swin-Transformer-Object-Detection"
+_PAPER = "Liu et al. 2021, arXiv:2103.14030, table 2"
+
+
+@dataclass(frozen=True)
+class DetectionArchitecture:
+    """A published network with its size and its scores on the validation images of COCO."""
+
+    model: MaskRcnnConfig | CascadeConfig | HtcConfig
+    params: int
+    gmacs: float
+    """By the convention `paper`, of an image of GMACS_SIZE."""
+    source: str
+    """Who measured the scores."""
+    box_ap: float | None = None
+    """COCO's AP in percent, images at one size."""
+    mask_ap: float | None = None
+    box_ap_test: float | None = None
+    """On COCO's test-dev, of images at several sizes."""
+    mask_ap_test: float | None = None
+
+    @property
+    def semantic_classes(self) -> int | None:
+        """What `build` is given; None where there is no semantic branch."""
+        has_branch = isinstance(self.model, HtcConfig) and self.model.semantic != "none"
+        return SEMANTIC_CLASSES if has_branch else None
+
+
+def _swin(embed_dim: int, blocks: int, heads: int, drop_path_rate: float) -> SwinConfig:
+    """Blocks of the third stage and heads of the first; the sizes of the classifiers."""
+    return SwinConfig(
+        name="swin",
+        embed_dim=embed_dim,
+        depths=(2, 2, blocks, 2),
+        num_heads=(heads, 2 * heads, 4 * heads, 8 * heads),
+        drop_path_rate=drop_path_rate,
+    )
+
+
+_T, _S, _B, _L = _swin(96, 6, 3, 0.2), _swin(96, 18, 3, 0.2), _swin(128, 18, 4, 0.3), _swin(192, 18, 6, 0.3)
+
+
+def _mask_rcnn(backbone: SwinConfig) -> MaskRcnnConfig:
+    return MaskRcnnConfig(backbone=backbone, box_head=BoxHeadConfig(name="2fc"))
+
+
+def _cascade(backbone: SwinConfig) -> CascadeConfig:
+    return CascadeConfig(name="cascade_mask_rcnn", backbone=backbone)
+
+
+def _htc(backbone: SwinConfig, *, global_block: bool) -> HtcConfig:
+    return HtcConfig(name="htc", backbone=backbone, semantic="maps", global_block=global_block)
+
+
+DETECTION_ARCHITECTURES: dict[str, DetectionArchitecture] = {
+    "mask_rcnn_swin_t": DetectionArchitecture(_mask_rcnn(_T), 47_794_602, 266.5533, _REPOSITORY, 46.0, 41.6),
+    "mask_rcnn_swin_s": DetectionArchitecture(_mask_rcnn(_S), 69_112_506, 358.5951, _REPOSITORY, 48.5, 43.3),
+    "cascade_mask_rcnn_swin_t": DetectionArchitecture(_cascade(_T), 85_629_804, 744.8043, _REPOSITORY, 50.4, 43.7),
+    "cascade_mask_rcnn_swin_s": DetectionArchitecture(_cascade(_S), 106_947_708, 836.8461, _REPOSITORY, 51.9, 45.0),
+    "cascade_mask_rcnn_swin_b": DetectionArchitecture(_cascade(_B), 144_977_002, 981.2888, _REPOSITORY, 51.9, 45.0),
+    "htc_swin_b": DetectionArchitecture(_htc(_B, global_block=False), 147_910_689, 1028.6476, ""),
+    # pre-trained on ImageNet-22K
+    "htcpp_swin_b": DetectionArchitecture(_htc(_B, global_block=True), 160_506_913, 1043.2785, _PAPER, 56.4, 49.1),
+    "htcpp_swin_l": DetectionArchitecture(
+        _htc(_L, global_block=True), 284_741_117, 1470.3037, _PAPER, 57.1, 49.5, box_ap_test=58.7, mask_ap_test=51.1
+    ),
+}
+"""By name, all trained for 36 rounds of the data, HTC++ for 72."""

@@ -1,0 +1,65 @@
+"""The data check of a detection recipe: its images, their objects and the classes of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from attnkit.data.detection.check_detection import check_detection
+from attnkit.data.detection.check_detection_split import DetectionStats
+from attnkit.recipes.base import CheckedData
+from attnkit.recipes.detection.recipe import DetectionRecipe
+from attnkit.recipes.image_lines import progress_of_check, sizes_between
+
+_MOST_CLASSES = 40
+"""More are not listed one by one."""
+_SIZES = ("small", "medium", "large")
+
+
+def check(recipe: DetectionRecipe, *, decode: bool, say: Callable[[str], None]) -> CheckedData:
+    """Look at all images and objects of a recipe.
+
+    Args:
+        recipe: names them.
+        decode: decode each, which finds what is cut off and what stands twice; else read headers, and draw some masks.
+        say: takes a line on how far it is.
+    """
+    report = check_detection(recipe.data, quick=not decode, progress=progress_of_check(say))
+    return CheckedData(report, [line for split, stats in report.stats.items() for line in _split_lines(split, stats)])
+
+
+def _split_lines(split: str, stats: DetectionStats) -> list[str]:
+    """Size of a split, how large and how many its objects are, and of each class where there are not too many."""
+    head = f"{split}: {stats.images:,} images, {stats.broken:,} broken"
+    head += sizes_between(stats.smallest, stats.largest)
+    objects = sum(stats.objects.values())
+    if not objects:
+        return [f"{head}; no objects"]
+    head += f"; {objects:,} objects {'with' if stats.has_masks else 'without'} masks"
+    return [head, f"    {_of_the_objects(stats, objects)}", *_of_the_classes(stats)]
+
+
+def _of_the_objects(stats: DetectionStats, objects: int) -> str:
+    """How many an image has, and what COCO calls their sizes."""
+    images = max(1, stats.images - stats.broken)
+    parts = [f"{objects / images:.3g} objects an image, {stats.most_objects:,} at most"]
+    if stats.empty_images:
+        parts.append(f"{stats.empty_images:,} images without any")
+    if stats.crowds:
+        parts.append(f"{stats.crowds:,} crowds beside them")
+    shares = (f"{count / objects:.0%} {size}" for size, count in zip(_SIZES, stats.by_size, strict=True) if count)
+    parts.append(", ".join(shares))
+    if stats.usual_sides is not None:
+        low, middle, high = stats.usual_sides
+        parts.append(f"boxes mostly of {low:.0f} to {high:.0f} pixels a side, half of them under {middle:.0f}")
+    return "; ".join(parts)
+
+
+def _of_the_classes(stats: DetectionStats) -> Iterable[str]:
+    counts = stats.objects
+    if len(counts) > _MOST_CLASSES:
+        least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        yield f"    {len(counts):,} classes, {least} {counts[least]:,} to {most} {counts[most]:,} objects"
+        return
+    width = max(map(len, counts))
+    for name, count in counts.items():
+        yield f"    {name:<{width}}  {count:>9,} objects, on {stats.images_with[name]:>6,} images"

@@ -1,0 +1,252 @@
+"""A trained run put to work: images in, the objects on them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from attnkit.data.config import Split
+from attnkit.data.detection.detection_set import DetectionSet, open_detection
+from attnkit.data.detection.image_sizes import Size
+from attnkit.engine.checkpoint import fit_weights, load_tensors
+from attnkit.engine.memory import keep_pages
+from attnkit.engine.precision import Precision, decide_precision, find_device
+from attnkit.errors import CheckpointError
+from attnkit.models.inference import prepare_for_inference
+from attnkit.models.rcnn.rcnn import Rcnn
+from attnkit.models.rcnn.select import select
+from attnkit.recipes.detection.recipe import DetectionInferenceConfig, DetectionRecipe
+from attnkit.recipes.detection.views import Look, View, looks
+from attnkit.recipes.scored_images import known_classes, scored_images
+from attnkit.recipes.trained_weights import check_finite, class_names_in
+from attnkit.run_dir import RunDir
+from attnkit.structures.detections import Detections
+from attnkit.structures.objects import Objects
+
+_KEPT = 12 << 20
+"""Pixels of views whose maps are kept until masks are drawn on them, about 1 GiB; other views are seen again then."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a view showed: where each region is, by class, in the image."""
+
+    look: Look
+    boxes: Tensor
+    """(R, K, 4)"""
+    probs: Tensor
+    """(R, K + 1)"""
+    kept: tuple[View, Any] | None
+    """The view and its maps."""
+
+
+class Detector:
+    """A network with the names of its classes, and the way that an image takes through it."""
+
+    def __init__(
+        self,
+        recipe: DetectionRecipe,
+        model: Rcnn,
+        class_names: Sequence[str],
+        category_ids: Sequence[int],
+        *,
+        has_masks: bool,
+        device: torch.device,
+        precision: Precision = "auto",
+    ) -> None:
+        """Put a model to work; its weights must stay as they are from here on.
+
+        Args:
+            recipe: that of the model.
+            model: of K classes.
+            class_names: of the K classes.
+            category_ids: what files of results call them.
+            has_masks: whether the model draws masks.
+            device: where to compute.
+            precision: of the products; auto is bfloat16 where the device multiplies it in hardware.
+        """
+        self.class_names = tuple(class_names)
+        self.category_ids = tuple(category_ids)
+        self.has_masks = has_masks
+        self.device = device
+        self.precision: Precision = decide_precision(precision, device)
+        self.inference = recipe.inference
+        self._image = recipe.image
+        self._model = cast("Rcnn", prepare_for_inference(model.to(device), precision=self.precision))
+
+    @torch.inference_mode()
+    def detect(self, pixels: Tensor, *, inference: DetectionInferenceConfig | None = None) -> Detections:
+        """Find the objects of an image.
+
+        Where it is looked at in several ways, all findings go through one non-maximum suppression, and a mask is the
+        mean of what is drawn in each of the views.
+
+        Args:
+            pixels: uint8 (3, H, W).
+            inference: how to look at the image, and what counts; by default as the recipe says.
+
+        Returns:
+            On the CPU, in pixels of the image.
+
+        Raises:
+            CheckpointError: the weights give numbers that are none.
+        """
+        inference = inference or self.inference
+        seen = self._see_all(pixels, inference)
+        probs = torch.cat([one.probs for one in seen])
+        check_finite(probs, "probabilities")
+        boxes, scores, labels = select(
+            torch.cat([one.boxes for one in seen]),
+            probs,
+            score_threshold=inference.score_threshold,
+            nms_threshold=inference.nms_threshold,
+            soft_nms=inference.soft_nms,
+            max_detections=inference.max_detections,
+        )
+        masks = self._draw(pixels, seen, boxes, labels) if self.has_masks else None
+        return Detections(boxes, scores, labels, masks).to("cpu")
+
+    def _see_all(self, pixels: Tensor, inference: DetectionInferenceConfig) -> list[_Seen]:
+        seen: list[_Seen] = []
+        room = _KEPT
+        for look in looks(self._image, inference):
+            view, maps = self._open(look, pixels)
+            room -= view.input[0, 0].numel()
+            boxes, probs = self._regions(view, maps)
+            seen.append(_Seen(look, boxes, probs, (view, maps) if room >= 0 or not seen else None))
+        return seen
+
+    def _open(self, look: Look, pixels: Tensor) -> tuple[View, Any]:
+        """A view, and the maps that the network makes of it."""
+        view = look.at(pixels)
+        return view, self._model.features(view.input.to(self.device))
+
+    def _regions(self, view: View, maps: Any) -> tuple[Tensor, Tensor]:
+        """(R, K, 4) in the image, and (R, K + 1)."""
+        proposals = self._model.propose(maps, [view.size])
+        ((boxes, probs),) = self._model.classify(maps, proposals, [view.size])
+        return view.in_image(boxes.float()), probs.float()
+
+    def _draw(self, pixels: Tensor, seen: Sequence[_Seen], boxes: Tensor, labels: Tensor) -> Tensor:
+        """(R, M, M) the mean over all views."""
+        drawn = []
+        for one in seen:
+            view, maps = one.kept or self._open(one.look, pixels)
+            (masks,) = self._model.draw(maps, [view.in_view(boxes)], [labels])
+            drawn.append(view.upright(masks.float()))
+        return torch.stack(drawn).mean(dim=0)
+
+
+def load_detector(
+    recipe: DetectionRecipe,
+    run: RunDir,
+    *,
+    device: str = "auto",
+    precision: Precision = "auto",
+    weights: Path | None = None,
+) -> Detector:
+    """Load what a run has learned.
+
+    Args:
+        recipe: that of the run.
+        run: the run folder.
+        device: auto, cpu, cuda...
+        precision: see Detector.
+        weights: which; by default the run's result.
+
+    Raises:
+        CheckpointError: nothing was saved yet, it is damaged, or it does not say what it detects.
+    """
+    place = find_device(device)
+    keep_pages()
+    path = weights or run.weights()
+    tensors, facts = load_tensors(path)
+    names = class_names_in(facts, path, run, task=recipe.task)
+    has_masks = _has_masks(facts, path, run)
+    model = recipe.model.build(
+        num_classes=len(names), masks=has_masks, semantic_classes=facts.get("semantic_classes") or None
+    )
+    fit_weights(path, tensors, model)
+    ids = _category_ids(facts, len(names))
+    return Detector(recipe, model, names, ids, has_masks=has_masks, device=place, precision=precision)
+
+
+def _has_masks(facts: Mapping[str, Any], path: Path, run: RunDir) -> bool:
+    masks = facts.get("masks")
+    if not isinstance(masks, bool):
+        raise CheckpointError(
+            f"{path}: does not say whether it draws masks; expected weights of a detection run; use {run.model}"
+        )
+    return masks
+
+
+def _category_ids(facts: Mapping[str, Any], num_classes: int) -> list[int]:
+    """Those that the weights were saved with; weights from elsewhere may have none."""
+    ids = facts.get("category_ids")
+    if isinstance(ids, list) and len(ids) == num_classes and all(isinstance(one, int) for one in ids):
+        return ids
+    return list(range(1, num_classes + 1))
+
+
+@dataclass(frozen=True)
+class DetectedImage:
+    """An image of a split, and what a run finds on it."""
+
+    index: int
+    place: str
+    """The file, or place in an archive."""
+    name: str
+    """Of the file, without the ending."""
+    image_id: int
+    """What files of results call it."""
+    size: Size
+    objects: Objects
+    """In pixels of the file, crowds among them; in the numbers of the model's classes."""
+    detections: Detections
+    """In pixels of the file."""
+
+
+def detect_split(
+    detector: Detector,
+    recipe: DetectionRecipe,
+    run: RunDir,
+    split: Split,
+    *,
+    inference: DetectionInferenceConfig | None = None,
+) -> Iterator[DetectedImage]:
+    """Detect on the validation or test set that a run's recipe names, image by image.
+
+    Args:
+        detector: of the run.
+        recipe: that of the run.
+        run: the run folder.
+        split: which set.
+        inference: how to look at the images, and what counts; by default as the detector does.
+
+    Raises:
+        DataError: the recipe has no such split, or one of its files cannot be read, or has a class that is unknown.
+    """
+    images = scored_images(open_detection(recipe.data, split), run, split)
+    number = torch.from_numpy(known_classes(images.class_names, detector.class_names, run, split))
+    return _detected(detector, images, number, inference)
+
+
+def _detected(
+    detector: Detector, images: DetectionSet, number: Tensor, inference: DetectionInferenceConfig | None
+) -> Iterator[DetectedImage]:
+    for index in range(len(images)):
+        pixels, objects = images.read(index)
+        yield DetectedImage(
+            index=index,
+            place=images.place(index),
+            name=images.name(index),
+            image_id=images.image_id(index),
+            size=(pixels.shape[1], pixels.shape[2]),
+            objects=replace(objects, labels=number[objects.labels]),
+            detections=detector.detect(pixels, inference=inference),
+        )

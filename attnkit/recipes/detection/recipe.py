@@ -1,0 +1,102 @@
+"""The detection recipe: the form that recipes/detection/*.yaml fill in.
+
+Free of torch, so that checking a recipe is instant. What happens when it runs stands beside it: task.py is the model
+with its losses and score, train.py the training, detector.py the trained model at work.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from attnkit.config import Config
+from attnkit.data.detection.config import DetectionAugmentConfig, DetectionDataConfig, DetectionImageConfig
+from attnkit.models.rcnn.config import DetectorConfig
+from attnkit.recipes.base import BaseRecipe, CheckedData, ImageBatchConfig, InitConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from attnkit.run_dir import RunDir
+
+
+class DetectionInferenceConfig(Config):
+    """How a trained detector looks at an image, and which of its findings count."""
+
+    score_threshold: float = Field(default=0.05, ge=0.0, lt=1.0)
+    nms_threshold: float = Field(default=0.5, gt=0.0, le=1.0)
+    """Of two boxes of a class that overlap more than this the lower one goes."""
+    soft_nms: bool = False
+    """It stays with a lower score (Bodla et al. 2017, linear)."""
+    max_detections: int = Field(default=100, ge=1)
+    """Per image; COCO's scores look at 100 per class."""
+    mask_threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
+    short_sides: tuple[int, ...] | None = None
+    """Sizes at which the image is looked at, all findings together; None: that of `image`. The bound of the longer side
+    goes with them."""
+    flip: bool = False
+    """Look at the mirrored image too."""
+
+
+class DetectionBatchConfig(ImageBatchConfig):
+    """How many images a batch holds, and who loads them."""
+
+    images: int = Field(default=16, ge=1)
+    pixels: int | None = Field(default=None, ge=1)
+    """Most pixels that a batch may have, padding included: batches of large images have fewer of them. None: no
+    bound."""
+
+
+class DetectionRecipe(BaseRecipe):
+    """Images with objects, a detector, and how it is trained."""
+
+    task: Literal["detection"]
+    data: DetectionDataConfig = Field(discriminator="format")
+    image: DetectionImageConfig = DetectionImageConfig()
+    augment: DetectionAugmentConfig = DetectionAugmentConfig()
+    model: DetectorConfig = Field(discriminator="name")
+    init: InitConfig | None = None
+    inference: DetectionInferenceConfig = DetectionInferenceConfig()
+    batch: DetectionBatchConfig = DetectionBatchConfig()
+
+    @model_validator(mode="after")
+    def semantic_maps_are_there(self) -> DetectionRecipe:
+        """Refuse a semantic branch whose maps the data does not name."""
+        if self.model.name != "htc" or self.model.semantic != "maps":
+            return self
+        if self.data.format != "coco" or self.data.train.semantic is None or self.data.semantic_classes is None:
+            raise ValueError(
+                "model.semantic: maps, but the data names none; expected data.train.semantic and "
+                "data.semantic_classes; add both, or take instances"
+            )
+        return self
+
+    def fit(self, run: RunDir, *, resume: bool, device: str) -> None:
+        """Look at the images and objects, then train."""
+        from attnkit.recipes.detection.train import train
+
+        train(self, run, resume=resume, device=device)
+
+    def has_split(self, split: Literal["train", "valid", "test"]) -> bool:
+        """Whether there are images of that kind."""
+        from attnkit.data.detection.detection_set import open_detection
+
+        return open_detection(self.data, split) is not None
+
+    def check_data(self, *, deep: bool, say: Callable[[str], None]) -> CheckedData:
+        """Look at every file from outside; deep: decode every image and mask."""
+        from attnkit.recipes.detection.check import check
+
+        return check(self, decode=deep, say=say)
+
+    def summarize(self) -> dict[str, Any]:
+        """Parameters and arithmetic, beside what was published."""
+        from attnkit.recipes.detection.summary import summarize
+
+        return summarize(self)
+
+    def how_to_use(self, run: Path) -> str:
+        """The command that detects."""
+        return f"attnkit detect --run {run} photo.jpg --save found"

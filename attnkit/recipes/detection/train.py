@@ -1,0 +1,75 @@
+"""Train a detection recipe: images and objects, batches, detector and the loop, wired together."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from attnkit.data.detection.check_detection import check_detection
+from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
+from attnkit.data.detection.detection_set import DetectionSet, open_detection
+from attnkit.engine.log import RunLog, open_log
+from attnkit.engine.loop import Parts, fit
+from attnkit.engine.precision import find_device
+from attnkit.engine.schedule import build_schedule
+from attnkit.errors import DataError
+from attnkit.recipes.detection.recipe import DetectionRecipe
+from attnkit.recipes.detection.task import DetectionTask, build_task
+from attnkit.recipes.image_lines import progress_before_training, say_what_is_trained
+from attnkit.recipes.initial_weights import begin_with
+from attnkit.run_dir import RunDir
+
+
+def train(recipe: DetectionRecipe, run: RunDir, *, resume: bool, device: str) -> None:
+    """Train the detector of a recipe in a run folder, from the beginning or from its last checkpoint.
+
+    Raises:
+        AttnkitError: whatever the user can mend; the run folder then holds what was saved before.
+    """
+    place = find_device(device)
+    log = open_log(run, recipe.train)
+    # from outside, every file: what is wrong there shows before anything takes long
+    report = check_detection(recipe.data, quick=True, progress=progress_before_training(log.say))
+    report.raise_or_warn(log.warn)
+    data = _training_data(recipe)
+    task = _task(recipe, data, log, loads=not resume)
+    batch = recipe.batch
+    train_batches = TrainObjects(
+        data,
+        recipe.image,
+        recipe.augment,
+        batch_size=batch.images,
+        pixels=batch.pixels,
+        seed=recipe.train.seed,
+        workers=batch.workers,
+        warn=log.warn,
+    )
+    valid = open_detection(recipe.data, "valid")
+    valid_batches = (
+        None if valid is None else EvalObjects(valid, recipe.image, batch_size=batch.images, workers=batch.workers)
+    )
+    held_out = 0 if valid is None else len(valid)
+    epoch = train_batches.batches_per_epoch // recipe.train.accumulate
+    say_what_is_trained(log, task, images=len(data), held_out=held_out, epoch=epoch, device=place)
+    schedule = build_schedule(recipe.train.schedule, steps=recipe.train.steps, embed_dim=recipe.model.channels)
+    fit(Parts(task, train_batches, valid_batches, schedule), recipe.train, run, log, device=place, resume=resume)
+
+
+def _training_data(recipe: DetectionRecipe) -> DetectionSet:
+    data = open_detection(recipe.data, "train")
+    if data is None:
+        raise DataError("data.train: none; expected training images and their objects; name them in the recipe")
+    return data
+
+
+def _task(recipe: DetectionRecipe, data: DetectionSet, log: RunLog, *, loads: bool) -> DetectionTask:
+    """The task with the weights that it begins with."""
+    task = build_task(recipe, data)
+    if not data.has_masks:
+        log.say("data: boxes without masks; the detector has no mask head")
+    if recipe.init is not None:
+        for line in begin_with(task.model, recipe.init, data.class_names, loads=loads):
+            log.say(line)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        task.model = nn.SyncBatchNorm.convert_sync_batchnorm(task.model)
+    return task

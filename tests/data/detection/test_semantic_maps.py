@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import torch
+
+from attnkit.errors import DataError
+from tests.data.detection.coco_files import TRAIN, H, W, one_set
+from tests.data.scene_files import mask
+
+
+def values(*changes, size=(H, W)):
+    labels = np.random.default_rng(3).integers(0, 5, size, dtype=np.uint8)
+    for row, column, value in changes:
+        labels[row, column] = value
+    return labels
+
+
+def data(tmp_path, labels, *, name="stuff/1.png", classes=5):
+    files = {name: mask(labels)}
+    return one_set(tmp_path, [], files=files, train=TRAIN | {"semantic": "stuff"}, semantic_classes=classes)
+
+
+def test_a_class_per_pixel(tmp_path):
+    labels = values((2, 3, 255))
+    found = data(tmp_path, labels)
+    assert found.semantic_classes == 5
+    assert found.read_semantic(0).dtype == torch.uint8
+    assert np.array_equal(found.read_semantic(0).numpy(), labels)
+    assert found.select(np.array([0])).semantic_classes == 5
+
+
+def test_without_a_number_of_classes_there_are_none(tmp_path):
+    found = data(tmp_path, values(), classes=None)
+    assert found.semantic_classes is None
+    assert found.read_semantic(0) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "name", "what"),
+    [
+        (
+            values((0, 0, 7)),
+            "stuff/1.png",
+            "stuff/1.png: pixel value 7 of no class; expected 0 to 4, or 255 for none; correct data.semantic_classes, "
+            "or make it anew",
+        ),
+        (
+            values(size=(W, H)),
+            "stuff/1.png",
+            "stuff/1.png: values of 13 x 11; expected one for each of 11 x 13; make it anew",
+        ),
+        (
+            values(),
+            "stuff/2.png",
+            "stuff: has no 1.png; expected a map for each training image; copy it again, or correct "
+            "data.train.semantic",
+        ),
+    ],
+)
+def test_maps_that_do_not_fit(labels, name, what, tmp_path):
+    with pytest.raises(DataError, match=rf"^{tmp_path}/{what}$"):
+        data(tmp_path, labels, name=name).read_semantic(0)

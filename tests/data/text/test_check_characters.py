@@ -1,0 +1,44 @@
+import gzip
+
+import pytest
+
+from attnkit.data.text.check_characters import OddCharacters, look_at_file
+
+
+def place(number):
+    return f"a.en:{number}"
+
+
+def told(findings):
+    return [f"{finding.place}: {finding.what}" for finding in findings]
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u1680", "\u2000", "\u200a", "\u202f", "\u205f", "\u3000"])
+def test_spaces(space):
+    odd = OddCharacters()
+    odd.look_at(["one", f"two{space}three"], 5)
+    assert told(odd.findings(place)) == [f"a.en:6: a space that is not the ordinary one (U+{ord(space):04X})"]
+
+
+def test_the_first_of_each_kind_is_named_whatever_the_chunk():
+    odd = OddCharacters()
+    odd.look_at(["plain", "also"], 1)
+    odd.look_at(["a\tb", "a\u200bb\u202fc\x07"], 3)
+    odd.look_at(["a\u00a0b", "a\ufeff"], 5)
+    assert told(odd.findings(place)) == [
+        "a.en:4: a space that is not the ordinary one (U+202F) (and 1 more)",
+        "a.en:4: a character that cannot be seen, or replaces a broken one (U+200B) (and 1 more)",
+        "a.en:3: a tab inside the sentence",
+    ]
+
+
+def test_files(tmp_path):
+    """Packed; a mark that does not stand at the head is a character like others."""
+    file = tmp_path / "a.gz"
+    file.write_bytes(gzip.compress(b"\xef\xbb\xbfa\n\xef\xbb\xbfb\r\nc\r\nd\re\nf\r"))
+    assert told(look_at_file("a", file, limit=None)) == [
+        "a:1: a byte order mark",
+        "a:2: the line ends in CR LF (and 2 more)",
+    ]
+    assert told(look_at_file("a", file, limit=2)) == ["a:1: a byte order mark", "a:2: the line ends in CR LF"]
+    assert told(look_at_file("a", file, limit=1)) == ["a:1: a byte order mark"]

@@ -1,0 +1,95 @@
+import pytest
+import torch
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from attnkit.models.rcnn.config import RoiAlignConfig
+from attnkit.models.rcnn.roi_features import RoiFeatures
+
+STRIDES = (4, 8, 16, 32, 64)
+
+
+def levels(*, batch: int = 2) -> list[Tensor]:
+    torch.manual_seed(1)
+    return [torch.randn(batch, 3, 512 // stride, 640 // stride) for stride in STRIDES]
+
+
+def square(side: float) -> list[float]:
+    return [0.0, 0.0, side, side]
+
+
+def test_the_level_of_a_box() -> None:
+    """From 112, 224 and 448 pixels on they are read off coarser ones; equal areas, equal levels."""
+    sides = [1.0, 55.9, 56.0, 111.9, 112.0, 223.9, 224.0, 447.9, 448.0, 5000.0]
+    read = RoiFeatures(RoiAlignConfig(), strides=STRIDES)
+    assert read.level_of(torch.tensor([square(side) for side in sides])).tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3]
+    assert read.level_of(torch.tensor([[0.0, 0.0, 448.0, 112.0], [7, 7, 7, 7]])).tolist() == [2, 0]
+
+
+def test_finer_maps_are_for_smaller_boxes() -> None:
+    """Where cells are half as large, so are the boxes of each level."""
+    read = RoiFeatures(RoiAlignConfig(), strides=(2, 4, 8, 16, 32))
+    boxes = torch.tensor([square(side) for side in (55.9, 56.0, 112.0, 224.0)])
+    assert read.level_of(boxes).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("config", [RoiAlignConfig(), RoiAlignConfig(aligned=False, sampling_ratio=2)])
+def test_each_box_is_read_off_its_level_of_its_image(config: RoiAlignConfig) -> None:
+    maps = levels()
+    first = torch.tensor([square(500.0), [10.0, 20, 60, 50], [5, 5, 300, 200]])
+    second = torch.tensor([[100.0, 50, 250, 200], [1, 2, 8, 9]])
+    found = RoiFeatures(config, strides=STRIDES)(maps, [first, second], 5)
+    assert found.shape == (5, 3, 5, 5)
+    boxes = [(0, first[0], 3), (0, first[1], 0), (0, first[2], 2), (1, second[0], 1), (1, second[1], 0)]
+    for features, (image, box, level) in zip(found, boxes, strict=True):
+        expected = roi_align(
+            maps[level],
+            torch.cat([torch.tensor([float(image)]), box])[None],
+            5,
+            spatial_scale=1 / STRIDES[level],
+            sampling_ratio=config.sampling_ratio,
+            aligned=config.aligned,
+        )
+        torch.testing.assert_close(features, expected[0])
+
+
+def test_aligned_by_hand() -> None:
+    """A map whose value is its column, read over cells 2 to 6: halves of 2 cells, whose middles are 2.5 and 4.5."""
+    ramp = torch.arange(8.0).expand(1, 1, 8, 8)
+    box = torch.tensor([[8.0, 8.0, 24.0, 24.0]])
+    found = RoiFeatures(RoiAlignConfig(), strides=[4])([ramp], [box], 2)
+    assert found[0, 0].tolist() == [[2.5, 4.5]] * 2
+    shifted = RoiFeatures(RoiAlignConfig(aligned=False), strides=[4])([ramp], [box], 2)
+    assert shifted[0, 0].tolist() == [[3.0, 5.0]] * 2
+
+
+def test_one_map_is_read_by_all() -> None:
+    (_, semantic, *_) = levels()
+    box = torch.tensor([square(500.0), square(20.0)])
+    found = RoiFeatures(RoiAlignConfig(), strides=[8])([semantic], [box, box[:1]], 7)
+    rois = torch.tensor([[0.0, *square(500.0)], [0.0, *square(20.0)], [1.0, *square(500.0)]])
+    torch.testing.assert_close(found, roi_align(semantic, rois, 7, spatial_scale=1 / 8, aligned=True))
+
+
+def test_no_boxes() -> None:
+    none = torch.zeros(0, 4)
+    read = RoiFeatures(RoiAlignConfig(), strides=STRIDES)
+    assert read(levels(), [none, none], 7).shape == (0, 3, 7, 7)
+    assert read(levels(), [none, torch.tensor([square(30.0)])], 7).shape == (1, 3, 7, 7)
+
+
+def test_gradients_reach_the_levels_that_were_read() -> None:
+    maps = [level.requires_grad_() for level in levels()]
+    read = RoiFeatures(RoiAlignConfig(), strides=STRIDES)
+    read(maps, [torch.tensor([square(30.0), square(500.0)])] * 2, 7).sum().backward()
+    assert [level.grad is not None and bool(level.grad.any()) for level in maps] == [True, False, False, True, False]
+
+
+def test_in_float32_under_autocast() -> None:
+    boxes = [torch.tensor([square(30.0), square(500.0)])] * 2
+    read = RoiFeatures(RoiAlignConfig(), strides=STRIDES)
+    expected = read(levels(), boxes, 7)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = read([level.bfloat16() for level in levels()], boxes, 7)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0.01, atol=0.02)

@@ -1,0 +1,287 @@
+"""A finished run put to work: what is found on an image, in one view and in several, and on its splits."""
+
+import numpy as np
+import pytest
+import torch
+
+from attnkit.data.detection.config import DetectionImageConfig
+from attnkit.data.detection.detection_set import open_detection
+from attnkit.data.detection.detection_transforms import object_input
+from attnkit.engine.checkpoint import load_tensors, load_weights, save_tensors
+from attnkit.errors import CheckpointError, DataError
+from attnkit.recipes.detection import detector as module
+from attnkit.recipes.detection.detector import Detector, detect_split, load_detector
+from attnkit.recipes.detection.recipe import DetectionInferenceConfig
+from attnkit.recipes.detection.views import looks
+from tests.recipes.object_runs import CATEGORY_IDS, CLASSES, FindsColours, object_recipe, object_run, painted
+
+PICTURE = {"red": (4, 8, 20, 24, 250), "green": (28, 4, 44, 28, 200), "blue": (8, 28, 52, 36, 230)}
+BOXES = [[4, 8, 20, 24], [8, 28, 52, 36], [28, 4, 44, 28]]
+"""By how sure they are."""
+
+
+def colour_detector(network=None, *, has_masks=True, **sections):
+    return Detector(
+        object_recipe(**sections),
+        network or FindsColours(),
+        CLASSES,
+        CATEGORY_IDS,
+        has_masks=has_masks,
+        device=torch.device("cpu"),
+        precision="float32",
+    )
+
+
+def seen_with(**inference):
+    return DetectionInferenceConfig(**inference)
+
+
+@pytest.mark.parametrize(
+    "inference",
+    [
+        seen_with(),
+        seen_with(short_sides=(80,)),
+        seen_with(flip=True),
+        seen_with(short_sides=(40, 80), flip=True),
+        seen_with(short_sides=(40, 120), soft_nms=True, score_threshold=0.5),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kept", [0, 1 << 30], ids=["again", "kept"])
+def test_every_way_to_look(inference, kept, monkeypatch):
+    """Rectangles are found where they are, whether maps of views are kept until masks are drawn or not."""
+    monkeypatch.setattr(module, "_KEPT", kept)
+    network = FindsColours()
+    found = colour_detector(network).detect(painted((40, 56), **PICTURE), inference=inference)
+    views = len(inference.short_sides or (64,)) * (1 + inference.flip)
+    assert len(network.seen) == (views if kept else 2 * views - 1), "the first one's are kept in any case"
+    assert found.labels.tolist() == [0, 2, 1]
+    assert torch.allclose(found.boxes, torch.tensor(BOXES).float(), atol=0.6)
+    assert found.scores.tolist() == pytest.approx([250 / 255, 230 / 255, 200 / 255], abs=0.03)
+    for mask, (x1, y1, x2, y2) in zip(found.masks((40, 56), 0.5).bitmaps(), BOXES, strict=True):
+        assert mask[y1 + 1 : y2 - 1, x1 + 1 : x2 - 1].all()
+        assert mask.sum() <= (y2 - y1 + 2) * (x2 - x1 + 2)
+
+
+class DrawsLeft(FindsColours):
+    """Masks have the left half of each box of the view, however the image lies in it."""
+
+    def draw(self, maps, boxes, labels):
+        drawn = torch.zeros(len(boxes[0]), 4, 4)
+        drawn[:, :, :2] = 1.0
+        return [drawn]
+
+
+def test_masks_are_means_over_the_views_the_mirrored_ones_turned_back():
+    image = painted((40, 56), **PICTURE)
+    plain = colour_detector(DrawsLeft()).detect(image)
+    assert plain.mask_probs[0].tolist() == [[1, 1, 0, 0]] * 4
+    both = colour_detector(DrawsLeft()).detect(image, inference=seen_with(flip=True))
+    assert both.mask_probs[0].tolist() == [[0.5] * 4] * 4
+    four = seen_with(short_sides=(40, 64), flip=True)
+    assert colour_detector(DrawsLeft()).detect(image, inference=four).mask_probs.unique().tolist() == [0.5]
+
+
+class MovesMirrored(FindsColours):
+    """In every second view all boxes are a little larger, and less sure."""
+
+    def classify(self, maps, proposals, sizes):
+        ((boxes, probs),) = super().classify(maps, proposals, sizes)
+        if len(self.seen) % 2:
+            return [(boxes, probs)]
+        return [(boxes + torch.tensor([0.0, 0.0, 3.0, 0.0]), probs * 0.5)]
+
+
+def test_the_findings_of_all_views_go_through_one_suppression():
+    image = painted((40, 56), red=PICTURE["red"])
+    hard = colour_detector(MovesMirrored()).detect(image, inference=seen_with(flip=True))
+    assert hard.boxes[0].tolist() == pytest.approx(BOXES[0], abs=0.6)
+    assert len(hard) == 1
+    soft = colour_detector(MovesMirrored()).detect(
+        image, inference=seen_with(flip=True, soft_nms=True, score_threshold=0.01)
+    )
+    assert len(soft) == 2
+    far = colour_detector(MovesMirrored()).detect(image, inference=seen_with(flip=True, nms_threshold=0.95))
+    assert len(far) == 2
+    assert far.boxes[1, 0] == pytest.approx(BOXES[0][0] - 3 / 1.6, abs=0.6), "larger to the right is mirrored"
+    assert len(colour_detector(MovesMirrored()).detect(image, inference=seen_with(flip=True, max_detections=1))) == 1
+
+
+def test_what_the_network_is_shown():
+    network = FindsColours()
+    colour_detector(network).detect(painted((40, 56)), inference=seen_with(short_sides=(32, 100), flip=True))
+    assert network.seen == [(32, 64), (32, 64), (128, 160), (128, 160)], "multiples of 32"
+
+
+def test_the_bound_of_the_longer_side_goes_with_the_size():
+    image = DetectionImageConfig(short_side=60, long_side=100)
+    sizes = [(one.image.short_side, one.image.long_side) for one in looks(image, seen_with(short_sides=(30, 90)))]
+    assert sizes == [(30, 50), (90, 150)]
+    (alone,) = looks(image, seen_with())
+    assert alone.image == image
+
+
+def test_nothing_there():
+    found = colour_detector().detect(painted((40, 56)), inference=seen_with(flip=True))
+    assert len(found) == 0
+    assert found.mask_probs.shape == (0, 28, 28)
+
+
+def test_without_masks():
+    found = colour_detector(has_masks=False).detect(painted((40, 56), **PICTURE))
+    assert found.mask_probs is None
+    assert len(found) == 3
+
+
+def test_the_recipe_says_how_to_look():
+    network = FindsColours()
+    detector = colour_detector(network, inference={"short_sides": [40], "flip": True, "max_detections": 2})
+    assert len(detector.detect(painted((40, 56), **PICTURE))) == 2
+    assert network.seen == [(64, 64)] * 2
+
+
+def test_numbers_that_are_none():
+    class Broken(FindsColours):
+        def classify(self, maps, proposals, sizes):
+            ((boxes, probs),) = super().classify(maps, proposals, sizes)
+            return [(boxes, probs * torch.nan)]
+
+    with pytest.raises(CheckpointError, match=r"^the model's probabilities are not finite numbers; expected weights"):
+        colour_detector(Broken()).detect(painted((40, 56), **PICTURE))
+
+
+# Runs
+
+
+@pytest.fixture
+def run(tmp_path):
+    return object_run(tmp_path / "run")
+
+
+def test_it_finds_what_its_model_does(run):
+    """Random weights, an image that is resized and padded: the network's own way, in the pixels of the file."""
+    recipe = object_recipe(inference={"score_threshold": 0.0, "max_detections": 13})
+    detector = load_detector(recipe, run, device="cpu", precision="float32")
+    torch.manual_seed(0)
+    pixels = torch.randint(256, (3, 31, 47), dtype=torch.uint8)
+    model = recipe.model.build(num_classes=3, masks=True)
+    load_weights(run.model, model)
+    shown = object_input(pixels, recipe.image)
+    height, width = shown.shape[1:]
+    assert (height, width) == (64, 97)
+    with torch.inference_mode():
+        (expected,) = model.eval().detect(
+            torch.nn.functional.pad(shown, (0, 31, 0, 0))[None],
+            [(height, width)],
+            score_threshold=0.0,
+            nms_threshold=0.5,
+            soft_nms=False,
+            max_detections=13,
+        )
+    found = detector.detect(pixels)
+    assert len(found) == 13
+    assert torch.equal(found.labels, expected.labels)
+    assert torch.allclose(found.scores, expected.scores, atol=1e-5)
+    assert torch.allclose(found.boxes, expected.scaled((47 / width, 31 / height)).boxes, atol=1e-3)
+    assert torch.allclose(found.mask_probs, expected.mask_probs, atol=1e-4)
+
+
+def test_bfloat16_finds_the_same(run):
+    recipe = object_recipe(inference={"score_threshold": 0.0, "nms_threshold": 1.0, "max_detections": 500})
+    torch.manual_seed(0)
+    pixels = torch.randint(256, (3, 40, 56), dtype=torch.uint8)
+    single, half = (
+        load_detector(recipe, run, device="cpu", precision=precision).detect(pixels)
+        for precision in ("float32", "bfloat16")
+    )
+    assert half.boxes.dtype == half.scores.dtype == half.mask_probs.dtype == torch.float32
+    assert len(half) == len(single)
+    assert half.scores.mean() == pytest.approx(float(single.scores.mean()), abs=0.01)
+    assert half.mask_probs.mean() == pytest.approx(float(single.mask_probs.mean()), abs=0.01)
+
+
+def test_names_ids_and_precision(run):
+    detector = load_detector(object_recipe(), run, device="cpu", precision="float32")
+    assert (detector.class_names, detector.category_ids) == (CLASSES, CATEGORY_IDS)
+    assert (detector.has_masks, detector.precision) == (True, "float32")
+
+
+def test_a_run_without_masks(tmp_path):
+    run = object_run(tmp_path / "run", masks=False)
+    detector = load_detector(object_recipe(inference={"score_threshold": 0.0}), run, device="cpu", precision="float32")
+    assert not detector.has_masks
+    assert detector.detect(painted((40, 56), **PICTURE)).mask_probs is None
+
+
+def with_facts(run, **facts):
+    tensors, known = load_tensors(run.model)
+    save_tensors(run.model, tensors, {**known, **facts})
+    return run
+
+
+@pytest.mark.parametrize("ids", [None, [1, 2], "abc", [1, 2, "3"]])
+def test_weights_without_ids_are_numbered(run, ids):
+    detector = load_detector(object_recipe(), with_facts(run, category_ids=ids), device="cpu")
+    assert detector.category_ids == (1, 2, 3)
+
+
+def test_weights_that_do_not_say_what_they_are(run):
+    with pytest.raises(CheckpointError, match=r"model.safetensors: does not say whether it draws masks; expected weig"):
+        load_detector(object_recipe(), with_facts(run, masks=None), device="cpu")
+    with pytest.raises(CheckpointError, match=r"model.safetensors: does not name its classes; expected weights of"):
+        load_detector(object_recipe(), with_facts(run, classes=[]), device="cpu")
+
+
+def test_weights_of_another_model(run):
+    with pytest.raises(CheckpointError, match=r"unexpected: mask_heads.0.convs.0.bias"):
+        load_detector(object_recipe(), with_facts(run, masks=False), device="cpu")
+
+
+@pytest.mark.parametrize(("fast", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_takes_bfloat16_where_it_is_fast(run, fast, expected, monkeypatch):
+    monkeypatch.setattr("attnkit.engine.precision.has_fast_bfloat16", lambda device: fast)
+    assert load_detector(object_recipe(), run, device="cpu").precision == expected
+
+
+# Splits
+
+
+def test_a_split(run):
+    recipe = object_recipe()
+    detector = colour_detector()
+    detector.class_names = ("circle", "square", "triangle")
+    data = open_detection(recipe.data, "test")
+    images = list(detect_split(detector, recipe, run, "test", inference=seen_with(score_threshold=0.9)))
+    assert [one.index for one in images] == [0, 1]
+    for one in images:
+        pixels, objects = data.read(one.index)
+        assert (one.place, one.name, one.image_id) == (
+            data.place(one.index), data.name(one.index), data.image_id(one.index)
+        )  # fmt: skip
+        assert one.size == (40, 40)
+        assert torch.equal(one.objects.labels, objects.labels)
+        assert torch.equal(one.objects.boxes, objects.boxes)
+        expected = detector.detect(pixels, inference=seen_with(score_threshold=0.9))
+        assert torch.equal(one.detections.boxes, expected.boxes)
+
+
+def test_labels_are_the_model_s_numbers(run):
+    recipe = object_recipe()
+    detector = colour_detector()
+    detector.class_names = ("triangle", "moon", "square", "circle")
+    data = open_detection(recipe.data, "test")
+    number = np.array([3, 2, 0])
+    for one in detect_split(detector, recipe, run, "test"):
+        assert one.objects.labels.tolist() == number[data.read_objects(one.index).labels].tolist()
+
+
+def test_a_class_that_the_model_does_not_know(run):
+    with pytest.raises(DataError, match=r"data.test: 3 classes that the model does not know, such as 'circle'; expect"):
+        detect_split(colour_detector(), object_recipe(), run, "test")
+
+
+def test_no_such_split(run, tmp_path):
+    (tmp_path / "images").mkdir()
+    recipe = object_recipe({"format": "coco", "path": str(tmp_path), "train": {"images": "images", "annotations": "x"}})
+    with pytest.raises(DataError, match=r"recipe.yaml: data: no test images; expected a test set; name one in the"):
+        detect_split(colour_detector(), recipe, run, "test")
