@@ -228,7 +228,7 @@ def printed_after(result, name):
 def test_nothing_was_found(two):
     (two / "results.json").write_text("[]")
     assert printed(*FILES)["scores"]["box_ap"]["value"] == 0
-    assert evaluate(*FILES, "--curves", "c.png").exit_code == 0
+    assert evaluate(*FILES, "--curves", "c.csv").exit_code == 0
 
 
 def test_files_are_told_by_the_truth_beside_them(two):
@@ -240,6 +240,7 @@ def test_files_are_told_by_the_truth_beside_them(two):
 
 
 def test_curves(masks):
+    pytest.importorskip("matplotlib")
     result = evaluate(*FILES, "--metric", "ap", "--curves", "out/curves.png")
     assert result.stderr == "out/curves.png: precision over recall of 2 classes\n"
     assert (masks / "out/curves.png").read_bytes()[:4] == b"\x89PNG"
@@ -292,6 +293,7 @@ def test_what_is_drawn_is_the_lectures():
 
 def test_panels(folder, monkeypatch):
     """The mean of boxes and that of masks, then each class that has objects, the lowest first."""
+    pytest.importorskip("matplotlib")
     instances, results = random_set(5, masks=True, detections=15)
     write(folder, instances, results)
     drawn = []
@@ -495,7 +497,7 @@ def test_results_of_another_form(two, content, message):
             [*FILES, "--curves", "x.gif"],
             "--curves x.gif: no known ending; expected .png, .svg, .pdf, .csv; rename it, ",
         ),
-        ([*FILES, "--confusion", "x.png"], "--confusion: is for classification and segmentation, but --metric ap for "),
+        ([*FILES, "--confusion", "x.csv"], "--confusion: is for classification and segmentation, but --metric ap for "),
         ([*FILES, "--labels", "x"], "--labels: is for classification and segmentation, but --metric ap for detection;"),
         ([*FILES, "--window", "9"], "--window: is for segmentation, but --metric ap for detection; expected one task"),
         (
