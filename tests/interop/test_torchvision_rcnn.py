@@ -20,6 +20,7 @@ from attnkit.errors import CheckpointError
 from attnkit.interop.coco_classes import torchvision_classes
 from attnkit.interop.export_weights import TrainedNetwork, export_weights, foreign_weights
 from attnkit.interop.imported_weights import DetectedParts
+from attnkit.interop.rcnn_onnx import compare
 from attnkit.interop.torchvision_rcnn import differences
 from attnkit.models.rcnn.config import BoxHeadConfig, MaskRcnnConfig, RoiAlignConfig, RpnConfig
 from attnkit.models.rcnn.rcnn import Rcnn
@@ -86,15 +87,14 @@ def check_equal(own: Rcnn, theirs: nn.Module) -> None:
     )  # masks as they are drawn, before they are put into the image
     with torch.inference_mode():
         (expected,) = theirs([image])
-    boxes, scores, labels, *masks = find(own, image)
-    assert len(boxes) == len(expected["boxes"]) > 10
-    assert torch.equal(labels, expected["labels"] - 1)
-    torch.testing.assert_close(boxes, expected["boxes"], rtol=0, atol=1e-3)
-    torch.testing.assert_close(scores, expected["scores"], rtol=0, atol=1e-3)
-    assert len(masks) == ("masks" in expected)
-    for probs in masks:
-        assert probs.std() > 0.01, "masks that say nothing"
-        torch.testing.assert_close(probs, expected["masks"][:, 0], rtol=0, atol=1e-3)
+    theirs_found = [expected["boxes"], expected["scores"], expected["labels"] - 1]
+    if "masks" in expected:
+        theirs_found.append(expected["masks"][:, 0])
+        assert theirs_found[-1].std() > 0.01, "masks that say nothing"
+    own_found = find(own, image)
+    assert len(own_found[0]) > 10
+    worst, lost = compare(own_found, theirs_found, side=1)  # whatever the order of nearly equal scores
+    assert (worst < 1e-3, lost) == (True, 0)
 
 
 @pytest.mark.peers
