@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
-
 from attnkit.data.detection.check_detection import check_detection
 from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
 from attnkit.data.detection.detection_set import DetectionSet, open_detection
@@ -70,6 +67,4 @@ def _task(recipe: DetectionRecipe, data: DetectionSet, log: RunLog, *, loads: bo
     if recipe.init is not None:
         for line in begin_with(task.model, recipe.init, data.class_names, loads=loads):
             log.say(line)
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        task.model = nn.SyncBatchNorm.convert_sync_batchnorm(task.model)
     return task
