@@ -235,19 +235,20 @@ class Block(nn.Module):
 
     def forward(self, x: Map, *, dense: bool) -> Map:
         """First x + attention(norm(x)), then of that x + mlp(norm(x))."""
-        return self._add(x, self.attention(self.norm1(x), self._shift(x, dense=dense)))
+        shift = self._shift(x, dense=dense)
+        x = self.drop_path(x, lambda kept: self.dropout(self.attention(self.norm1(kept), shift)))
+        return self.drop_path(x, self._mlp)
 
     def forward_with_weights(self, x: Map, *, dense: bool) -> tuple[Map, WindowWeights]:
-        """The same, and what it looked at."""
+        """The same, without drop path, and what it looked at."""
         shift = self._shift(x, dense=dense)
         attended, weights = self.attention.forward_with_weights(self.norm1(x), shift)
         size = (x.shape[1], x.shape[2])
-        return self._add(x, attended), WindowWeights(weights, size, self.attention.window_size, shift)
+        x = x + self.dropout(attended)
+        return x + self._mlp(x), WindowWeights(weights, size, self.attention.window_size, shift)
 
-    def _add(self, x: Map, attended: Map) -> Map:
-        x = x + self.drop_path(self.dropout(attended))
-        inner = self.mlp(self.norm2(x).flatten(1, 2)).view(x.shape)
-        return x + self.drop_path(self.dropout(inner))
+    def _mlp(self, x: Map) -> Map:
+        return self.dropout(self.mlp(self.norm2(x).flatten(1, 2)).view(x.shape))
 
     def _shift(self, x: Map, *, dense: bool) -> Shift:
         window = self.attention.window_size

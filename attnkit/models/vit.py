@@ -213,21 +213,23 @@ class Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "B N C"], *, read: int | None = None) -> Float[Tensor, "B M C"]:
         """One block up: of every token, or of the first `read` ones alone, for which all are looked at."""
-        if read is None:
-            attended = self.attention(self.norm1(x))
-        else:
-            q, k, v = self.attention.project(self.norm1(x))
-            x, attended = x[:, :read], self.attention.merge(attend(q[:, :, :read], k, v))
-        return self._join(x, attended)
+        x = self.drop_path(x[:, :read], lambda kept: self._attention(kept, read), of=x)
+        return self.drop_path(x, self._mlp)
 
     def forward_with_weights(self, x: Float[Tensor, "B N C"]) -> tuple[Tensor, Float[Tensor, "B h N N"]]:
-        """One block up, and what each token looked at."""
+        """One block up, without drop path, and what each token looked at."""
         attended, weights = self.attention.forward_with_weights(self.norm1(x))
-        return self._join(x, attended), weights
+        x = x + self.dropout(attended)
+        return x + self._mlp(x), weights
 
-    def _join(self, x: Tensor, attended: Tensor) -> Tensor:
-        x = x + self.drop_path(self.dropout(attended))
-        return x + self.drop_path(self.dropout(self.mlp(self.norm2(x))))
+    def _attention(self, x: Tensor, read: int | None) -> Tensor:
+        if read is None:
+            return self.dropout(self.attention(self.norm1(x)))
+        q, k, v = self.attention.project(self.norm1(x))
+        return self.dropout(self.attention.merge(attend(q[:, :, :read], k, v)))
+
+    def _mlp(self, x: Tensor) -> Tensor:
+        return self.dropout(self.mlp(self.norm2(x)))
 
 
 def _patch_embed(config: ViTConfig) -> PatchEmbed:

@@ -35,6 +35,6 @@ class GlobalBlock(nn.Module):
         """A map of the same size, each cell of which knows of all others."""
         height, width = x.shape[2:]
         tokens = x.flatten(2).transpose(1, 2)  # (B, h w, C)
-        tokens = tokens + self.drop_path(self.attention(self.norm1(tokens)))
-        tokens = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
+        tokens = self.drop_path(tokens, lambda kept: self.attention(self.norm1(kept)))
+        tokens = self.drop_path(tokens, lambda kept: self.mlp(self.norm2(kept)))
         return tokens.transpose(1, 2).unflatten(2, (height, width))
