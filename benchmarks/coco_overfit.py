@@ -139,7 +139,14 @@ def train(recipe: DetectionRecipe, run: RunDir) -> None:
     log = open_log(run, recipe.train)
     log.say(f"{recipe.name}: {', '.join(data.name(index) for index in range(len(data)))}")
     batch = recipe.batch
-    batches = TrainObjects(data, recipe.image, recipe.augment, batch_size=batch.images, seed=recipe.train.seed)
+    batches = TrainObjects(
+        data,
+        recipe.image,
+        recipe.augment,
+        batch_size=batch.images,
+        seed=recipe.train.seed,
+        semantic=recipe.semantic,
+    )
     schedule = build_schedule(recipe.train.schedule, steps=recipe.train.steps, embed_dim=recipe.model.channels)
     same = EvalObjects(data, recipe.image, batch_size=batch.images)
     parts = Parts(build_task(recipe, data), batches, same, schedule)

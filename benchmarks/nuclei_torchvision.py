@@ -31,7 +31,8 @@ from torchvision.models.detection.image_list import ImageList
 from trained_by_clock import ClockTraining, Numbers, add_options, begin, rows_of, table
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
-from attnkit.data.detection.detection_batches import DetectionBatch, EvalObjects, TrainObjects
+from attnkit.data.detection.detection_batch import DetectionBatch
+from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
 from attnkit.data.detection.detection_set import open_detection
 from attnkit.metrics.coco_ap import CocoAp, CocoScores
 from attnkit.metrics.image_objects import Kind

@@ -24,6 +24,7 @@ class MmdetSettings:
         std: likewise.
         anchor_scale: side of the square anchor, in cells.
         anchor_ratios: height over width.
+        blue_first: channels stay in the order in which OpenCV reads them.
         caffe: a ResNet whose bottlenecks halve the map in their first convolution.
     """
 
@@ -32,6 +33,7 @@ class MmdetSettings:
     std: tuple[float, ...] | None = None
     anchor_scale: float | None = None
     anchor_ratios: tuple[float, ...] | None = None
+    blue_first: bool = False
     caffe: bool = False
 
 
@@ -48,10 +50,11 @@ def read_settings(meta: Mapping[str, Any]) -> MmdetSettings:
     pixels = next((found for found in everything if {"mean", "std"} <= found.keys()), {})
     return MmdetSettings(
         sides=_sides(tree),
-        mean=_numbers(pixels["mean"], count=3) if pixels else None,
+        mean=_numbers(pixels["mean"], count=3, least=0.0) if pixels else None,
         std=_numbers(pixels["std"], count=3) if pixels else None,
         anchor_scale=scales[0] if scales is not None and len(scales) == 1 else None,
         anchor_ratios=_numbers(anchors.get("ratios")),
+        blue_first=any(pixels.get(key) is False for key in ("to_rgb", "bgr_to_rgb")),
         caffe=any(found.get("style") == "caffe" for found in everything),
     )
 
@@ -93,9 +96,9 @@ def _of_type(dicts: list[dict[str, Any]], name: str) -> dict[str, Any]:
     return next((found for found in dicts if found.get("type") == name), {})
 
 
-def _numbers(value: Any, *, count: int | None = None) -> tuple[float, ...] | None:
+def _numbers(value: Any, *, count: int | None = None, least: float = 1e-9) -> tuple[float, ...] | None:
     if not isinstance(value, list | tuple) or (count is not None and len(value) != count):
         return None
-    if not value or not all(isinstance(one, int | float) and one > 0 for one in value):
+    if not value or not all(isinstance(one, int | float) and one >= least for one in value):
         return None
     return tuple(value)

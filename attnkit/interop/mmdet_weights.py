@@ -84,11 +84,14 @@ def _is_rcnn(file: ForeignFile) -> bool:
 
 def _imported(file: ForeignFile, source: str) -> ImportedWeights:
     settings = read_settings(file.meta)
-    _refuse_caffe(file, settings)
+    _refuse_others(file, settings)
     backbone = backbone_of(file)
     weights, unknown = to_own_names(backbone.tensors, backbone.names | rcnn_names(backbone.tensors))
     config = rcnn_config(
-        weights, backbone.config, rpn=_rpn(settings), frozen_norms=isinstance(backbone.config, ResNetConfig)
+        weights,
+        backbone.config,
+        rpn=_rpn(settings, cascade="box_heads.1.classes.weight" in weights),
+        frozen_norms=isinstance(backbone.config, ResNetConfig),
     )
     names, class_note = class_names(file.meta), None
     if names is None:
@@ -108,17 +111,24 @@ def _imported(file: ForeignFile, source: str) -> ImportedWeights:
     )
 
 
-def _refuse_caffe(file: ForeignFile, settings: MmdetSettings) -> None:
+def _refuse_others(file: ForeignFile, settings: MmdetSettings) -> None:
     if settings.caffe:
         raise CheckpointError(
             f"{file.path}: a ResNet in Caffe's style by its configuration (style='caffe'), which halves maps in the "
             "first convolution of a block and takes blue, green, red; expected style='pytorch'; fetch such weights"
         )
+    if settings.blue_first:
+        raise CheckpointError(
+            f"{file.path}: takes blue, green, red by its configuration (to_rgb=False); expected weights for red, "
+            "green, blue; fetch such weights"
+        )
 
 
-def _rpn(settings: MmdetSettings) -> RpnConfig:
+def _rpn(settings: MmdetSettings, *, cascade: bool) -> RpnConfig:
+    """With the anchors of the file, to be trained as mmdetection trains that of a cascade, or of Mask R-CNN."""
     found = {"anchor_scale": settings.anchor_scale, "anchor_ratios": settings.anchor_ratios}
-    return RpnConfig.model_validate({key: value for key, value in found.items() if value is not None})
+    trained = {"inner_anchors": True} if cascade else {"loss": "l1", "train_kept": 1000}
+    return RpnConfig.model_validate({key: value for key, value in found.items() if value is not None} | trained)
 
 
 def _image(settings: MmdetSettings) -> DetectionImageConfig:
@@ -126,8 +136,8 @@ def _image(settings: MmdetSettings) -> DetectionImageConfig:
     if settings.sides is not None:
         found["short_side"], found["long_side"] = settings.sides
     if settings.mean is not None and settings.std is not None:
-        found["mean"] = tuple(round(part / 255, 4) for part in settings.mean)
-        found["std"] = tuple(round(part / 255, 4) for part in settings.std)
+        found["mean"] = tuple(round(part / 255, 6) for part in settings.mean)
+        found["std"] = tuple(round(part / 255, 6) for part in settings.std)
     return DetectionImageConfig.model_validate(found)
 
 

@@ -20,7 +20,8 @@ from tests.interop.mmdet_names import MMDET, OFFICIAL, RESNET, as_mmdet
 from tests.models.rcnn.nano import CONFIGS, K, S, build, images
 from tests.models.rcnn.nano import RESNET as RESNET_18
 
-RPN = RpnConfig()
+RPN = RpnConfig(loss="l1", train_kept=1000)
+CASCADE_RPN = RpnConfig(inner_anchors=True)
 AGNOSTIC = BoxHeadConfig(channels=13, class_specific=False)
 CASES: dict[str, tuple[str, dict[str, Any], Any, str]] = {
     "mask_rcnn": ("mask_rcnn", {}, OFFICIAL, "the official Swin for detection"),
@@ -40,7 +41,7 @@ CASES: dict[str, tuple[str, dict[str, Any], Any, str]] = {
 
 
 def detector(name: str, **changes: Any) -> Rcnn:
-    return build(name, rpn=RPN, **changes)
+    return build(name, rpn=RPN if name == "mask_rcnn" else CASCADE_RPN, **changes)
 
 
 def saved(tensors: dict[str, Tensor], path: Path, **meta: Any) -> Path:
@@ -174,6 +175,15 @@ def test_other_anchors(tmp_path: Path) -> None:
         match=r"^rpn: 9 anchors per cell, and what they are no weight shows; expected 3, of the ratios 0.5, 1, 2; only",
     ):
         read(saved(tensors, tmp_path / "w.pth"))
+
+
+@pytest.mark.parametrize("key", ["to_rgb", "bgr_to_rgb"])
+def test_blue_first(tmp_path: Path, key: str) -> None:
+    tensors = as_mmdet(detector("mask_rcnn"), OFFICIAL)
+    config = f"data = dict(mean=[0, 0, 0], std=[255.0, 255.0, 255.0], {key}=False)"
+    path = saved(tensors, tmp_path / "w.pth", config=config)
+    with pytest.raises(CheckpointError, match=r"w.pth: takes blue, green, red by its configuration \(to_rgb=False\);"):
+        read(path)
 
 
 def test_a_resnet_of_caffe(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class CocoConfig(Config):
     test: CocoSplitConfig | None = None
     masks: bool = True
     """False: boxes alone, whatever the json holds."""
-    semantic_classes: int | None = Field(default=None, ge=1)
+    semantic_classes: int | None = Field(default=None, ge=1, le=255)
     """Of the semantic maps; COCO's stuff and things have 183."""
     hold_back: HoldBackConfig = HoldBackConfig()
 

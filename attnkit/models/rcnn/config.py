@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from attnkit.config import Config
 from attnkit.models.config import ResNetConfig, SwinConfig
@@ -12,20 +12,28 @@ from attnkit.models.config import ResNetConfig, SwinConfig
 if TYPE_CHECKING:
     from attnkit.models.rcnn.rcnn import Rcnn
 
+_Overlap = Annotated[float, Field(gt=0.0, le=1.0)]
+
 
 class RpnConfig(Config):
     """The region proposal network (Ren et al. 2015) on every level of the pyramid."""
 
     anchor_scale: float = Field(default=8.0, gt=0.0)
     """Side of the square anchor, in cells of its level; small objects want a smaller one."""
-    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    anchor_ratios: tuple[PositiveFloat, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
     """Height over width of the anchors of a cell."""
     samples: int = Field(default=256, ge=2)
     """Anchors per image that the loss looks at, half of them positive if there are so many."""
+    inner_anchors: bool = False
+    """Anchors that lie partly outside of the image are not learned."""
+    loss: Literal["smooth_l1", "l1"] = "smooth_l1"
+    """Of the offsets; the former is quadratic below 1/9."""
     train_proposals: int = Field(default=2000, ge=1)
     """The best of each level that go into non-maximum suppression, and the best of all that come out of it."""
+    train_kept: int | None = Field(default=None, ge=1)
+    """The best of all that come out of it, where these are fewer."""
     proposals: int = Field(default=1000, ge=1)
-    """The same, once trained."""
+    """As `train_proposals`, once trained."""
     nms_threshold: float = Field(default=0.7, gt=0.0, le=1.0)
     rounded_anchors: bool = False
     """Corners of the anchors are whole pixels, as torchvision has them."""
@@ -115,9 +123,9 @@ class CascadeConfig(RcnnConfig):
     name: Literal["cascade_mask_rcnn"]
     box_head: BoxHeadConfig = BoxHeadConfig(name="4conv1fc", loss="giou")
     """One per stage."""
-    iou_thresholds: tuple[float, ...] = (0.5, 0.6, 0.7)
+    iou_thresholds: tuple[_Overlap, ...] = (0.5, 0.6, 0.7)
     """What a region must overlap to be positive, by stage."""
-    stage_weights: tuple[float, ...] = (1.0, 0.5, 0.25)
+    stage_weights: tuple[PositiveFloat, ...] = (1.0, 0.5, 0.25)
     """Of the losses of each stage."""
 
     @model_validator(mode="after")
@@ -133,8 +141,8 @@ class HtcConfig(RcnnConfig):
     name: Literal["htc"]
     box_head: BoxHeadConfig = BoxHeadConfig(name="4conv1fc", loss="giou")
     """One per stage."""
-    iou_thresholds: tuple[float, ...] = (0.5, 0.6, 0.7)
-    stage_weights: tuple[float, ...] = (1.0, 0.5, 0.25)
+    iou_thresholds: tuple[_Overlap, ...] = (0.5, 0.6, 0.7)
+    stage_weights: tuple[PositiveFloat, ...] = (1.0, 0.5, 0.25)
     semantic: Literal["none", "instances", "maps"] = "instances"
     """What the semantic branch learns: the classes of the objects' masks and the background, or the maps that the data
     names (COCO's stuff); none leaves the branch out."""

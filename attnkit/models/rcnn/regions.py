@@ -35,7 +35,6 @@ def draw_regions(
     objects: Objects,
     *,
     iou_threshold: float,
-    low_quality: float | None,
     count: int,
     background: int,
 ) -> Regions:
@@ -45,14 +44,11 @@ def draw_regions(
         proposals: boxes inside the image.
         objects: what is there.
         iou_threshold: what a region must overlap to be on an object.
-        low_quality: from this overlap on an object keeps the region that overlaps it most.
         count: regions at most, a quarter of them on objects.
         background: K.
     """
     boxes = torch.cat([objects.boxes, proposals])
-    matches = match(
-        boxes, objects.boxes, positive=iou_threshold, negative=iou_threshold, low_quality=low_quality
-    )  # (N + objects,)
+    matches = match(boxes, objects.boxes, positive=iou_threshold, negative=iou_threshold)  # (objects + N,)
     on, off = sample(matches, count=count, positive=_POSITIVE)
     chosen = torch.cat([on, off])
     labels = torch.cat([objects.labels[matches[on]], torch.full_like(off, background)])

@@ -53,6 +53,7 @@ class Rpn(nn.Module):
         """
         super().__init__()
         self.config = config
+        self.beta = 1 / 9 if config.loss == "smooth_l1" else 0.0
         self.anchors = Anchors(config, strides=strides)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
         self.objectness = nn.Conv2d(channels, self.anchors.per_cell, 1)
@@ -82,9 +83,10 @@ class Rpn(nn.Module):
             training: how many, see RpnConfig.
         """
         most = self.config.train_proposals if training else self.config.proposals
+        kept = self.config.train_kept if training else None
         best = [self._best(*level, most) for level in zip(maps.logits, maps.deltas, maps.grids, strict=True)]
         found = [
-            self._suppress([(logits[i], boxes[i]) for logits, boxes in best], size, most)
+            self._suppress([(logits[i], boxes[i]) for logits, boxes in best], size, kept or most)
             for i, size in enumerate(sizes)
         ]
         return [boxes for boxes, _ in found], [scores for _, scores in found]
@@ -92,7 +94,7 @@ class Rpn(nn.Module):
     def losses(
         self, maps: RpnMaps, sizes: Sequence[tuple[int, int]], boxes: Sequence[Float[Tensor, "_G 4"]]
     ) -> dict[str, Tensor]:
-        """Means over the anchors that were drawn for it: cross-entropy, and smooth L1 of the offsets of the positives.
+        """Means over the anchors that were drawn for it: cross-entropy, and (smooth) L1 of the positives' offsets.
 
         Args:
             maps: what the network said.
@@ -103,15 +105,39 @@ class Rpn(nn.Module):
         anchors = torch.cat([grid.boxes() for grid in maps.grids])
         class_loss, box_loss, drawn = logits.new_zeros(()), logits.new_zeros(()), 0
         for i, (size, objects) in enumerate(zip(sizes, boxes, strict=True)):
-            matches = _matches(maps.grids, anchors, size, objects)
+            matches = self._matches(maps.grids, anchors, size, objects)
             positives, negatives = sample(matches, count=self.config.samples, positive=0.5)
             chosen = logits[i, torch.cat([positives, negatives])]
             targets = torch.cat([torch.ones_like(chosen[: len(positives)]), torch.zeros_like(chosen[len(positives) :])])
             class_loss = class_loss + F.binary_cross_entropy_with_logits(chosen, targets, reduction="sum")
             ways = encode_boxes(objects[matches[positives]], anchors[positives], stds=_STDS)
-            box_loss = box_loss + F.smooth_l1_loss(deltas[i, positives], ways, beta=1 / 9, reduction="sum")
+            box_loss = box_loss + F.smooth_l1_loss(deltas[i, positives], ways, beta=self.beta, reduction="sum")
             drawn += len(chosen)
         return {"rpn_class": class_loss / max(drawn, 1), "rpn_box": box_loss / max(drawn, 1)}
+
+    def _matches(
+        self,
+        grids: Sequence[AnchorGrid],
+        anchors: Float[Tensor, "N 4"],
+        size: tuple[int, int],
+        objects: Float[Tensor, "G 4"],
+    ) -> Int64[Tensor, "N"]:
+        """The object of each anchor; those beside the image are neither of one nor of none."""
+        inside = torch.cat([grid.inside(size) for grid in grids])
+        if self.config.inner_anchors:
+            ends = anchors.new_tensor([size[1], size[0]])
+            inside &= (anchors[:, :2] >= 0).all(dim=1) & (anchors[:, 2:] < ends).all(dim=1)
+        anchor, of = near_any(grids, objects, least=_NEGATIVE)
+        seen = inside[anchor]
+        matches = match_pairs(
+            anchors,
+            objects,
+            (anchor[seen], of[seen]),
+            positive=_POSITIVE,
+            negative=_NEGATIVE,
+            low_quality=_NEGATIVE,
+        )
+        return torch.where(inside, matches, BETWEEN)
 
     def _best(
         self, logits: Float[Tensor, "B N"], deltas: Float[Tensor, "B N 4"], grid: AnchorGrid, most: int
@@ -137,21 +163,3 @@ class Rpn(nn.Module):
         boxes, logits = boxes[large], logits[large]
         order = logits.argsort(descending=True)[:most]
         return boxes[order], logits[order].sigmoid()
-
-
-def _matches(
-    grids: Sequence[AnchorGrid], anchors: Float[Tensor, "N 4"], size: tuple[int, int], objects: Float[Tensor, "G 4"]
-) -> Int64[Tensor, "N"]:
-    """The object of each anchor; those beside the image are neither of one nor of none."""
-    inside = torch.cat([grid.inside(size) for grid in grids])
-    anchor, of = near_any(grids, objects, least=_NEGATIVE)
-    seen = inside[anchor]
-    matches = match_pairs(
-        anchors,
-        objects,
-        (anchor[seen], of[seen]),
-        positive=_POSITIVE,
-        negative=_NEGATIVE,
-        low_quality=_NEGATIVE,
-    )
-    return torch.where(inside, matches, BETWEEN)

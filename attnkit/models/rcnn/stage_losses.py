@@ -64,13 +64,11 @@ class StageTraining:
         return terms
 
     def _draw(self, stage: Stage, boxes: Sequence[Tensor], objects: Sequence[Objects]) -> list[Regions]:
-        low_quality = stage.iou_threshold if len(self.stages) == 1 else None  # a cascade has none
         return [
             draw_regions(
                 of_image,
                 there,
                 iou_threshold=stage.iou_threshold,
-                low_quality=low_quality,
                 count=self.samples,
                 background=self.num_classes,
             )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from attnkit.models.config import SwinConfig
-from attnkit.models.rcnn.config import BoxHeadConfig, CascadeConfig, HtcConfig, MaskRcnnConfig
+from attnkit.models.rcnn.config import BoxHeadConfig, CascadeConfig, HtcConfig, MaskRcnnConfig, RpnConfig
 
 NUM_CLASSES = 80
 SEMANTIC_CLASSES = 183
@@ -58,19 +58,22 @@ def _swin(embed_dim: int, blocks: int, heads: int, drop_path_rate: float) -> Swi
     )
 
 
-_T, _S, _B, _L = _swin(96, 6, 3, 0.2), _swin(96, 18, 3, 0.2), _swin(128, 18, 4, 0.3), _swin(192, 18, 6, 0.3)
+_T, _S, _B = _swin(96, 6, 3, 0.2), _swin(96, 18, 3, 0.2), _swin(128, 18, 4, 0.3)
+_PAPERS_B, _PAPERS_L = _swin(128, 18, 4, 0.2), _swin(192, 18, 6, 0.2)
+_CASCADE_RPN = RpnConfig(inner_anchors=True)
 
 
 def _mask_rcnn(backbone: SwinConfig) -> MaskRcnnConfig:
-    return MaskRcnnConfig(backbone=backbone, box_head=BoxHeadConfig(name="2fc"))
+    rpn = RpnConfig(loss="l1", train_kept=1000)
+    return MaskRcnnConfig(backbone=backbone, rpn=rpn, box_head=BoxHeadConfig(name="2fc"))
 
 
 def _cascade(backbone: SwinConfig) -> CascadeConfig:
-    return CascadeConfig(name="cascade_mask_rcnn", backbone=backbone)
+    return CascadeConfig(name="cascade_mask_rcnn", backbone=backbone, rpn=_CASCADE_RPN)
 
 
 def _htc(backbone: SwinConfig, *, global_block: bool) -> HtcConfig:
-    return HtcConfig(name="htc", backbone=backbone, semantic="maps", global_block=global_block)
+    return HtcConfig(name="htc", backbone=backbone, rpn=_CASCADE_RPN, semantic="maps", global_block=global_block)
 
 
 DETECTION_ARCHITECTURES: dict[str, DetectionArchitecture] = {
@@ -81,9 +84,18 @@ DETECTION_ARCHITECTURES: dict[str, DetectionArchitecture] = {
     "cascade_mask_rcnn_swin_b": DetectionArchitecture(_cascade(_B), 144_977_002, 981.2888, _REPOSITORY, 51.9, 45.0),
     "htc_swin_b": DetectionArchitecture(_htc(_B, global_block=False), 147_910_689, 1028.6476, ""),
     # pre-trained on ImageNet-22K
-    "htcpp_swin_b": DetectionArchitecture(_htc(_B, global_block=True), 160_506_913, 1043.2785, _PAPER, 56.4, 49.1),
+    "htcpp_swin_b": DetectionArchitecture(
+        _htc(_PAPERS_B, global_block=True), 160_506_913, 1043.2785, _PAPER, 56.4, 49.1
+    ),
     "htcpp_swin_l": DetectionArchitecture(
-        _htc(_L, global_block=True), 284_741_117, 1470.3037, _PAPER, 57.1, 49.5, box_ap_test=58.7, mask_ap_test=51.1
+        _htc(_PAPERS_L, global_block=True),
+        284_741_117,
+        1470.3037,
+        _PAPER,
+        57.1,
+        49.5,
+        box_ap_test=58.7,
+        mask_ap_test=51.1,
     ),
 }
 """By name, all trained for 36 rounds of the data, HTC++ for 72."""

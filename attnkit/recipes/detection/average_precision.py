@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from attnkit.data.detection.detection_batches import DetectionBatch
+from attnkit.data.detection.detection_batch import DetectionBatch
 from attnkit.metrics.coco_ap import CocoAp
 from attnkit.metrics.image_objects import Kind
 from attnkit.recipes.detection.scored_objects import found_of, truth_of

@@ -36,7 +36,11 @@ class FineTuning:
 def published_fine_tuning(model: DetectorConfig) -> FineTuning:
     """The published values for a backbone: of Swin 36 epochs, of ResNet 12."""
     if isinstance(model.backbone, ResNetConfig):
-        return FineTuning("mmdetection's detectors on ResNet", _sgd(), DetectionAugmentConfig())
+        return FineTuning(
+            "mmdetection's detectors on ResNet, which do not train its stem and first stage",
+            _sgd(),
+            DetectionAugmentConfig(),
+        )
     return FineTuning(
         "the official Swin for object detection",
         _adamw(),

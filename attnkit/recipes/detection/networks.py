@@ -105,5 +105,5 @@ def activation_bytes(model: MaskRcnnConfig, size: tuple[int, int], *, num_classe
     if masks:
         drawn = int(samples * _POSITIVE)
         total += drawn * 14 * 14 * (model.channels + model.mask_head.channels * (model.mask_head.convs + 4))
-        total += drawn * 28 * 28 * (model.mask_head.channels + 2 * num_classes)
+        total += drawn * 28 * 28 * (model.mask_head.channels + 2)
     return 4 * total

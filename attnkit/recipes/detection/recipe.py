@@ -64,7 +64,7 @@ class DetectionRecipe(BaseRecipe):
     @model_validator(mode="after")
     def semantic_maps_are_there(self) -> DetectionRecipe:
         """Refuse a semantic branch whose maps the data does not name."""
-        if self.model.name != "htc" or self.model.semantic != "maps":
+        if self.semantic != "maps":
             return self
         if self.data.format != "coco" or self.data.train.semantic is None or self.data.semantic_classes is None:
             raise ValueError(
@@ -72,6 +72,11 @@ class DetectionRecipe(BaseRecipe):
                 "data.semantic_classes; add both, or take instances"
             )
         return self
+
+    @property
+    def semantic(self) -> Literal["none", "instances", "maps"]:
+        """What is learned of every pixel beside the objects; see HtcConfig."""
+        return self.model.semantic if self.model.name == "htc" else "none"
 
     def fit(self, run: RunDir, *, resume: bool, device: str) -> None:
         """Look at the images and objects, then train."""

@@ -17,9 +17,9 @@ from attnkit.recipes.detection.architectures import (
     DETECTION_ARCHITECTURES,
     GMACS_SIZE,
     NUM_CLASSES,
-    SEMANTIC_CLASSES,
 )
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig, DetectionRecipe
+from attnkit.recipes.detection.task import semantic_classes_of
 from attnkit.recipes.network_costs import GMACS_FOR_SPEED, measure_speed, network_costs
 
 _STRIDE = 32
@@ -56,7 +56,7 @@ def summarize(
     known = _classes_and_masks(recipe)
     classes = num_classes or (known[0] if known else None) or NUM_CLASSES
     masks = known[1] if known else True
-    kind = _Kind(classes, masks, _semantic_classes(recipe, classes))
+    kind = _Kind(classes, masks, semantic_classes_of(recipe, classes, masks=masks))
     counted = _count(recipe.model, kind, _size(recipe), recipe.inference, convention=convention, speed=speed)
     if num_classes is None and known is None:
         counted["classes"] = f"{NUM_CLASSES}, with masks, assumed; the data is not here"
@@ -127,14 +127,6 @@ def _classes_and_masks(recipe: DetectionRecipe) -> tuple[int, bool] | None:
     except DataError:
         return None
     return None if data is None else (len(data.class_names), data.has_masks)
-
-
-def _semantic_classes(recipe: DetectionRecipe, num_classes: int) -> int | None:
-    if recipe.model.name != "htc" or recipe.model.semantic == "none":
-        return None
-    if recipe.model.semantic == "instances":
-        return num_classes + 1
-    return (recipe.data.semantic_classes if recipe.data.format == "coco" else None) or SEMANTIC_CLASSES
 
 
 def _architecture_of(config: MaskRcnnConfig | CascadeConfig | HtcConfig) -> str | None:

@@ -7,16 +7,18 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from attnkit.data.detection.detection_batches import DetectionBatch
+from attnkit.data.detection.detection_batch import DetectionBatch
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.engine.task import Loss, Task
+from attnkit.errors import DataError
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.recipes.detection.average_precision import AveragePrecision
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig, DetectionRecipe
-from attnkit.recipes.detection.semantic_maps import maps_of_instances
 from attnkit.structures.detections import Detections
+
+_MOST_CLASSES = 254
+"""Beside which a map of bytes has room for the background and for what is not looked at."""
 
 
 class DetectionTask(Task):
@@ -57,17 +59,7 @@ class DetectionTask(Task):
 
     def forward(self, batch: DetectionBatch) -> Loss:
         """Every term of every stage, by its name."""
-        semantic = self._semantic(batch) if self.facts["semantic_classes"] else None
-        return Loss(self.model.losses(batch.images, batch.sizes, batch.objects, semantic), len(batch))
-
-    def _semantic(self, batch: DetectionBatch) -> Tensor:
-        """(B, H, W) what the semantic branch learns."""
-        if batch.semantic is not None:
-            return batch.semantic
-        height, width = batch.images.shape[2:]
-        background = len(self.facts["classes"])
-        maps = maps_of_instances(batch.objects, batch.sizes, padded=(height, width), background=background)
-        return maps.to(batch.images.device)
+        return Loss(self.model.losses(batch.images, batch.sizes, batch.objects, batch.semantic), len(batch))
 
     def evaluate(self, batch: DetectionBatch, precision: AbstractContextManager[Any]) -> tuple[Loss, list[Detections]]:
         """What is found, in the precision of training. The losses draw at random what they look at: none is given."""
@@ -104,7 +96,7 @@ class DetectionTask(Task):
 def build_task(recipe: DetectionRecipe, data: DetectionSet) -> DetectionTask:
     """A detector with fresh weights, which depend on the seed alone, in its task."""
     torch.manual_seed(recipe.train.seed)
-    semantic_classes = semantic_classes_of(recipe, data)
+    semantic_classes = semantic_classes_of(recipe, len(data.class_names), masks=data.has_masks)
     model = recipe.model.build(
         num_classes=len(data.class_names), masks=data.has_masks, semantic_classes=semantic_classes
     )
@@ -118,8 +110,23 @@ def build_task(recipe: DetectionRecipe, data: DetectionSet) -> DetectionTask:
     )
 
 
-def semantic_classes_of(recipe: DetectionRecipe, data: DetectionSet) -> int | None:
-    """How many classes the semantic branch tells apart; of instances: theirs and the background."""
-    if recipe.model.name != "htc" or recipe.model.semantic == "none":
+def semantic_classes_of(recipe: DetectionRecipe, num_classes: int, *, masks: bool) -> int | None:
+    """How many classes the semantic branch tells apart, if there is one; of instances: theirs and the background.
+
+    Args:
+        recipe: of the detector.
+        num_classes: K of the data.
+        masks: whether its objects have any.
+
+    Raises:
+        DataError: the branch is to learn instances, and there are no masks, or more classes than a map can hold.
+    """
+    if recipe.semantic == "none":
         return None
-    return data.semantic_classes if recipe.model.semantic == "maps" else len(data.class_names) + 1
+    if recipe.semantic == "maps":
+        assert recipe.data.format == "coco", "the recipe has seen to it"
+        return recipe.data.semantic_classes
+    what = "no masks; expected masks" if not masks else f"{num_classes} classes; expected at most {_MOST_CLASSES}"
+    if not masks or num_classes > _MOST_CLASSES:
+        raise DataError(f"model.semantic: instances, but the data has {what}; take none, or maps")
+    return num_classes + 1

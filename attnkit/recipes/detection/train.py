@@ -38,6 +38,7 @@ def train(recipe: DetectionRecipe, run: RunDir, *, resume: bool, device: str) ->
         batch_size=batch.images,
         pixels=batch.pixels,
         seed=recipe.train.seed,
+        semantic=recipe.semantic,
         workers=batch.workers,
         warn=log.warn,
     )

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
-from attnkit.data.detection.detection_batches import DetectionBatch, EvalObjects, TrainObjects
+from attnkit.data.detection.detection_batch import DetectionBatch
+from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
 from attnkit.data.detection.detection_transforms import object_input
+from attnkit.data.detection.drawn_classes import drawn_classes
 from attnkit.data.segmentation.segmentation_set import IGNORE
 from attnkit.errors import DataError
 from tests.data.detection.listed_objects import SIZES, ListedObjects, rectangles
@@ -132,11 +134,24 @@ class TestTraining:
 
     def test_maps_go_with_their_images(self):
         data = ListedObjects(6, semantic=True)
-        (batch,) = training(data, {"flip": 1}, batch_size=6).batches(0)
+        (batch,) = training(data, {"flip": 1}, batch_size=6, semantic="maps").batches(0)
         assert (batch.semantic.shape, batch.semantic.dtype) == ((6, 64, 64), torch.uint8)
         for row, index in enumerate(batch.indices.tolist()):
             (high, wide), drawn = batch.sizes[row], batch.semantic[row]
             assert torch.equal(drawn[:high, :wide], data.read_semantic(index).flip(-1))
+            assert (drawn[high:] == IGNORE).all()
+            assert (drawn[:, wide:] == IGNORE).all()
+        (batch,) = training(data, {"flip": 1}, batch_size=6).batches(0)
+        assert batch.semantic is None  # they are there, but nobody asked
+
+    def test_maps_of_the_masks(self):
+        """They go with their images through everything, as maps of the data do."""
+        data = ListedObjects(6)
+        (batch,) = training(data, {"flip": 1}, batch_size=6, semantic="instances").batches(0)
+        for row, index in enumerate(batch.indices.tolist()):
+            (high, wide), drawn = batch.sizes[row], batch.semantic[row]
+            expected = drawn_classes(data.read_objects(index), background=len(data.class_names))
+            assert torch.equal(drawn[:high, :wide], expected.flip(-1))
             assert (drawn[high:] == IGNORE).all()
             assert (drawn[:, wide:] == IGNORE).all()
 
@@ -181,9 +196,9 @@ class TestTraining:
         assert images[1].shape != images[2].shape or not torch.equal(images[1], images[2])
 
     def test_workers_make_the_same(self):
-        batches = training(ListedObjects(semantic=True), EVERYTHING, workers=2)
+        batches = training(ListedObjects(semantic=True), EVERYTHING, semantic="maps", workers=2)
         assert batches.workers == 2
-        expected = content(training(ListedObjects(semantic=True), EVERYTHING).batches(1, start=1))
+        expected = content(training(ListedObjects(semantic=True), EVERYTHING, semantic="maps").batches(1, start=1))
         assert content(batches.batches(1, start=1)) == expected
 
     def test_auto_is_a_worker_for_each_core(self, monkeypatch):

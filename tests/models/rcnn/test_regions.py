@@ -9,11 +9,9 @@ PROPOSALS = torch.tensor([[0.0, 0, 10, 12], [20, 0, 40, 13], [40, 40, 50, 50], [
 """IoU 10/12 with the first object, 13/20 with the second; nothing; 1/4; nothing."""
 
 
-def draw(*, iou_threshold: float = 0.6, low_quality: float | None = None, count: int = 100):
+def draw(*, iou_threshold: float = 0.6, count: int = 100):
     torch.manual_seed(1)
-    return draw_regions(
-        PROPOSALS, OBJECTS, iou_threshold=iou_threshold, low_quality=low_quality, count=count, background=K
-    )
+    return draw_regions(PROPOSALS, OBJECTS, iou_threshold=iou_threshold, count=count, background=K)
 
 
 def rows(regions) -> set[tuple[tuple[float, ...], int, bool]]:
@@ -58,7 +56,7 @@ def test_a_quarter_is_on_objects() -> None:
 
 def test_no_objects() -> None:
     nothing = OBJECTS[torch.zeros(0, dtype=torch.long)]
-    regions = draw_regions(PROPOSALS, nothing, iou_threshold=0.5, low_quality=0.5, count=3, background=K)
+    regions = draw_regions(PROPOSALS, nothing, iou_threshold=0.5, count=3, background=K)
     assert regions.labels.tolist() == [K, K, K]
     assert not regions.given.any()
     assert len(regions.objects) == 0
@@ -66,5 +64,5 @@ def test_no_objects() -> None:
 
 def test_nothing_at_all() -> None:
     nothing = OBJECTS[torch.zeros(0, dtype=torch.long)]
-    regions = draw_regions(PROPOSALS[:0], nothing, iou_threshold=0.5, low_quality=None, count=3, background=K)
+    regions = draw_regions(PROPOSALS[:0], nothing, iou_threshold=0.5, count=3, background=K)
     assert regions.boxes.shape == (0, 4)

@@ -127,6 +127,17 @@ def written_out(rpn: Rpn, maps: RpnMaps, image: int, most: int) -> tuple[Tensor,
     return torch.tensor([box for _, box in kept]), torch.tensor([score for score, _ in kept])
 
 
+def test_fewer_may_come_out_in_training() -> None:
+    rpn = build(train_proposals=40, train_kept=20, proposals=30)
+    maps = rpn(levels())
+    (more, _), (fewer, _) = (
+        build(train_proposals=40).propose(maps, SIZES, training=True)[0],
+        rpn.propose(maps, SIZES, training=True)[0],
+    )
+    assert torch.equal(fewer, more[:20])
+    assert len(rpn.propose(maps, SIZES, training=False)[0][0]) == 30
+
+
 @pytest.mark.parametrize("training", [True, False])
 @torch.no_grad()
 def test_the_best_of_each_level_then_of_all(training: bool) -> None:
@@ -191,6 +202,13 @@ def test_losses_by_hand() -> None:
     assert loss_of(rpn, maps, OBJECT) == pytest.approx(expected, abs=2e-6)
 
 
+def test_offsets_may_be_learned_by_their_plain_distance() -> None:
+    rpn, maps = said(samples=4, loss="l1", **SQUARES)
+    maps.deltas[1][0, PLACE] = torch.tensor([0.0, 0.3, 0.05, -0.2])
+    off = [0.0, 0.3 - 1 / 16, 0.05, 0.2 + math.log(18 / 16)]
+    assert loss_of(rpn, maps, OBJECT)[1] == pytest.approx(sum(off) / 4, abs=2e-6)
+
+
 def test_the_mean_is_over_the_anchors_of_all_images() -> None:
     """One with an object, one without: 8 anchors, one of them positive."""
     rpn, one = said(samples=4, **SQUARES)
@@ -226,6 +244,18 @@ def test_anchors_beside_the_image_are_not_looked_at() -> None:
     found = loss_of(rpn, maps, torch.zeros(0, 4), size=(40, 40))
     assert found == (pytest.approx(softplus(-3), abs=2e-6), 0.0)
     assert loss_of(rpn, maps, torch.zeros(0, 4))[0] > 40
+
+
+def test_anchors_across_the_edge_may_be_left_out() -> None:
+    """Of 40 x 56 pixels; anchors that end with the image are across, as in mmdetection."""
+    size = (40, 56)
+    for inner in (True, False):
+        rpn, maps = said(samples=100_000, inner_anchors=inner, **SQUARES)
+        for level, grid in zip(maps.logits, maps.grids, strict=True):
+            x1, y1, x2, y2 = grid.boxes().unbind(1)
+            level[0, ~((x1 >= 0) & (y1 >= 0) & (x2 < size[1]) & (y2 < size[0]))] = 50.0
+        found, _ = loss_of(rpn, maps, torch.zeros(0, 4), size=size)
+        assert found == pytest.approx(softplus(-3), abs=2e-6) if inner else found > 1
 
 
 def test_an_object_that_no_anchor_suits_has_the_best_one() -> None:
