@@ -171,11 +171,10 @@ def attnkit(order: dict[str, Any], has_read: Callable[[], None], *, warm: bool) 
 
         return []
     files = read_files(order["results"], order["truth"])
-    images = list(files.images)
     has_read()
     ap = CocoAp(len(files.class_names), order["kind"])
-    for truth, found in images:
-        ap.add(truth, found)
+    for image_id, truth, found in files.images:
+        ap.add(truth, found, image_id=image_id)
     means = ap.compute(resamples=None if "intervals" in order["row"] else 0).means
     return [one.value / 100 for one in means.values()]
 

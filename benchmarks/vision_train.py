@@ -1,10 +1,11 @@
 """How many steps per second does training a ViT or a Swin take on a CPU, beside timm's model in the same loop?
 
-Both begin with the same weights and see the same random images; nothing is dropped, so that their losses can be
-compared. The loop is the same few lines for both: cross entropy, backward, clipping, AdamW (fused), in float32 and in
-attnkit's default, which is bfloat16 by autocast where the processor multiplies it. Each runs in a process of its own,
-and they take turns of a few steps, so that whatever else the machine does meets both alike. Memory is kept by the C
-library in both (attnkit/engine/memory.py): what differs is the models.
+Both begin with the same weights and see the same random images. Nothing is dropped, so that their losses can be
+compared; where the name says drop_path, branches are skipped with the probability of the recipe, as real trainings do,
+and each system draws its own. The loop is the same few lines for both: cross entropy, backward, clipping, AdamW
+(fused), in float32 and in attnkit's default, which is bfloat16 by autocast where the processor multiplies it. Each runs
+in a process of its own, and they take turns of a few steps, so that whatever else the machine does meets both alike.
+Memory is kept by the C library in both (attnkit/engine/memory.py): what differs is the models.
 
     python benchmarks/vision_train.py [--models vit_lite swin_nano] [--turns 7] [--steps 3]
 """
@@ -37,6 +38,8 @@ class Size:
 MODELS = {
     "vit_s16": Size({"name": "vit", "embed_dim": 384, "num_heads": 6}, 224, 1000, 8),
     "swin_t": Size({"name": "swin", "drop_path_rate": 0.0}, 224, 1000, 8),
+    "vit_s16_drop_path": Size({"name": "vit", "embed_dim": 384, "num_heads": 6, "drop_path_rate": 0.1}, 224, 1000, 8),
+    "swin_t_drop_path": Size({"name": "swin", "drop_path_rate": 0.2}, 224, 1000, 8),
     "vit_lite": Size(
         {"name": "vit", "patch_size": 4, "embed_dim": 256, "depth": 7, "num_heads": 4, "mlp_ratio": 2.0},
         32,

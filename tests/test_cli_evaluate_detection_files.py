@@ -137,13 +137,135 @@ def test_masks_of_either_kind(masks):
     assert printed(*FILES)["scores"]["box_ap50"]["value"] == pytest.approx(first["scores"]["box_ap50"]["value"])
 
 
-@pytest.mark.parametrize("which", ["truth", "results"])
-def test_boxes_alone_where_one_file_has_no_masks(folder, which):
+BOXES_ALONE = "truth.json: {} of 5 objects have an outline; expected nine tenths or more to score masks; boxes alone a"
+
+
+@pytest.mark.parametrize(
+    ("which", "without", "note"),
+    [
+        ("truth", 5, BOXES_ALONE.format(0)),
+        ("truth", 1, BOXES_ALONE.format(4)),
+        ("results", 7, "results.json: none of 7 detections has a segmentation; boxes alone are scored\n"),
+    ],
+)
+@pytest.mark.parametrize("boxed", [True, False])
+def test_boxes_alone_where_one_file_has_too_few_masks(folder, which, without, note, boxed):
+    """Detections without boxes have those of their masks all the same."""
     instances, results = with_masks(*lecture())
-    for one in instances["annotations"] if which == "truth" else results:
+    for one in (instances["annotations"] if which == "truth" else results)[:without]:
         one["segmentation"] = []
+    if not boxed and which == "truth":
+        for one in results:
+            del one["bbox"]
     write(folder, instances, results)
-    assert {name.split("_")[0] for name in printed(*FILES)["scores"]} == {"box"}
+    result = evaluate(*FILES, "--json")
+    assert result.stderr.startswith(note)
+    assert result.stderr.count("\n") == 1
+    scores = json.loads(result.stdout)["scores"]
+    assert {name.split("_")[0] for name in scores} == {"box"}
+    assert scores["box_ap50"]["value"] == pytest.approx(100 * (41 + 40 * 4 / 7) / 101)
+
+
+def ten():
+    """Ten objects of one class that are found, and a crowd, all with masks."""
+    instances, results = lecture()
+    instances["annotations"] = [
+        {
+            "id": i + 1,
+            "image_id": 4,
+            "category_id": 3,
+            "bbox": [12 * i, 20, 10, 10],
+            "area": 100,
+            "iscrowd": int(i == 0),
+        }
+        for i in range(10)
+    ] + [{"id": 11, "image_id": 4, "category_id": 3, "bbox": [0, 60, 10, 10], "area": 100, "iscrowd": 0}]
+    results = [
+        {"image_id": 4, "category_id": 3, "bbox": one["bbox"], "score": 1 - one["id"] / 20}
+        for one in instances["annotations"][1:]
+    ]
+    return with_masks(instances, results)
+
+
+@pytest.mark.parametrize(
+    ("missing", "note"),
+    [
+        (
+            None,
+            "1 annotations have no segmentation, such as 7; their masks are empty, so that nothing finds them in mask",
+        ),
+        (
+            [],
+            "1 annotations have no segmentation, such as 7; their masks are empty, so that nothing finds them in mask",
+        ),
+        (
+            [[]],
+            "1 annotations have no segmentation, such as 7; their masks are empty, so that nothing finds them in mas",
+        ),
+        (
+            [[1, 2, 3, 4], [5]],
+            "annotation 7: a polygon of 4 numbers; expected 6 or more; 1 outlines like it cover noth",
+        ),
+        (
+            [{"a": 1}],
+            'annotation 7: {"a": 1} for a polygon; expected 6 or more numbers; 1 outlines like it cover nothi',
+        ),
+    ],
+)
+def test_an_object_without_an_outline_is_missed(folder, missing, note):
+    """Nine of ten have one, which is enough; the sixth detection is wrong then and the last four are after it."""
+    instances, results = ten()
+    instances["annotations"][6]["segmentation"] = missing
+    write(folder, instances, results)
+    result = evaluate(*FILES, "--json")
+    assert result.stderr.startswith(f"truth.json: {note}")
+    assert result.stderr.count("\n") == 1
+    scores = json.loads(result.stdout)["scores"]
+    assert scores["box_ap50"]["value"] == pytest.approx(100)
+    assert scores["mask_ap50"]["value"] == pytest.approx(100 * (51 + 40 * 0.9) / 101)
+
+
+def test_a_crowd_without_an_outline(folder):
+    """It does not count among the nine tenths. An object without area has that of its box."""
+    instances, results = ten()
+    for row in (0, 6):
+        del instances["annotations"][row]["segmentation"], instances["annotations"][row]["area"]
+    write(folder, instances, results)
+    result = evaluate(*FILES)
+    assert result.stderr.splitlines()[1].startswith("truth.json: 2 annotations have no segmentation, such as 1; their")
+    assert printed_after(result, "APs").split()[4:6] + printed_after(result, "APl").split()[4:6] == [
+        "100.00",
+        "%",
+        "-",
+        "-",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("missing", "note"),
+    [
+        (
+            None,
+            "1 of 10 detections have no segmentation, such as detection 6; their masks are empty, and wrong in mask ",
+        ),
+        ([[1, 2, 3, 4]], "detection 6: a polygon of 4 numbers; expected 6 or more; 1 outlines like it cover nothing"),
+        (
+            [{"a": 1}],
+            'detection 6: {"a": 1} for a polygon; expected 6 or more numbers; 1 outlines like it cover nothin',
+        ),
+        (["abc"], 'detection 6: "abc" for a polygon; expected 6 or more numbers; 1 outlines like it cover nothing'),
+    ],
+)
+def test_a_detection_without_a_mask_is_wrong(folder, missing, note):
+    instances, results = ten()
+    results[5]["segmentation"] = missing
+    write(folder, instances, results)
+    result = evaluate(*FILES, "--json")
+    assert result.stderr.startswith(f"results.json: {note}")
+    assert result.stderr.count("\n") == 1
+    scores = json.loads(result.stdout)["scores"]
+    assert scores["box_ap50"]["value"] == pytest.approx(100)
+    assert scores["mask_ap50"]["value"] == pytest.approx(100 * (51 + 40 * 0.9) / 101)
 
 
 def test_classes(two):
@@ -392,6 +514,14 @@ BOX = "expected four numbers: left, top, width and height; mend the file"
             lambda instances, results: instances["annotations"][0].update(segments_info=[], file_name="a.png"),
             "truth.json: a panoptic json; expected one of instances, as instances_val2017.json; give the instances",
         ),
+        (
+            annotation(1, image_id=float("inf")),
+            "truth.json: annotation 2 has the image_id Infinity; expected the id of an image, a whole number; mend the",
+        ),
+        (
+            changed(6, image_id=float("inf")),
+            "results.json: detection 7: image_id Infinity is not among the 1 images of truth.json; expected one of its",
+        ),
     ],
 )
 def test_what_is_wrong_in_files(folder, change, message):
@@ -409,14 +539,6 @@ CODE = {"size": [100, 120], "counts": "T"}
     ("change", "message"),
     [
         (
-            changed(3, segmentation=None),
-            "results.json: detection 4: no segmentation, but those before it have one; expect",
-        ),
-        (
-            changed(0, segmentation=None),
-            "results.json: detection 2: a segmentation, but those before it have none; expect",
-        ),
-        (
             changed(0, segmentation=CODE),
             "results.json: detection 1: a segmentation that cannot be drawn (ValueError: its runs cover 0 pixels); exp",
         ),
@@ -430,12 +552,34 @@ CODE = {"size": [100, 120], "counts": "T"}
             "results.json: detection 1: a segmentation that cannot be drawn (KeyError: 'counts'); expected polygons",
         ),
         (
-            annotation(4, segmentation=[]),
-            "truth.json: annotation 5: no segmentation, but others have one; expected it in",
+            changed(4, segmentation={"size": [100, 120], "counts": [10**30]}),
+            "results.json: detection 5: a segmentation that cannot be drawn (ValueError: a run has over 64 bits); expe",
+        ),
+        (
+            changed(4, segmentation={"size": [100, 120], "counts": [2**62] * 3 + [2**62 + 12000]}),
+            "results.json: detection 5: a segmentation that cannot be drawn (ValueError: its runs cover 18446744073709",
         ),
         (
             annotation(4, segmentation={"size": [1, 2], "counts": [2]}),
             "truth.json: annotation 5: a segmentation that cannot be drawn (ValueError: its size is [1, 2]); expected",
+        ),
+        (
+            annotation(4, segmentation=CODE),
+            "truth.json: annotation 5: a segmentation that cannot be drawn (ValueError: its runs cover 0 pixels); exp",
+        ),
+        (
+            annotation(4, segmentation={"size": [1, 2], "counts": "2"}),
+            "truth.json: annotation 5: a segmentation that cannot be drawn (ValueError: its size is [1, 2]); expected",
+        ),
+        (
+            annotation(4, segmentation={"size": [100, 120], "counts": [10**30]}),
+            "truth.json: annotation 5: a segmentation that cannot be drawn (ValueError: a run has over 64 bits); expec",
+        ),
+        (
+            lambda instances, results: instances["images"].append(
+                {"id": 9, "file_name": "b.jpg", "height": 10**5, "width": 10**5}
+            ),
+            "truth.json: image 9: 100000 x 100000 pixels; expected below 2^32 of them, for masks are drawn on it; mend",
         ),
     ],
 )
@@ -464,6 +608,14 @@ def test_what_is_wrong_in_masks(folder, change, message):
 def test_results_of_another_form(two, content, message):
     (two / "results.json").write_text(content, encoding="latin-1")
     assert refused("--metric", "ap", *FILES).startswith(message)
+
+
+@pytest.mark.parametrize("name", ["truth", "results"])
+def test_what_is_nested_too_deeply(two, name):
+    text = (two / f"{name}.json").read_text()
+    (two / f"{name}.json").write_text(text.replace('"bbox": ', '"more": ' + "[" * 3000 + "]" * 3000 + ', "bbox": ', 1))
+    wrong = "not as COCO's json is (RecursionError: maximum" if name == "truth" else "not JSON (maximum"
+    assert refused("--metric", "ap", *FILES).startswith(f"{name}.json: {wrong} recursion depth exceeded")
 
 
 @pytest.mark.parametrize(

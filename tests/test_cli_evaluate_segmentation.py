@@ -135,6 +135,10 @@ def test_saved_masks_score_the_same(run):
 def test_what_segment_writes_is_scored_without_its_overlays(run):
     CliRunner().invoke(app, ["segment", "data/test", "--save", "masks"])
     assert (run.path.parent.parent / "masks/a_overlay.png").is_file()
+    (run.path.parent.parent / "data/test_masks/c.png").write_bytes(b"")
+    message = refused("--metric", "miou", "--predictions", "masks", "--labels", "data/test_masks")
+    assert message.startswith("data/test_masks/c.png: no mask of that name in masks; "), "not that of an overlay"
+    (run.path.parent.parent / "data/test_masks/c.png").unlink()
     assert scored("--predictions", "masks", "--labels", "data/test_masks")["aacc"] == 60
 
 
@@ -164,6 +168,20 @@ def test_folders(masks):
     assert [row[0] for row in rows[4:]] == ["2", "0", "1", "mean"]
     assert rows[4] == ["2", "20.00", "%", "50.00", "50.00"]
     assert result.stderr == ""
+
+
+def test_black_and_white_labels_beside_what_segment_writes(folder):
+    """Classes counted from 0; where labels could be meant, by their values."""
+    (folder / "c.json").write_text('{"0": "background", "255": "object"}')
+    truth = np.array([[0, 255, 255, 0]], dtype=np.uint8)
+    write_png(folder / "labels/a.png", truth)
+    write_png(folder / "counted/a.png", np.array([[0, 1, 0, 0]], dtype=np.uint8))
+    write_png(folder / "valued/a.png", np.array([[0, 255, 0, 0]], dtype=np.uint8))
+    for guesses in ("counted", "valued"):
+        assert scored("--predictions", guesses, "--labels", "labels", "--classes", "c.json")["aacc"] == 75
+    write_png(folder / "counted/a.png", np.array([[0, 1, 2, 0]], dtype=np.uint8))
+    message = refused("--metric", "miou", "--predictions", "counted", "--labels", "labels", "--classes", "c.json")
+    assert message.startswith("counted/a.png: pixel values 1, 2 of no class; expected 0, 255")
 
 
 def test_folders_are_told_from_files_by_what_is_there(masks):
@@ -239,7 +257,7 @@ def test_names_that_data_sets_give_to_masks(masks):
         ),
         (
             {"guesses/a.png": GUESS.T},
-            "guesses/a.png: 3x2 pixels, but labels/a.png has 2x3; expected one size; resize the prediction, nearest",
+            "guesses/a.png: 2 x 3 pixels, but labels/a.png has 3 x 2; expected one size; resize the prediction, near",
         ),
         (
             {"guesses/a.png": np.full((2, 3), 255, dtype=np.uint8)},

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
-from attnkit.config import Config
+from attnkit.config import Config, Range, Std
 
 Split = Literal["train", "valid", "test"]
 """The parts of a data set."""
@@ -158,7 +158,7 @@ class ImageConfig(Config):
     interpolation: Literal["bilinear", "bicubic"] = "bicubic"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Of red, green, blue on 0..1; the defaults are ImageNet's. Google's ViT weights want 0.5 for all of these."""
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    std: Std = (0.229, 0.224, 0.225)
 
 
 class AugmentConfig(Config):
@@ -166,9 +166,9 @@ class AugmentConfig(Config):
 
     crop: Literal["random_resized", "shift", "none"] = "random_resized"
     """shift: the whole image, moved by up to `padding` pixels; none: as in evaluation."""
-    scale: tuple[float, float] = (0.08, 1.0)
+    scale: Range = (0.08, 1.0)
     """Share of the image's area that a random resized crop takes."""
-    ratio: tuple[float, float] = (0.75, 1.3333)
+    ratio: Range = (0.75, 1.3333)
     padding: int = Field(default=4, ge=0)
     flip: float = Field(default=0.5, ge=0.0, le=1.0)
     """Probability of mirroring left and right."""
@@ -268,7 +268,7 @@ SegmentationDataConfig = Annotated[MaskFilesConfig | CocoMasksConfig | ShapeScen
 class SceneConfig(Config):
     """How an image becomes the input of a segmentation model."""
 
-    crop: tuple[int, int] = (512, 512)
+    crop: tuple[PositiveInt, PositiveInt] = (512, 512)
     """Height and width of the training input, in pixels."""
     short_side: int | None = Field(default=None, ge=8)
     """Images are brought to this shorter side, in training before they are varied; none leaves them as they are."""
@@ -276,13 +276,13 @@ class SceneConfig(Config):
     """The longer side is at most this; the shorter one is smaller then."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Of red, green, blue on 0..1; the defaults are ImageNet's."""
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    std: Std = (0.229, 0.224, 0.225)
 
 
 class SceneAugmentConfig(Config):
     """How training images and their masks are varied. Each variation depends on (seed, epoch, which image) alone."""
 
-    scale: tuple[float, float] = (0.5, 2.0)
+    scale: Range = (0.5, 2.0)
     """The image is resized by a factor from here, then cropped; what is missing is filled and ignored."""
     most_of_one_class: float = Field(default=0.75, gt=0.0, le=1.0)
     """A crop is drawn again, up to ten times, while one class has more of its labelled pixels than this share."""

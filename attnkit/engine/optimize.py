@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from attnkit.engine.compiled import CompiledTask
@@ -141,11 +141,12 @@ def optimize(
     """
     weights = [p for p in task.parameters() if p.requires_grad]
     forward = CompiledTask(task) if config.compile else task
+    cuts = team.count == 1 or not any(isinstance(part, nn.SyncBatchNorm) for part in task.modules())
     while not state.over(config):
         started = time.perf_counter()
         parts = [next(batches) for _ in range(config.accumulate // team.count)]
         seed = _seed(config.seed, state.step + 1, team)
-        own = _gradient(forward, parts, config, state.step + 1, seed=seed, device=device, warn=warn)
+        own = _gradient(forward, parts, config, state.step + 1, seed=seed, device=device, warn=warn, cuts=cuts)
         totals = team.sum_up(weights, task, own)
         terms, reported = totals.means()
         _check_finite(state.step + 1, {**terms, **reported})
@@ -172,8 +173,12 @@ def _gradient(
     seed: int,
     device: torch.device,
     warn: Callable[[str], None],
+    cuts: bool,
 ) -> Totals:
-    """Sum the gradients of all targets of a step; where memory runs out, begin again with every batch cut in half."""
+    """Sum the gradients of all targets of a step; where memory runs out, begin again with every batch cut in half.
+
+    `cuts` is false where batch norms go over all processes: each must come by them equally often.
+    """
     while True:
         torch.manual_seed(seed)
         try:
@@ -184,6 +189,11 @@ def _gradient(
             forward.zero_grad(set_to_none=True)
             if device.type == "cuda":
                 torch.cuda.empty_cache()
+            if not cuts:
+                raise TrainingError(
+                    f"step {step}: out of memory; expected room for {max(map(len, parts))} examples, which batch norm "
+                    "sees together; take a smaller batch, with a larger train.accumulate"
+                ) from error
             if all(len(part) < 2 for part in parts):
                 raise TrainingError(
                     f"step {step}: out of memory with a single example in a batch; expected it to fit; "
@@ -192,7 +202,8 @@ def _gradient(
         parts = [half for part in parts for half in (part.halves() if len(part) > 1 else (part,))]
         warn(
             f"step {step}: out of memory; trying again in {len(parts)} parts of at most {max(map(len, parts))} "
-            "examples. The result is the same; a smaller batch, with a larger train.accumulate, avoids this"
+            "examples. The result is the same, but for batch norms; a smaller batch, with a larger train.accumulate, "
+            "avoids this"
         )
 
 

@@ -192,10 +192,12 @@ def _average_precision(
 
 def _levels(positives: NDArray[np.float32]) -> NDArray[np.uint8]:
     """(R, most + 1) how many of the 101 recalls are reached by so many found ones of the objects (R,)."""
-    there = positives.astype(np.float64)[:, None].clip(min=1)
+    known, which = np.unique(positives, return_inverse=True)  # few, though resamples are many
+    there = known.astype(np.float64)[:, None].clip(min=1)
     needed = np.ceil(RECALLS * there)
     needed += needed / there < RECALLS
     needed -= (needed - 1) / there >= RECALLS
     width = int(needed.max()) + 1
     at = np.arange(len(there))[:, None] * width + needed.astype(np.int64)
-    return np.bincount(at.ravel(), minlength=len(there) * width).reshape(-1, width).cumsum(axis=1).astype(np.uint8)
+    levels = np.bincount(at.ravel(), minlength=len(there) * width).reshape(-1, width).cumsum(axis=1).astype(np.uint8)
+    return levels[which]

@@ -67,9 +67,7 @@ class CocoScores:
 
 
 class CocoAp:
-    """Takes images in and scores them all. To equal pycocotools where scores of several images are equal, too, images
-    come in the order of their ids.
-    """
+    """Takes images in, in any order, and scores them all."""
 
     def __init__(self, num_classes: int, kind: Kind = "box", max_detections: int = MAX_DETECTIONS) -> None:
         """Begin with no image.
@@ -94,8 +92,14 @@ class CocoAp:
         """How many images were added."""
         return len(self._images)
 
-    def add(self, truth: ImageTruth, found: ImageFound) -> None:
+    def add(self, truth: ImageTruth, found: ImageFound, *, image_id: int | None = None) -> None:
         """Add an image; what it holds of masks is not kept.
+
+        Args:
+            truth: what is there.
+            found: what was found.
+            image_id: of detections with equal scores on several images, that on the image of the lowest id comes
+                first, as in pycocotools. None: its place among the images that are added.
 
         Raises:
             ValueError: a label is of no class, a score is none, or masks are missing where masks are compared.
@@ -109,7 +113,7 @@ class CocoAp:
             raise ValueError("detections: a score is NaN; expected numbers")
         if self.kind == "mask" and ((truth.rles is None and len(truth)) or (found.rles is None and len(found))):
             raise ValueError("masks: there are none; expected one for each object and detection, or kind box")
-        self._images.add(truth, found)
+        self._images.add(truth, found, image_id=len(self) if image_id is None else image_id)
 
     def compute(self, *, resamples: int | None = None) -> CocoScores:
         """The scores of all images that were added.

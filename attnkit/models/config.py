@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from attnkit.config import Config
 
@@ -227,7 +227,7 @@ class UperNetConfig(Config):
     """Its head is left out. A norm per stage of Swin; ViT's blocks are read at each quarter of its depth."""
     channels: int = Field(default=512, ge=1)
     """Of the pyramid, the laterals and the fusion."""
-    pool_scales: tuple[int, ...] = (1, 2, 3, 6)
+    pool_scales: tuple[PositiveInt, ...] = Field(default=(1, 2, 3, 6), min_length=1)
     """Cells per side of what pyramid pooling averages the last map to."""
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Of whole channels, in front of both classifiers."""

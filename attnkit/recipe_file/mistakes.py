@@ -22,7 +22,12 @@ _LIMITS = {
 
 def mistakes_of(error: ValidationError, tree: Node, root: Slot) -> list[Mistake]:
     """Every finding of a validation, at its place."""
-    return [_mistake(details, tree, root) for details in error.errors()]
+    return [_mistake(details, tree, root) for details in error.errors() if not _is_echo(details)]
+
+
+def _is_echo(details: ErrorDetails) -> bool:
+    """Whether it only says that a list is short once its wrong values, which are told of too, are taken away."""
+    return details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]
 
 
 def _mistake(details: ErrorDetails, tree: Node, root: Slot) -> Mistake:
@@ -39,6 +44,9 @@ def _mistake(details: ErrorDetails, tree: Node, root: Slot) -> Mistake:
     if kind in _LIMITS:
         word, key = _LIMITS[kind]
         return Mistake(node.place, f"{path}: expected {word} {context[key]:g}, got {_shown(node)}")
+    if kind == "too_short":
+        count = context["min_length"]
+        return Mistake(node.place, f"{path}: expected {count} value{'s' * (count > 1)} or more, got {_shown(node)}")
     if kind == "string_pattern_mismatch":
         return Mistake(node.place, f"{path}: expected a text like {context['pattern']}, got {_shown(node)}")
     if kind == "literal_error":

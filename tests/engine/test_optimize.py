@@ -141,7 +141,7 @@ def test_a_step_that_needs_too_much_memory_is_split(size, most, error):
     assert step.count == expected.count
     assert warnings[0] == (
         f"step 1: out of memory; trying again in 2 parts of at most {(size + 1) // 2} examples. "
-        "The result is the same; a smaller batch, with a larger train.accumulate, avoids this"
+        "The result is the same, but for batch norms; a smaller batch, with a larger train.accumulate, avoids this"
     )
     assert max(tight.sizes[-len(warnings) - 1 :]) <= most
 

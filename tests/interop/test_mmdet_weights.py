@@ -63,7 +63,7 @@ def outputs(model: Rcnn) -> list[Tensor]:
     maps = model.features(images(batch=1))
     boxes = torch.tensor([[3.0, 5, 40, 61], [20, 11, 90, 30], [7, 7, 13, 19]])
     ((moved, probs),) = model.classify(maps, [boxes], [(64, 96)])
-    proposals = model.propose(maps, [(64, 96)])[0]
+    proposals = model.propose(maps, [(64, 96)])[0][0]
     found = [moved, probs, proposals]
     if model.has_masks:
         found += model.draw(maps, [boxes], [torch.tensor([4, 0, 2])])

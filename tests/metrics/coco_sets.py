@@ -85,7 +85,7 @@ def ap_of(instances, results, kind="box", max_detections=100):
     """All images in a CocoAp."""
     ap = CocoAp(len(instances["categories"]), kind, max_detections)
     for image in instances["images"]:
-        ap.add(*both(image, instances["annotations"], results, masks=kind == "mask"))
+        ap.add(*both(image, instances["annotations"], results, masks=kind == "mask"), image_id=image["id"])
     return ap
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from attnkit.metrics.coco_ap import CocoAp
 from attnkit.metrics.image_objects import ImageFound, ImageTruth, best_of_each_class
-from tests.metrics.coco_sets import ap_of, coco_set, random_set
+from tests.metrics.coco_sets import ap_of, both, coco_set, random_set
 
 LECTURE = [True, True, False, False, False, True, True]
 
@@ -47,6 +47,28 @@ def test_classes():
     assert scores.objects.tolist() == [1, 2, 0]
     assert scores.means["AP"].value == 50
     assert scores.means["AR1"].images == 2
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_equal_scores_that_on_the_image_of_the_lower_id_comes_first(order):
+    """Two objects, of which the one on the image of the higher id is found: 51 of 101 points at a precision of 1/2."""
+    truth = [(0, 0, [0, 0, 40, 40], 1600.0, 0), (1, 0, [0, 0, 40, 40], 1600.0, 0)]
+    found = [(0, 0, [50, 50, 40, 40], 0.5), (1, 0, [0, 0, 40, 40], 0.5)]
+    instances, results = coco_set(truth, found, 1)
+    instances["images"] = [instances["images"][place] for place in order]
+    ap = ap_of(instances, results)
+    assert ap.compute(resamples=0).means["AP50"].value == pytest.approx(100 * 51 / 101 / 2)
+    assert [one.count for one in ap.errors() if one.count] == [1, 1]
+
+
+def test_images_without_ids_stay_in_their_order():
+    truth = [(0, 0, [0, 0, 40, 40], 1600.0, 0), (1, 0, [0, 0, 40, 40], 1600.0, 0)]
+    found = [(0, 0, [0, 0, 40, 40], 0.5), (1, 0, [50, 50, 40, 40], 0.5)]
+    instances, results = coco_set(truth, found, 1)
+    ap = CocoAp(1)
+    for image in instances["images"]:
+        ap.add(*both(image, instances["annotations"], results))
+    assert ap.compute(resamples=0).means["AP50"].value == pytest.approx(100 * 51 / 101)
 
 
 def test_masks_have_sizes_of_their_own():

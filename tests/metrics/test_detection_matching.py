@@ -31,8 +31,8 @@ def image(objects, detections):
 def matched(images, uncounted=(), thresholds=(HALF, HIGH)):
     """For each threshold a list with the object that each detection found. They stand by class, the surest first."""
     builder = TableBuilder("box", 100)
-    for objects, detections in images:
-        builder.add(*image(objects, detections))
+    for number, (objects, detections) in enumerate(images):
+        builder.add(*image(objects, detections), image_id=number)
     table = builder.table()
     ignored = (table.crowd | table.difficult)[:, None]
     ignored[list(uncounted)] = True

@@ -81,8 +81,8 @@ class FindsColours(nn.Module):
         self.seen.append((images.shape[2], images.shape[3]))
         return (images + 1) / 2
 
-    def propose(self, maps: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
-        """The box around each colour that is there."""
+    def propose(self, maps: Tensor, sizes: Sequence[tuple[int, int]]) -> tuple[list[Tensor], list[Tensor]]:
+        """The box around each colour that is there, all equally likely."""
         ((height, width),) = sizes
         assert height % 32 or maps.shape[2] == height
         assert maps.shape[3] - width < 32
@@ -92,7 +92,7 @@ class FindsColours(nn.Module):
             if len(rows):
                 corners = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
                 found.append(torch.cat(corners).float())
-        return [torch.stack(found) if found else torch.zeros(0, 4)]
+        return [torch.stack(found) if found else torch.zeros(0, 4)], [torch.ones(len(found))]
 
     def classify(
         self, maps: Tensor, proposals: Sequence[Tensor], sizes: Sequence[tuple[int, int]]

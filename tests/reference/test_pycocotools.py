@@ -41,6 +41,20 @@ def test_masks(seed):
     assert_equal(instances, results, "mask")
 
 
+@pytest.mark.parametrize("kind", ["box", "mask"])
+@pytest.mark.parametrize("seed", range(30, 33))
+def test_images_in_any_order(seed, kind):
+    """Ids that do not ascend, and scores of which there are eleven."""
+    instances, results = random_set(seed, images=11, classes=2, masks=kind == "mask")
+    order = np.random.default_rng(seed).permutation(len(instances["images"]))
+    straight = ap_of(instances, results, kind).compute()
+    instances["images"] = [instances["images"][place] for place in order]
+    shuffled = assert_equal(instances, results, kind)
+    np.testing.assert_equal(shuffled.precision, straight.precision)
+    means = ap_of(instances, results, kind).compute().means
+    assert means == straight.means, "intervals too"
+
+
 @pytest.mark.parametrize("max_detections", [11, 25, 100, 500])
 def test_more_detections_of_a_class_than_count(max_detections):
     instances, results = random_set(2, images=3, classes=2, objects=20, detections=220)

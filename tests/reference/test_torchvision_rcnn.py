@@ -54,7 +54,7 @@ def own(images: Tensor) -> Rcnn:
     model.requires_grad_(False)
     maps = model.features(images)
     head = model.box_heads[0]
-    logits, _ = head(model.read(maps, model.propose(maps, SIZES), 7))
+    logits, _ = head(model.read(maps, model.propose(maps, SIZES)[0], 7))
     head.classes.bias -= logits.mean(dim=0)
     return model
 
@@ -140,7 +140,7 @@ def test_the_pyramid(own: Rcnn, theirs: MaskRCNN, images: Tensor) -> None:
 
 def test_proposals(own: Rcnn, theirs: MaskRCNN, images: Tensor) -> None:
     expected, _ = theirs.rpn(ImageList(images, SIZES), theirs.backbone(images))
-    found = own.propose(own.features(images), SIZES)
+    found, _ = own.propose(own.features(images), SIZES)
     for ours, wanted in zip(found, expected, strict=True):
         assert len(ours) > 20
         close(ours, wanted)

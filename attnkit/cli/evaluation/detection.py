@@ -121,7 +121,7 @@ def _detect(
             )
             drawn = masks or (detector.has_masks and saver is not None)
             found = found_of(one.detections, one.size, mask_threshold=inference.mask_threshold if drawn else None)
-            scoring.add(truth_of(one.objects, masks=masks), found)
+            scoring.add(truth_of(one.objects, masks=masks), found, image_id=one.image_id)
             if saver is not None:
                 _save(saver, detector, one, found)
     if scoring is None or not scoring.has_objects:

@@ -37,12 +37,12 @@ class DetectionScoring:
         self._scores: dict[Kind, CocoAp] = {kind: CocoAp(len(class_names), kind, max_detections) for kind in kinds}
         self._objects = self._hidden = self._full_images = self._most = 0
 
-    def add(self, truth: ImageTruth, found: ImageFound) -> None:
-        """Add an image."""
+    def add(self, truth: ImageTruth, found: ImageFound, *, image_id: int) -> None:
+        """Add an image; its id tells what comes first of equal scores."""
         import numpy as np
 
         for scores in self._scores.values():
-            scores.add(truth, found)
+            scores.add(truth, found, image_id=image_id)
         counts = np.bincount(truth.labels[~truth.crowd], minlength=1)
         hidden = int((counts - self.max_detections).clip(min=0).sum())
         self._objects += int(counts.sum())

@@ -1,29 +1,34 @@
-"""COCO's compressed run-length codes, looked at by the thousand: whether they cover their images.
+"""COCO's compressed run-length codes, looked at by the hundred: whether they cover their images.
 
-pycocotools believes what it is given, and reads memory that is not its own where a code is broken.
+pycocotools believes what it is given, and reads memory that is not its own where a code is broken, or never ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-_AT_ONCE = 1_000
+if TYPE_CHECKING:
+    from attnkit.metrics.image_objects import Rle
+
+_AT_ONCE = 250
+"""Codes whose numbers still fit into a processor's cache: twice as fast as a thousand."""
 _LONGEST = 7
 """Characters of a number: more bits than any image has pixels for."""
 
 
-def first_broken(codes: Sequence[bytes], pixels: NDArray[np.int64]) -> int | None:
+def first_broken(codes: Sequence[Rle]) -> int | None:
     """Which code is the first whose runs do not add up to its image, or are negative; None if all are whole.
 
     Args:
-        codes: as COCO writes them; see structures/run_lengths.py.
-        pixels: of the image of each.
+        codes: of any sizes, with counts as COCO writes them; see structures/run_lengths.py.
     """
     for start in range(0, len(codes), _AT_ONCE):
-        broken = _broken(codes[start : start + _AT_ONCE], pixels[start : start + _AT_ONCE])
+        some = codes[start : start + _AT_ONCE]
+        broken = _broken([code["counts"] for code in some], np.array([code["size"] for code in some]).prod(axis=1))
         if broken.any():
             return start + int(broken.argmax())
     return None
@@ -34,37 +39,47 @@ def _broken(codes: Sequence[bytes], pixels: NDArray[np.int64]) -> NDArray[np.boo
     if not lengths.all():
         return lengths == 0
     ends = lengths.cumsum()
-    characters = np.frombuffer(b"".join(codes), dtype=np.uint8).astype(np.int64) - ord("0")
-    of_code = np.arange(len(codes)).repeat(lengths)
-    strange = (characters < 0) | (characters > 63)
-    strange[ends - 1] |= characters[ends - 1] & 32 != 0  # a number that does not end
-    last = np.flatnonzero(characters & 32 == 0)
+    characters = np.frombuffer(b"".join(codes), dtype=np.uint8) - np.uint8(ord("0"))  # below it they become large
+    last = np.flatnonzero((characters & 32) == 0)
     length = np.diff(last, prepend=-1)
-    if strange.any() or length.max() > _LONGEST:
+    strange = characters > 63
+    strange[ends - 1] |= characters[ends - 1] & 32 != 0  # a number that does not end
+    if length.max(initial=0) > _LONGEST:
         strange[last] |= length > _LONGEST
-        return np.bincount(of_code[strange], minlength=len(codes)) > 0
-    runs, of_run = _runs(characters, last, length, of_code[last])
-    covered = np.bincount(of_run, weights=runs, minlength=len(codes))
-    return (covered != pixels) | (np.bincount(of_run[runs < 0], minlength=len(codes)) > 0)
+    if strange.any():
+        return np.logical_or.reduceat(strange, ends - lengths)
+    firsts = np.searchsorted(last, ends - lengths)  # the number that each code begins with
+    runs = _runs(_numbers(characters, last, length), firsts)
+    broken: NDArray[np.bool_] = np.add.reduceat(runs, firsts) != pixels
+    if runs.min() < 0:
+        broken |= np.minimum.reduceat(runs, firsts) < 0
+    return broken
 
 
-def _runs(
-    characters: NDArray[np.int64], last: NDArray[np.int64], length: NDArray[np.int64], of_code: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The lengths of all runs in some order, and of which code each is.
-
-    From the fourth on a number says by how much its run is longer than the one two before. So those at odd places of a
-    code add up one after the other, and those at even places, but for the first.
-    """
+def _numbers(characters: NDArray[np.uint8], last: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What is written: five bits a character, the lowest first, and in the last one the sign."""
     first = last - length + 1
-    place = np.arange(len(characters)) - first.repeat(length)
-    values = np.add.reduceat((characters & 31) << 5 * place, first)
-    values -= np.where(characters[last] & 16, 1 << 5 * length, 0)
-    starts = np.flatnonzero(np.diff(of_code, prepend=-1))
-    number = np.arange(len(values)) - starts.repeat(np.diff(starts, append=len(values)))
-    chain = 3 * of_code + np.where(number == 0, 0, 2 - number % 2)
-    order = chain.argsort(kind="stable")
-    sums = values[order].cumsum()
-    heads = np.flatnonzero(np.diff(chain[order], prepend=-1))
-    before = np.append(0, sums)[heads]
-    return sums - before.repeat(np.diff(heads, append=len(sums))), of_code[order]
+    numbers = (characters & 31)[first].astype(np.int64)
+    for place in range(1, int(length.max())):
+        rows = np.flatnonzero(length > place)
+        numbers[rows] |= (characters[first[rows] + place] & 31).astype(np.int64) << 5 * place
+    negative = np.flatnonzero((characters[last] & 16) != 0)
+    numbers[negative] -= 1 << 5 * length[negative]
+    return numbers
+
+
+def _runs(numbers: NDArray[np.int64], firsts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The lengths of all runs of codes that begin at some of the numbers.
+
+    From the fourth on a number says by how much its run is longer than the one two before. So runs are sums in steps of
+    two, which begin anew with the first, the second and the third number of a code: what was summed until there is
+    taken off.
+    """
+    runs = numbers.copy()
+    anew = np.unique(np.concatenate([firsts, firsts + 1, firsts + 2]))  # of short codes they are the next one's
+    for odd in (0, 1):
+        chain, starts = runs[odd::2], anew[(anew % 2 == odd) & (anew < len(runs))] // 2
+        if len(starts):
+            chain[starts[1:]] -= np.add.reduceat(chain, starts)[:-1]
+            np.cumsum(chain, out=chain)
+    return runs

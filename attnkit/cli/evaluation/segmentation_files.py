@@ -52,6 +52,8 @@ def count_files(predictions: str, labels: str, values: PixelValues) -> tuple[Seg
 
     pairs = _pairs(predictions, labels)
     true, predicted = _classes(values)
+    if values.classes is not None and true is predicted:
+        predicted = _as_written(pairs, true)
     counts = SegmentationCounts(len(true.names))
     for guess, truth in pairs.rows:
         label_map = _read(pairs.masks, truth, true)
@@ -100,8 +102,9 @@ def _masks(name: str) -> Files:
     path = Path(name).expanduser()
     tree = open_tree(path if path.exists() else find_file_or_folder(name))
     there = set(tree.names)
-    overlays = {one.removesuffix(".png") + f"{_OVERLAY}.png" for one in there if one.endswith(".png")}
-    return Files(tree, "", [number for number, one in enumerate(tree.names) if one not in overlays])
+    has_overlays = any(f"{one.removesuffix('.png')}{_OVERLAY}.png" in there for one in there if one.endswith(".png"))
+    kept = [number for number, one in enumerate(tree.names) if not (has_overlays and one.endswith(f"{_OVERLAY}.png"))]
+    return Files(tree, "", kept)
 
 
 def _classes(values: PixelValues) -> tuple[MaskClasses, MaskClasses]:
@@ -117,6 +120,30 @@ def _classes(values: PixelValues) -> tuple[MaskClasses, MaskClasses]:
     if not first:
         return true, true
     return true, MaskClasses(NamedIds(dict(enumerate(true.names))), ignore=[_OF_NONE], place=place)
+
+
+def _as_written(pairs: Pairs, true: MaskClasses) -> MaskClasses:
+    """How predictions are written: by the values of labels, or as attnkit segment does, the classes counted from 0.
+
+    They are taken for the latter where they hold a value that labels cannot have, and none from K on.
+    """
+    import numpy as np
+
+    from attnkit.data.segmentation.mask_classes import MaskClasses, NamedIds
+    from attnkit.data.segmentation.mask_image import as_numbers, decode_mask
+
+    counted = list(range(len(true.names)))
+    if true.ids == counted:
+        return true
+    found: set[int] = set()
+    for guess, _ in pairs.rows:
+        values = as_numbers(decode_mask(pairs.images.read(guess), pairs.images.place(guess)))
+        if values.ndim == 3:
+            return true
+        found.update(np.unique(values).tolist())
+    if found <= {*true.ids, *true.ignored} or not found <= {*counted, _OF_NONE}:
+        return true
+    return MaskClasses(NamedIds(dict(enumerate(true.names))), ignore=[_OF_NONE], place="--classes")
 
 
 def _named(classes: str | None, first: int) -> NamedIds:
@@ -142,7 +169,7 @@ def _read(tree: FileTree, number: int, classes: MaskClasses) -> LabelMap:
 def _check_pair(prediction: LabelMap, labels: LabelMap, place: str, label_place: str) -> None:
     """Refuse masks of two sizes, and predictions of no class where there is one to find."""
     if prediction.shape != labels.shape:
-        sizes = ["x".join(map(str, one.shape)) for one in (prediction, labels)]
+        sizes = [f"{one.shape[1]} x {one.shape[0]}" for one in (prediction, labels)]
         raise DataError(
             f"{place}: {sizes[0]} pixels, but {label_place} has {sizes[1]}; expected one size; resize the prediction, "
             "nearest neighbour, or segment the image anew"

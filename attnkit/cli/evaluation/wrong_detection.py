@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from attnkit.cli.evaluation.outline_codes import brief, cannot_be_drawn
 
 if TYPE_CHECKING:
     from attnkit.data.images.coco_json import CocoJson
 
 _LARGEST = 1e300
 """Numbers beyond are none to reckon with; NaN is not below it either."""
-_LONGEST = 40
-"""Characters of a value in a message."""
 
 
-def what_is_wrong(found: dict[str, Any], truth: CocoJson, truth_place: str, *, masks: bool | None) -> str:
+def what_is_wrong(found: dict[str, Any], truth: CocoJson, truth_place: str) -> str:
     """The end of a message: what is wrong, what was expected, what to do.
 
     Args:
         found: the detection.
         truth: what it is about.
         truth_place: the name of that.
-        masks: whether the detections before it have masks; None of the first one.
     """
     image, category, score = found["image_id"], found.get("category_id"), found.get("score")
     ids = [one.id for one in truth.images]
@@ -38,35 +36,11 @@ def what_is_wrong(found: dict[str, Any], truth: CocoJson, truth_place: str, *, m
         )
     if not _is_number(score):
         return f"score {brief(score)}; expected a number; mend the file"
-    outline = found.get("segmentation") if truth.has_outlines else None
-    if masks is not None and masks != bool(outline):
-        state, others = ("no segmentation", "have one") if masks else ("a segmentation", "have none")
-        return f"{state}, but those before it {others}; expected one in each or in none; mend the file"
+    outline = found.get("segmentation")
     if (found.get("bbox") or not outline) and not _is_box(found.get("bbox")):
         return f"bbox {brief(found.get('bbox'))}; expected four numbers: left, top, width and height; mend the file"
     height, width = next((one.height, one.width) for one in truth.images if one.id == image)
     return cannot_be_drawn(outline, height, width)
-
-
-def cannot_be_drawn(outline: Any, height: int, width: int) -> str:
-    """What is wrong with an outline that cannot be drawn, and what was expected."""
-    from attnkit.data.images.coco_codes import runs_of
-
-    why = "it is broken"
-    try:
-        runs_of(outline, height, width)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        why = f"{type(error).__name__}: {error}"
-    return (
-        f"a segmentation that cannot be drawn ({why}); expected polygons, or a run-length code of {height} x {width}; "
-        "mend the file"
-    )
-
-
-def brief(value: Any) -> str:
-    """A value as the json has it, shortened."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _is_among(value: Any, ids: Sequence[int]) -> bool:

@@ -90,7 +90,7 @@ def box_of(annotation: Annotation, size: tuple[int, int], place: str) -> Box:
 def _code(annotation: Annotation, size: tuple[int, int], place: str) -> Code:
     try:
         return code_of(annotation.outline or None, *size)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
         raise DataError(
             f"{place}: the outline of object {annotation.id} cannot be drawn ({type(error).__name__}: {error}); "
             f"expected polygons, or a run-length code of {size[0]} x {size[1]}; mend the file"

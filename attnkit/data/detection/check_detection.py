@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from attnkit.data.config import Split
 from attnkit.data.detection.check_detection_split import DetectionSplitCheck, DetectionStats
-from attnkit.data.detection.config import DetectionDataConfig
+from attnkit.data.detection.config import DetectionDataConfig, ShapeObjectsConfig
 from attnkit.data.detection.detection_set import open_detection
+from attnkit.data.detection.enough_detections import USUAL_LIMITS, DetectionLimits
 from attnkit.data.finding import DataReport, Finding
 from attnkit.data.images.check_equal_images import shared_images
 from attnkit.errors import DataError
@@ -20,14 +21,20 @@ _WHY_HELD_OUT = {
 
 
 def check_detection(
-    config: DetectionDataConfig, *, quick: bool = False, progress: Callable[[Split, int, int], None] | None = None
+    config: DetectionDataConfig,
+    *,
+    quick: bool = False,
+    limits: DetectionLimits = USUAL_LIMITS,
+    progress: Callable[[Split, int, int], None] | None = None,
 ) -> DataReport[DetectionStats]:
     """Look for everything in a recipe's data that makes training fail or its scores misleading.
 
     Args:
         config: the data of the recipe.
         quick: draw the outlines of some images of each split, and read no more than the headers of images; what is cut
-            off later, what stands twice, and outlines that do not fit their boxes go unseen.
+            off later, what stands twice, and outlines that do not fit their boxes go unseen. Where images are held
+            back, files that are of one size and begin alike are read whole, as in training: equal ones stay together.
+        limits: how many objects of an image the detector of the recipe finds.
         progress: called now and then with a split, how many of its images have been looked at, and how many it has.
     """
     found: list[Finding] = []
@@ -37,10 +44,10 @@ def check_detection(
         for split in _SPLITS:
             data = open_detection(config, split)
             if data is None:
-                found += _missing(split, quick=quick)
+                found += [] if quick and split == "test" else [_missing(config, split, of=len(checks["train"].images))]
                 continue
             found += data.left_out()
-            check = checks[split] = DetectionSplitCheck(split, data, with_areas=config.format == "coco")
+            check = checks[split] = DetectionSplitCheck(split, data, with_areas=config.format == "coco", limits=limits)
             check.look(quick=quick, progress=progress)
             found += check.findings(trained=checks["train"].images)
             report.stats[split] = check.stats
@@ -51,8 +58,11 @@ def check_detection(
     return report
 
 
-def _missing(split: Split, *, quick: bool) -> list[Finding]:
-    if quick and split == "test":
-        return []
-    fix = f"name {split} images and their annotations as data.{split}, or set data.hold_back.{split}=0.1"
-    return [Finding("warning", f"data.{split}", "no images", _WHY_HELD_OUT[split], fix)]
+def _missing(config: DetectionDataConfig, split: Split, *, of: int) -> Finding:
+    """Nothing is named, and no share of so many training images is held back, or one that is none of them."""
+    share = 0.0 if isinstance(config, ShapeObjectsConfig) else getattr(config.hold_back, split)
+    what, fix = "no images", f"name {split} images and their annotations as data.{split}"
+    if share:
+        what += f", for data.hold_back.{split}={share:g} of {of} is none"
+    fix += f", or set data.hold_back.{split}={max(0.1, 1 / of):.1g}" if of > 1 else ", or add images"
+    return Finding("warning", f"data.{split}", what, _WHY_HELD_OUT[split], fix)

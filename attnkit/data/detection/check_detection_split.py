@@ -12,6 +12,7 @@ from attnkit.data.config import Split
 from attnkit.data.data_root import listed
 from attnkit.data.detection.check_objects import ObjectsCheck
 from attnkit.data.detection.detection_set import DetectionSet
+from attnkit.data.detection.enough_detections import USUAL_LIMITS, DetectionLimits
 from attnkit.data.finding import Finding
 from attnkit.data.images.check_equal_images import Hashes, hash_of, repeated_images
 from attnkit.errors import DataError
@@ -22,8 +23,6 @@ _QUICK_IMAGES = 200
 """Of a split whose outlines are drawn in a quick look, evenly chosen."""
 _FEW_IMAGES = 5
 """That a class is to be seen on in training."""
-_COUNTED = 100
-"""Objects of an image that AP looks at, as it is usually said, and that a detector gives."""
 _SMALL, _LARGE = 32**2, 96**2
 """COCO's bounds between small, medium and large, in square pixels."""
 _UNSEEN = "how well they are found cannot be seen"
@@ -44,7 +43,7 @@ class DetectionStats:
     most_objects: int = 0
     """On one image."""
     full_images: int = 0
-    """With over 100 objects."""
+    """With more objects than a detector finds; see DetectionLimits."""
     by_size: tuple[int, int, int] = (0, 0, 0)
     """Objects that are small, medium and large, as COCO tells them apart."""
     usual_sides: tuple[float, float, float] | None = None
@@ -62,15 +61,18 @@ class DetectionStats:
 class DetectionSplitCheck:
     """Looks at every image of a split and its objects."""
 
-    def __init__(self, split: Split, images: DetectionSet, *, with_areas: bool) -> None:
+    def __init__(
+        self, split: Split, images: DetectionSet, *, with_areas: bool, limits: DetectionLimits = USUAL_LIMITS
+    ) -> None:
         """Take the images; none is read yet.
 
         Args:
             split: which one.
             images: of the split.
             with_areas: whether their annotations are of a kind that says areas.
+            limits: how many objects of an image the detector finds.
         """
-        self.split, self.images = split, images
+        self.split, self.images, self._limits = split, images, limits
         self.stats = DetectionStats(len(images), has_masks=images.has_masks)
         self.hashes: Hashes = np.zeros(len(images), dtype=np.uint64)
         self._sizes = np.zeros((len(images), 2), dtype=np.int64)
@@ -113,7 +115,8 @@ class DetectionSplitCheck:
         stats.crowds = int(seen.crowd.sum())
         per_image = np.bincount(images, minlength=len(self.images))
         read = self._sizes.prod(1) > 0
-        stats.empty_images, stats.full_images = int((read & (per_image == 0)).sum()), int((per_image > _COUNTED).sum())
+        stats.empty_images = int((read & (per_image == 0)).sum())
+        stats.full_images = int((per_image > self._limits.objects).sum())
         stats.most_objects = int(per_image.max(initial=0))
         self._sum_up_sizes(seen.sizes()[one], seen.box_areas()[one])
 
@@ -170,21 +173,12 @@ class DetectionSplitCheck:
         return found
 
     def _full_images(self) -> list[Finding]:
-        """What is beyond the hundred of an image."""
-        stats = self.stats
+        """Objects of an image beyond those that the detector finds."""
+        stats, place = self.stats, f"data.{self.split}"
         if not stats.full_images:
             return []
-        what = (
-            f"over {_COUNTED} objects are on {stats.full_images} of {stats.images} images, {stats.most_objects} on the "
-            "fullest"
-        )
-        why = (
-            f"AP looks at the {_COUNTED} surest detections of a class on an image, and a detector gives as many: the "
-            "other objects count as missed"
-        )
-        enough = next(count for count in _round_numbers() if count >= 2 * stats.most_objects)
-        fix = f"set inference.max_detections={enough}, and score with --max-detections {enough}"
-        return [Finding("warning", f"data.{self.split}", what, why, fix)]
+        counts = {"full_images": stats.full_images, "images": stats.images, "most_objects": stats.most_objects}
+        return [self._limits.finding(place, **counts)]
 
     def _balance(self) -> list[Finding]:
         counts, place = self.stats.objects, f"data.{self.split}"
@@ -209,7 +203,3 @@ class DetectionSplitCheck:
 
 def _numbers(ids: Sequence[int]) -> str:
     return listed([str(number) for number in ids])
-
-
-def _round_numbers() -> list[int]:
-    return [lead * 10**power for power in range(2, 10) for lead in (1, 5)]

@@ -11,6 +11,7 @@ from attnkit.data.detection.annotation import Annotation, box_of
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.seen_objects import SeenObjects, areas_of, seen_on
 from attnkit.data.finding import Finding, and_more
+from attnkit.data.images.coco_codes import LEAST_COORDINATES
 from attnkit.structures.objects import Objects
 
 _BEYOND = 1.0
@@ -132,17 +133,15 @@ class ObjectsCheck:
         ]
 
     def _outlines(self) -> list[Finding]:
-        if not self._images.has_masks:
+        if not self._images.masks_wanted:
             return []
+        if not self._images.has_masks:
+            return [*self._short_polygons(), *self._boxes_alone()]
         seen = self.seen()
         inside = seen.box_areas() > 0
         return [
-            *self._say(
-                ~seen.outlined & ~seen.crowd & inside,
-                lambda row: f"object {self._id(row)} is without an outline, while others have one",
-                "it is left out of training, and its mask counts as missed in scores",
-                "outline it; or set data.masks=false, for boxes alone",
-            ),
+            *self._short_polygons(),
+            *self._some_without(),
             *self._say(
                 seen.outlined & (seen.mask_areas == 0) & inside,
                 lambda row: f"the outline of object {self._id(row)} is empty",
@@ -159,6 +158,36 @@ class ObjectsCheck:
                 "mend one of the two; if there are many, x and y may be exchanged in one",
             ),
         ]
+
+    def _short_polygons(self) -> list[Finding]:
+        short = self.seen().short_polygons
+        return self._say(
+            short > 0,
+            lambda row: f"the outline of object {self._id(row)} is a polygon of {short[row]} numbers",
+            f"expected {LEAST_COORDINATES} or more: it counts as none",
+            "mend or remove it",
+        )
+
+    def _boxes_alone(self) -> list[Finding]:
+        """Some have outlines, too few for masks."""
+        if not self.seen().outlined[~self.seen().crowd].any():
+            return []
+        why = "masks are learned where nine in ten have one, so here boxes alone are learned and scored"
+        return self._without(why, "outline them; or set data.masks=false, and this is not said")
+
+    def _some_without(self) -> list[Finding]:
+        why = "they are left out of training, and their masks count as missed in scores"
+        return self._without(why, "outline them; or set data.masks=false, for boxes alone")
+
+    def _without(self, why: str, fix: str) -> list[Finding]:
+        """How many of how many objects have no outline; crowds are none of them."""
+        seen = self.seen()
+        without = np.flatnonzero(~seen.outlined & ~seen.crowd).tolist()
+        if not without:
+            return []
+        place = self._images.annotation_place(int(seen.images[without[0]]))
+        what = f"{len(without)} of {(~seen.crowd).sum()} objects have no outline, object {self._id(without[0])} first"
+        return [Finding("warning", place, what, why, fix)]
 
     def _repeated(self) -> list[Finding]:
         """Of one class and at the same place of one image."""

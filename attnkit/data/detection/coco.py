@@ -14,8 +14,9 @@ from attnkit.data.detection.detection_set import check_names
 from attnkit.data.detection.object_files import Notes, ObjectFiles
 from attnkit.data.detection.semantic_maps import SemanticMaps
 from attnkit.data.finding import Finding, and_more
-from attnkit.data.images.coco_json import CocoJson, read_coco_json
+from attnkit.data.images.coco_json import CocoJson, repeated_categories
 from attnkit.data.images.file_names import find_image
+from attnkit.data.images.known_coco_json import known_coco_json
 from attnkit.errors import DataError
 
 
@@ -41,7 +42,7 @@ class CocoNotes(Notes):
         check_names(about.names, json_place)
         self._about, self._json_place = about, json_place
         self.class_names, self.category_ids = about.names, about.ids
-        self.has_masks = masks and about.has_outlines
+        self.masks_wanted, self.has_masks = masks, masks and about.has_outlines
 
     def place(self, row: int) -> str:
         """The json and the id of the image in it."""
@@ -109,7 +110,7 @@ def _open_split(root: DataRoot, config: CocoConfig, given: CocoSplitConfig, opti
         DataError: as `open_coco`.
     """
     content, json_place = root.read(given.annotations, f"{option}.annotations")
-    about = read_coco_json(content, json_place)
+    about = known_coco_json(content, json_place)
     notes = CocoNotes(about, json_place, masks=config.masks)
     files = root.folder(given.images, f"{option}.images")
     found = [find_image(files, image.file_name) for image in about.images]
@@ -141,7 +142,7 @@ def _semantic(root: DataRoot, config: CocoConfig, given: CocoSplitConfig, option
 def _left_out(
     about: CocoJson, json_place: str, files: Files, found: Sequence[int | None], *, shared: bool
 ) -> list[Finding]:
-    """Images that are not there, that stand there twice, or that nothing is said about."""
+    """Images that are not there, that stand there twice, or that nothing is said about; categories of nothing."""
     named = [(image.file_name, number) for image, number in zip(about.images, found, strict=True)]
     missing = [name for name, number in named if number is None]
     findings = []
@@ -153,7 +154,7 @@ def _left_out(
         what += and_more(len(about.images_unknown))
         fix = "add the image to its images, or remove the annotation"
         findings.append(Finding("warning", json_place, what, "the annotation is left out", fix))
-    findings += _twice(about, json_place, files, found)
+    findings += [*repeated_categories(about, json_place), *_twice(about, json_place, files, found)]
     taken = set(found)
     alone = [files.tree.place(number) for number in files.numbers if number not in taken and files.is_image(number)]
     if alone and not shared:

@@ -5,12 +5,11 @@ Paths are looked up in the working directory, in $ATTNKIT_DATA, then in the cach
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from attnkit.config import Config
+from attnkit.config import Config, Range, Std
 from attnkit.data.config import HoldBackConfig
 
 _LEAST_SIDE = 16
@@ -109,7 +108,7 @@ class DetectionImageConfig(Config):
     """The longer side is at most this; the shorter one is smaller then."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Of red, green, blue on 0..1; the defaults are ImageNet's."""
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    std: Std = (0.229, 0.224, 0.225)
 
 
 class CropBranchConfig(Config):
@@ -133,19 +132,10 @@ class CropBranchConfig(Config):
 class JitterConfig(Config):
     """Large-scale jitter (Ghiasi et al. 2020): resize by a factor, then cut or pad to a square."""
 
-    scale: tuple[float, float] = (0.1, 2.0)
+    scale: Range = (0.1, 2.0)
     """Least and largest factor; 1 brings the longer side to `size`."""
     size: int = Field(default=1024, ge=32)
     """Side of the square, in pixels."""
-
-    @model_validator(mode="after")
-    def factors_are_a_range(self) -> JitterConfig:
-        """Refuse factors that no image can be resized by."""
-        if not 0 < self.scale[0] <= self.scale[1] < math.inf:
-            raise ValueError(
-                f"scale: {list(self.scale)}; expected the least factor and the largest, above 0; mend them"
-            )
-        return self
 
 
 class DetectionAugmentConfig(Config):

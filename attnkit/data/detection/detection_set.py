@@ -23,6 +23,8 @@ class DetectionSet(ABC):
     """What the classes are called in a json of results."""
     has_masks: bool
     """Whether objects have masks. One that has none itself has an empty mask then."""
+    masks_wanted: bool = True
+    """False: the recipe leaves outlines out, where there are any."""
     semantic_classes: int | None
     """Of the maps that `read_semantic` gives; None where there are none."""
 

@@ -29,6 +29,9 @@ class Notes(ABC):
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
     has_masks: bool
+    """Whether nine tenths of the objects have an outline, and the recipe does not leave outlines out."""
+    masks_wanted: bool = True
+    """Whether it does not."""
     has_difficult: bool = False
     """Whether objects may be marked as difficult."""
 
@@ -83,10 +86,11 @@ class ObjectFiles(DetectionSet):
             numbers: (N,) of each image there.
             rows: (N,) of each image in the notes.
             semantic: maps of a class per pixel.
-            left_out: what is not used.
+            left_out: what is not used, or may be missing.
         """
         self.notes, self.images, self.numbers, self.rows = notes, images, numbers, rows
         self.class_names, self.category_ids, self.has_masks = notes.class_names, notes.category_ids, notes.has_masks
+        self.masks_wanted = notes.masks_wanted
         self.semantic_classes = None if semantic is None else semantic.num_classes
         self._semantic, self._left_out = semantic, tuple(left_out)
 
@@ -150,7 +154,7 @@ class ObjectFiles(DetectionSet):
         )
 
     def left_out(self) -> list[Finding]:
-        """Images without annotations, and annotations without an image."""
+        """Images without annotations, annotations without an image, and the like."""
         return list(self._left_out)
 
     def part(self, split: Split, config: HoldBackConfig, *, has_valid: bool, has_test: bool) -> ObjectFiles | None:

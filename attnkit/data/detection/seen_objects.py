@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from attnkit.data.classification.image_set import IntArray
 from attnkit.data.detection.annotation import Annotation
-from attnkit.data.images.coco_codes import is_outline
+from attnkit.data.images.coco_codes import is_outline, short_polygon
 from attnkit.structures.objects import Objects
 
 _NEAR = 5.0
@@ -37,6 +37,8 @@ class SeenObjects:
     """(R,) as annotated; NaN where it is not said."""
     crowd: _Bools
     outlined: _Bools
+    short_polygons: IntArray
+    """(R,) numbers of its longest polygon, where each has too few to be an outline; else 0."""
     mask_areas: _Floats
     """(R,) NaN where no mask was drawn."""
     overlaps: _Floats
@@ -80,6 +82,7 @@ def seen_on(
         areas=np.array([np.nan if one.area is None else one.area for one in annotations], dtype=np.float64),
         crowd=np.array([one.crowd for one in annotations], dtype=np.bool_),
         outlined=np.array([is_outline(one.outline) for one in annotations], dtype=np.bool_),
+        short_polygons=np.array([short_polygon(one.outline) for one in annotations], dtype=np.int64),
         mask_areas=np.full(count, np.nan) if masks is None else masks.areas().numpy().astype(np.float64),
         overlaps=np.full(count, np.nan),
     )

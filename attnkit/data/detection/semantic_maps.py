@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from attnkit.data.data_root import Files
 from attnkit.data.images.file_names import find_image
-from attnkit.data.segmentation.mask_image import decode_mask
+from attnkit.data.segmentation.mask_image import as_numbers, decode_mask
 from attnkit.data.segmentation.segmentation_set import IGNORE
 from attnkit.errors import DataError
 
@@ -40,7 +40,7 @@ class SemanticMaps:
                 "data.train.semantic"
             )
         place = self.files.tree.place(number)
-        values = decode_mask(self.files.tree.read(number), place)
+        values = as_numbers(decode_mask(self.files.tree.read(number), place))
         if values.shape != size:
             found = " x ".join(map(str, values.shape))
             raise DataError(f"{place}: values of {found}; expected one for each of {size[0]} x {size[1]}; make it anew")

@@ -10,13 +10,16 @@ from attnkit.data.classification.image_set import IntArray
 from attnkit.data.detection.annotation import Annotation
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.image_sizes import Size
+from attnkit.data.images.coco_codes import is_outline
 from attnkit.errors import DataError
 
 _MOST_NAMED = 10
 
 
 def trained_images(data: DetectionSet, warn: Callable[[str], None] | None) -> tuple[IntArray, IntArray]:
-    """The images that have an object to be learned: no crowd, and a pixel wide and high at least.
+    """The images that have an object to be learned: no crowd, a pixel wide and high at least, not without an outline.
+
+    An outline counts where the set has masks.
 
     Args:
         data: the training set.
@@ -32,7 +35,7 @@ def trained_images(data: DetectionSet, warn: Callable[[str], None] | None) -> tu
     for index in range(len(data)):
         try:
             size = data.size(index)
-            learned = any(_is_learned(one, size) for one in data.annotations(index))
+            learned = any(_is_learned(one, size, masks=data.has_masks) for one in data.annotations(index))
         except DataError as error:
             broken.append(str(error))
             continue
@@ -47,10 +50,12 @@ def trained_images(data: DetectionSet, warn: Callable[[str], None] | None) -> tu
     return np.array(indices, dtype=np.int64), np.array(sizes, dtype=np.int64)
 
 
-def _is_learned(annotation: Annotation, size: Size) -> bool:
+def _is_learned(annotation: Annotation, size: Size, *, masks: bool) -> bool:
     """By its box, where it has one; an outline alone is not drawn to know."""
-    if annotation.crowd or annotation.box is None:
-        return not annotation.crowd
+    if annotation.crowd or (masks and not is_outline(annotation.outline)):
+        return False
+    if annotation.box is None:
+        return True
     (x1, y1, x2, y2), (height, width) = annotation.box, size
     return min(x2, width) - max(x1, 0) >= 1 and min(y2, height) - max(y1, 0) >= 1
 

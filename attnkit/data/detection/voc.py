@@ -20,8 +20,10 @@ from attnkit.data.detection.object_files import Notes, ObjectFiles
 from attnkit.data.detection.split_folders import SPLITS
 from attnkit.data.detection.voc_files import VocPairs, find_pairs
 from attnkit.data.file_tree import FileTree
+from attnkit.data.images.coco_fields import LARGEST_SIDE
 from attnkit.errors import DataError
 
+_ROOT = "annotation"
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -59,8 +61,15 @@ class VocNotes(Notes):
     def size(self, row: int) -> tuple[int, int] | None:
         """As the xml has it; None where it has none, or nothing."""
         size = self._xml(row).find("size")
-        sides = [_number(size, name) for name in ("height", "width")] if size is not None else []
-        return (int(sides[0]), int(sides[1])) if sides and all(side > 0 for side in sides) else None
+        if size is None:
+            return None
+        height, width = _number(size, "height"), _number(size, "width")
+        if max(height, width) > LARGEST_SIDE:
+            raise DataError(
+                f"{self.place(row)}: a size of {width:g} x {height:g} pixels; expected {LARGEST_SIDE} a side at most; "
+                "mend the file"
+            )
+        return (int(height), int(width)) if height >= 1 and width >= 1 else None
 
     def annotations(self, row: int, size: tuple[int, int]) -> list[Annotation]:
         """One per object."""
@@ -112,24 +121,32 @@ def _files(tree: FileTree, pairs: VocPairs, names: tuple[str, ...], *, difficult
 
 
 def _found_names(tree: FileTree, notes: tuple[int, ...]) -> tuple[str, ...]:
-    """Of all objects, sorted; a broken xml is told when its image is read."""
+    """Of all objects, sorted; a broken xml is told when its image is read, unless all are.
+
+    Raises:
+        DataError: none can be read.
+    """
     found: set[str] = set()
+    broken: list[DataError] = []
     for number in notes:
         try:
             found.update(map(_name, _read_xml(tree, number).iter("object")))
-        except DataError:
-            continue
+        except DataError as error:
+            broken.append(error)
+    if broken and len(broken) == len(notes):
+        raise broken[0]
     return tuple(sorted(found - {""}))
 
 
 def _read_xml(tree: FileTree, number: int) -> ElementTree.Element:
+    mending = "expected VOC's, with an annotation of an image; mend it, or remove it and the image"
     try:
-        return ElementTree.fromstring(tree.read(number))
-    except ElementTree.ParseError as error:
-        raise DataError(
-            f"{tree.place(number)}: no xml ({error}); expected VOC's, with an annotation of an image; mend it, or "
-            "remove it and the image"
-        ) from error
+        root = ElementTree.fromstring(tree.read(number))
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two of its encoding
+        raise DataError(f"{tree.place(number)}: no xml ({error}); {mending}") from error
+    if root.tag != _ROOT:
+        raise DataError(f"{tree.place(number)}: xml of <{root.tag}>; {mending}")
+    return root
 
 
 def _name(one: ElementTree.Element) -> str:

@@ -17,6 +17,7 @@ from attnkit.data.config import Split
 from attnkit.data.data_root import DataRoot, Files, listed
 from attnkit.data.detection.config import VocConfig
 from attnkit.data.detection.split_folders import SPLIT_NAMES, named_folder, read_list, usual_folder
+from attnkit.data.files import BYTE_ORDER_MARK
 from attnkit.data.finding import Finding, and_more
 from attnkit.errors import DataError
 
@@ -50,13 +51,19 @@ def find_pairs(root: DataRoot, config: VocConfig, split: Split) -> VocPairs | No
         return _beside(root, root.below(root.top)) if alone else None
     lists = root.below(_join(base, _LISTS))
     found = (lists.find(f"{name}.txt") for name in _LIST_NAMES[split])
-    if (number := next((number for number in found if number is not None), None)) is not None:
-        place = root.tree.place(number)
+    numbers = [number for number in found if number is not None and not _is_empty(root, number, split)]
+    if numbers:
+        number, place = numbers[0], root.tree.place(numbers[0])
         pairs = _by_list(root, root.below(base), read_list(root.tree.read(number), place), place)
         return pairs if pairs.rows else None  # of its own test images VOC has told no objects
     if split != "train" or len(lists.numbers):
         return None
     return _paired(root, root.below(_join(base, _IMAGES)), root.below(_join(base, _ANNOTATIONS)))
+
+
+def _is_empty(root: DataRoot, number: int, split: Split) -> bool:
+    """Of validation or test images: a file may be there for the form alone. One of training is to name some."""
+    return split != "train" and not root.tree.read(number).removeprefix(BYTE_ORDER_MARK).strip()
 
 
 def _given(root: DataRoot, name: str, option: str) -> VocPairs:

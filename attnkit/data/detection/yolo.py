@@ -22,6 +22,7 @@ from attnkit.data.detection.object_files import Notes, ObjectFiles
 from attnkit.data.detection.split_folders import SPLITS
 from attnkit.data.detection.yolo_files import NAME_FILES, YoloAbout, find_images, find_label, find_names
 from attnkit.data.finding import Finding, and_more
+from attnkit.data.images.coco_codes import are_masks
 from attnkit.errors import DataError
 
 _BOX = 5
@@ -29,7 +30,7 @@ _LEAST_POLYGON = 7
 _LARGEST = 2.0
 """Of a share; what is larger are pixels."""
 _ASKED = 200
-"""Files of labels that are read, evenly chosen, to see whether they have polygons."""
+"""Files of labels that are read, evenly chosen, to see whether their objects have polygons."""
 _NONE = -1
 
 
@@ -51,7 +52,7 @@ class YoloNotes(Notes):
         self._tree, self._top = root.tree, root.top
         self._images, self._labels, self.class_names = images, labels, class_names
         self.category_ids = tuple(range(1, len(class_names) + 1))
-        self.has_masks = masks and self._has_polygons()
+        self.masks_wanted, self.has_masks = masks, masks and self._has_polygons()
 
     def place(self, row: int) -> str:
         """The file of the labels; of the image, where there are none."""
@@ -109,13 +110,15 @@ class YoloNotes(Notes):
     def _has_polygons(self) -> bool:
         rows = np.flatnonzero(self._labels != _NONE)
         asked = rows[np.linspace(0, len(rows) - 1, min(len(rows), _ASKED)).astype(int)]
-        return any(map(self._has_polygon, asked.tolist()))
+        polygons = [polygon for row in asked.tolist() for polygon in self._polygons(row)]
+        return are_masks(sum(polygons), len(polygons))
 
-    def _has_polygon(self, row: int) -> bool:
+    def _polygons(self, row: int) -> list[bool]:
+        """Whether each object is one."""
         try:
-            return any(len(values) > _BOX for _, values in self._rows(row))
+            return [len(values) > _BOX for _, values in self._rows(row)]
         except DataError:  # it is told when its image is read
-            return False
+            return []
 
 
 def _may_be_labels(name: str, folder: str) -> bool:
@@ -176,15 +179,25 @@ def _open_split(root: DataRoot, images: list[int], names: tuple[str, ...], *, ma
     numbers = np.array(images, dtype=np.int64)
     of_images = np.array([_NONE if number is None else number for number in labels], dtype=np.int64)
     notes = YoloNotes(root, numbers, of_images, names, masks=masks)
-    left_out = _labels_alone(root, [number for number in labels if number is not None])
+    left_out = [*_without_labels(root, images, labels), *_labels_alone(root, labels)]
     return ObjectFiles(notes, root.tree, numbers, np.arange(len(numbers)), left_out=left_out)
 
 
-def _labels_alone(root: DataRoot, labels: list[int]) -> list[Finding]:
+def _without_labels(root: DataRoot, images: list[int], labels: list[int | None]) -> list[Finding]:
+    """Images whose labels may have been forgotten: there is no other sign that nothing is on them."""
+    bare = [image for image, label in zip(images, labels, strict=True) if label is None]
+    if not bare:
+        return []
+    what = f"{len(bare)} of {len(images)} images are without labels, this one first"
+    why, fix = "they count as images without objects", "add their .txt, an empty one where there is no object"
+    return [Finding("warning", root.tree.place(bare[0]), what, why, fix)]
+
+
+def _labels_alone(root: DataRoot, labels: list[int | None]) -> list[Finding]:
     """Labels in the same folders that no image has."""
     names = root.tree.names
-    folders = {names[number].rpartition("/")[0] for number in labels}
-    taken = set(labels)
+    taken = {number for number in labels if number is not None}
+    folders = {names[number].rpartition("/")[0] for number in taken}
     alone = [
         number
         for folder in sorted(folders)

@@ -99,7 +99,7 @@ def _read_yaml(content: bytes, place: str, *, named: bool) -> dict[str, Any]:
     """What it says; another file that is not `named` data.yaml may be of whatever kind."""
     try:
         said = YAML(typ="safe", pure=True).load(content.decode("utf-8-sig"))
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # of text or dates; and of thousands of brackets
         if not named:
             return {}
         reason = " ".join(str(error).split())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from attnkit.data.classification.hold_back import held_back
 from attnkit.data.classification.image_set import IntArray
 from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.file_tree import FileTree
+
+_BEGINNING = 4096
+"""Bytes."""
 
 
 def hold_files_back(
@@ -48,11 +51,40 @@ def hold_files_back(
 
 
 def _first_of_equals(tree: FileTree, numbers: IntArray) -> IntArray:
-    """For each image the row of the first one with the same bytes. Only files that share their size are read."""
+    """For each image the row of the first one with the same bytes.
+
+    Of files that share their size the beginning is read, and the whole of those that share that too.
+    """
     sizes = np.array([tree.size(number) for number in numbers.tolist()], dtype=np.int64)
-    known, which, counts = np.unique(sizes, return_inverse=True, return_counts=True)
-    first, seen = np.arange(len(numbers)), dict[bytes, int]()
-    for row in np.flatnonzero((counts[which] > 1) & (known[which] > 0)).tolist():
-        digest = hashlib.blake2b(tree.read(int(numbers[row])), digest_size=16).digest()
-        first[row] = seen.setdefault(digest, row)
+    alike = [rows for rows in _groups(sizes.tolist()) if sizes[rows[0]] > 0]
+    first = np.arange(len(numbers))
+    for rows in alike:
+        beginnings = [_digest(_beginning(tree, int(numbers[row]))) for row in rows]
+        for places in _groups(beginnings):
+            same = [rows[place] for place in places]
+            for equal in _groups([_digest(tree.read(int(numbers[row]))) for row in same]):
+                first[[same[place] for place in equal]] = same[equal[0]]
     return first
+
+
+def _groups(values: Sequence[Hashable]) -> list[list[int]]:
+    """Places of the values that are there several times, ascending."""
+    places: dict[Hashable, list[int]] = {}
+    for place, value in enumerate(values):
+        places.setdefault(value, []).append(place)
+    return [group for group in places.values() if len(group) > 1]
+
+
+def _beginning(tree: FileTree, number: int) -> bytes:
+    source = tree.source(number)
+    if isinstance(source, bytes):
+        return source[:_BEGINNING]
+    try:
+        with source.open("rb", buffering=0) as file:
+            return file.read(_BEGINNING)
+    except OSError:
+        return tree.read(number)[:_BEGINNING]  # which says in our words what is wrong
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()

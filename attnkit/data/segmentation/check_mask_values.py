@@ -26,6 +26,8 @@ class OutsideValues:
         """The first image of each value."""
         self._masks: dict[int, int] = {}
         self._wrong_masks = 0
+        self._white: list[int] = []
+        """Images whose masks hold 0 and an ignored 255 alone."""
         self._known: set[int] = set()
         """Values of classes and ignored ones that are there."""
 
@@ -37,7 +39,10 @@ class OutsideValues:
         self._wrong_masks += bool(counts.outside)
         self._known.update(counts.ignored)
         if isinstance(self._images, MaskFiles):
-            self._known.update(np.array(self._images.classes.ids)[counts.per_class > 0].tolist())
+            there = np.array(self._images.classes.ids)[counts.per_class > 0].tolist()
+            self._known.update(there)
+            if there == [0] and counts.ignored.keys() == {WHITE} and not counts.outside:
+                self._white.append(index)
 
     def findings(self) -> list[Finding]:
         """What was found, after the last mask."""
@@ -47,13 +52,23 @@ class OutsideValues:
         if self._split == "train" and self._known == {0, WHITE} and WHITE in classes.ignored and not self._masks:
             return [Finding.from_error(str(black_and_white(f"data.{self._split}", [0, WHITE])))]
         if not self._masks:
-            return []
+            return self._some_white()
         values = sorted(self._masks)
         place = self._images.mask_place(self._first[values[0]])
         what = f"pixel value{'s' * (len(values) > 1)} {_numbers(values)} of no class"
         what += f", in {self._wrong_masks} masks" if self._wrong_masks > 1 else ""
         why = f"expected {_numbers(classes.ids)}, or {_numbers(classes.ignored)} to be ignored"
-        return [Finding("error", place, what, why, self._fix(values))]
+        return [Finding("error", place, what, why, self._fix(values)), *self._some_white()]
+
+    def _some_white(self) -> list[Finding]:
+        """Masks to be looked at among those of class ids: their objects are taken for no class."""
+        if not self._white:
+            return []
+        more = f", as are {len(self._white) - 1} more" if len(self._white) > 1 else ""
+        what = f"its pixels are 0 and {WHITE} alone{more}, and {WHITE} is ignored"
+        why = "expected the ids of what is there"
+        fix = "make it anew if its objects are white; nothing is wrong if there are none"
+        return [Finding("warning", self._images.mask_place(self._white[0]), what, why, fix)]
 
     def _fix(self, values: list[int]) -> str:
         if values == [WHITE]:

@@ -20,9 +20,10 @@ from attnkit.data.config import CocoMasksConfig, CocoMasksSplitConfig, Split
 from attnkit.data.data_root import DataRoot, Files
 from attnkit.data.file_tree import FileTree
 from attnkit.data.finding import Finding, and_more
-from attnkit.data.images.coco_json import CocoImage, CocoJson, read_coco_json
+from attnkit.data.images.coco_json import CocoImage, CocoJson, repeated_categories
 from attnkit.data.images.decode import decode_image
 from attnkit.data.images.hold_back_files import hold_files_back
+from attnkit.data.images.known_coco_json import known_coco_json
 from attnkit.data.segmentation.coco_drawing import draw_instances, segments_of
 from attnkit.data.segmentation.mask_image import fit, fitted
 from attnkit.data.segmentation.palette import palette
@@ -167,7 +168,7 @@ def _open_split(root: DataRoot, given: CocoMasksSplitConfig, option: str, *, bac
         DataError: as `open_coco_masks`.
     """
     content, json_place = root.read(given.annotations, f"{option}.annotations")
-    about = read_coco_json(content, json_place)
+    about = known_coco_json(content, json_place)
     files = root.folder(given.images, f"{option}.images")
     panoptic = _panoptic_folder(root, given, about, option)
     found = [files.find(image.file_name) for image in about.images]
@@ -195,7 +196,7 @@ def _left_out(about: CocoJson, json_place: str, files: Files, found: list[int | 
     missing = [image.file_name for image, number in zip(about.images, found, strict=True) if number is None]
     taken = set(found)
     alone = [files.tree.place(number) for number in files.numbers if number not in taken and files.is_image(number)]
-    findings = []
+    findings = repeated_categories(about, json_place)
     if missing:
         what = f"{missing[0]} is not in {files.place}{and_more(len(missing))}"
         findings.append(Finding("warning", json_place, what, "its annotations are left out", "copy the images again"))

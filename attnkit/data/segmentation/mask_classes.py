@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.data.finding import and_more
-from attnkit.data.segmentation.mask_image import Values
+from attnkit.data.segmentation.mask_image import Values, as_numbers
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import IGNORE, LabelMap, check_names
 from attnkit.errors import DataError
@@ -95,6 +95,7 @@ class MaskClasses:
         Raises:
             DataError: it holds a value or a colour of no class, which is not ignored either.
         """
+        values = self._meant(values)
         return self._from_colours(values, place) if values.ndim == 3 else self._from_numbers(values, place)
 
     def count(self, values: Values, place: str) -> MaskCounts:
@@ -103,6 +104,7 @@ class MaskClasses:
         Raises:
             DataError: it holds a colour of no class.
         """
+        values = self._meant(values)
         if values.ndim == 3:
             return counts_of(self._from_colours(values, place), len(self.ids))
         pixels = np.bincount(values.ravel(), minlength=self.ids[-1] + 1)
@@ -110,6 +112,13 @@ class MaskClasses:
         ignored = {value: int(pixels[value]) for value in there if self._table[value] == IGNORE}
         outside = {value: int(pixels[value]) for value in there if self._table[value] == _UNKNOWN}
         return MaskCounts(pixels[self.ids], ignored, outside)
+
+    def _meant(self, values: Values) -> Values:
+        """A colour image of nothing but greys holds numbers, unless all of these greys are colours of classes."""
+        numbers = as_numbers(values)
+        if numbers.ndim == 3 or values.ndim == 2:
+            return numbers
+        return values if all((v, v, v) in self._by_colour for v in np.unique(numbers).tolist()) else numbers
 
     def _from_numbers(self, values: Values, place: str) -> LabelMap:
         labels = self._table[values]

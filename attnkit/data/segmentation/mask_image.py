@@ -41,7 +41,7 @@ def decode_mask(source: Path | bytes, place: str) -> Values:
         place: what to call it in errors.
 
     Returns:
-        (H, W) numbers; of a colour image whose channels are not all the same, (H, W, 3).
+        (H, W) numbers; of a colour image (H, W, 3).
 
     Raises:
         DataError: it is missing, broken, lossy, or holds numbers that are no ids.
@@ -54,6 +54,11 @@ def decode_mask(source: Path | bytes, place: str) -> Values:
             )
         image.load()
         return _values(ImageOps.exif_transpose(image), place)
+
+
+def as_numbers(values: Values) -> Values:
+    """(H, W), where a colour image has three times the same; else the colours as they are."""
+    return values[..., 0] if values.ndim == 3 and (values == values[..., :1]).all() else values
 
 
 def mask_colours(source: Path | bytes, place: str) -> NDArray[np.uint8] | None:
@@ -120,9 +125,7 @@ def _values(image: Image.Image, place: str) -> Values:
             f"{place}: a mask of Pillow's mode {image.mode}; expected whole numbers, grey or palette, or RGB colours; "
             "convert it to PNG"
         )
-    colours = np.array(image)[..., :3]
-    same = (colours == colours[..., :1]).all()
-    return colours[..., 0] if same else colours
+    return np.array(image)[..., :3]
 
 
 def _sixteen_bits(values: NDArray[np.generic], place: str) -> NDArray[np.uint16]:

@@ -14,7 +14,7 @@ from attnkit.data.classification.image_set import IntArray
 from attnkit.data.file_tree import FileTree
 from attnkit.data.files import cache_folder
 from attnkit.data.segmentation.mask_classes import NamedIds, colours_unknown
-from attnkit.data.segmentation.mask_image import decode_mask
+from attnkit.data.segmentation.mask_image import as_numbers, decode_mask
 from attnkit.errors import DataError
 from attnkit.run_dir import write_json
 
@@ -65,7 +65,7 @@ def _count(tree: FileTree, numbers: Sequence[int], folder: Path) -> None:
     pixels: IntArray = np.zeros(1 << 16, dtype=np.int64)
     for number in numbers:
         try:
-            values = decode_mask(tree.read(number), tree.place(number))
+            values = as_numbers(decode_mask(tree.read(number), tree.place(number)))
         except DataError as error:
             errors.append(error)
             continue

@@ -23,7 +23,7 @@ _BRIGHTNESS = 32
 """Of 255, added."""
 _CONTRAST = _SATURATION = (0.5, 1.5)
 """Factors."""
-_HUE = 18 / 360
+_HUE = 18 / 180
 """Of a turn, either way."""
 
 Size = tuple[int, int]

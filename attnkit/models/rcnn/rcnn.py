@@ -153,15 +153,14 @@ class Rcnn(nn.Module):
         fused = self.semantic(levels)
         return Maps.of(levels, fused, self.semantic.embed(fused))
 
-    def propose(self, maps: Maps, sizes: Sizes) -> list[Float[Tensor, "_R 4"]]:
-        """Where there may be objects: boxes of each image, the likeliest first.
+    def propose(self, maps: Maps, sizes: Sizes) -> tuple[list[Float[Tensor, "_R 4"]], list[Float[Tensor, "_R"]]]:
+        """Where there may be objects, and how likely: of each image, the likeliest first.
 
         Args:
             maps: of the images.
             sizes: of each image, without its padding.
         """
-        boxes, _ = self.rpn.propose(self.rpn(maps.levels), sizes, training=False)
-        return boxes
+        return self.rpn.propose(self.rpn(maps.levels), sizes, training=False)
 
     def classify(
         self, maps: Maps, proposals: Sequence[Float[Tensor, "_R 4"]], sizes: Sizes
@@ -228,7 +227,8 @@ class Rcnn(nn.Module):
             max_detections=max_detections,
         )
         maps = self.features(images)
-        found = [chosen(*of_image) for of_image in self.classify(maps, self.propose(maps, sizes), sizes)]
+        proposals, _ = self.propose(maps, sizes)
+        found = [chosen(*of_image) for of_image in self.classify(maps, proposals, sizes)]
         if not self.has_masks:
             return [Detections(*of_image) for of_image in found]
         masks = self.draw(maps, [boxes for boxes, _, _ in found], [labels for _, _, labels in found])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from attnkit.data.detection.check_detection import check_detection
 from attnkit.data.detection.check_detection_split import DetectionStats
+from attnkit.data.detection.enough_detections import DetectionLimits
 from attnkit.recipes.base import CheckedData
 from attnkit.recipes.detection.recipe import DetectionRecipe
 from attnkit.recipes.image_lines import progress_of_check, sizes_between
@@ -23,18 +24,24 @@ def check(recipe: DetectionRecipe, *, decode: bool, say: Callable[[str], None]) 
         decode: decode each, which finds what is cut off and what stands twice; else read headers, and draw some masks.
         say: takes a line on how far it is.
     """
-    report = check_detection(recipe.data, quick=not decode, progress=progress_of_check(say))
+    progress = progress_of_check(say)
+    report = check_detection(recipe.data, quick=not decode, limits=limits_of(recipe), progress=progress)
     return CheckedData(report, [line for split, stats in report.stats.items() for line in _split_lines(split, stats)])
+
+
+def limits_of(recipe: DetectionRecipe) -> DetectionLimits:
+    """How many objects of an image the detector of a recipe finds."""
+    return DetectionLimits(detections=recipe.inference.max_detections, proposals=recipe.model.rpn.proposals)
 
 
 def _split_lines(split: str, stats: DetectionStats) -> list[str]:
     """Size of a split, how large and how many its objects are, and of each class where there are not too many."""
-    head = f"{split}: {stats.images:,} images, {stats.broken:,} broken"
+    head = f"{split}: {_some(stats.images, 'image')}, {stats.broken:,} broken"
     head += sizes_between(stats.smallest, stats.largest)
     objects = sum(stats.objects.values())
     if not objects:
         return [f"{head}; no objects"]
-    head += f"; {objects:,} objects {'with' if stats.has_masks else 'without'} masks"
+    head += f"; {_some(objects, 'object')} {'with' if stats.has_masks else 'without'} masks"
     return [head, f"    {_of_the_objects(stats, objects)}", *_of_the_classes(stats)]
 
 
@@ -43,14 +50,15 @@ def _of_the_objects(stats: DetectionStats, objects: int) -> str:
     images = max(1, stats.images - stats.broken)
     parts = [f"{objects / images:.3g} objects an image, {stats.most_objects:,} at most"]
     if stats.empty_images:
-        parts.append(f"{stats.empty_images:,} images without any")
+        parts.append(f"{_some(stats.empty_images, 'image')} without any")
     if stats.crowds:
-        parts.append(f"{stats.crowds:,} crowds beside them")
+        parts.append(f"{_some(stats.crowds, 'crowd')} beside them")
     shares = (f"{count / objects:.0%} {size}" for size, count in zip(_SIZES, stats.by_size, strict=True) if count)
     parts.append(", ".join(shares))
     if stats.usual_sides is not None:
-        low, middle, high = stats.usual_sides
-        parts.append(f"boxes mostly of {low:.0f} to {high:.0f} pixels a side, half of them under {middle:.0f}")
+        low, middle, high = (round(side) for side in stats.usual_sides)
+        mostly = f"{low} to {high} pixels a side, half of at most {middle}" if low < high else f"{low} pixels a side"
+        parts.append(f"boxes mostly of {mostly}")
     return "; ".join(parts)
 
 
@@ -60,6 +68,10 @@ def _of_the_classes(stats: DetectionStats) -> Iterable[str]:
         least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
         yield f"    {len(counts):,} classes, {least} {counts[least]:,} to {most} {counts[most]:,} objects"
         return
-    width = max(map(len, counts))
+    width, digits = max(map(len, counts)), len(f"{max(counts.values()):,}")
     for name, count in counts.items():
-        yield f"    {name:<{width}}  {count:>9,} objects, on {stats.images_with[name]:>6,} images"
+        yield f"    {name:<{width}}  {count:>{digits},} objects, on {stats.images_with[name]:>{digits},} images"
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torchvision.ops import nms
 
 from attnkit.data.config import Split
 from attnkit.data.detection.detection_set import DetectionSet, open_detection
@@ -29,20 +30,21 @@ from attnkit.structures.detections import Detections
 from attnkit.structures.objects import Objects
 
 _KEPT = 12 << 20
-"""Pixels of views whose maps are kept until masks are drawn on them, about 1 GiB; other views are seen again then."""
+"""Pixels of views whose maps are kept until masks are drawn on them, about 2 GiB; other views are seen again then."""
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a view showed: where each region is, by class, in the image."""
+    """An image seen in one way."""
 
     look: Look
-    boxes: Tensor
-    """(R, K, 4)"""
-    probs: Tensor
-    """(R, K + 1)"""
-    kept: tuple[View, Any] | None
-    """The view and its maps."""
+    view: View
+    proposals: Tensor
+    """(R, 4) in pixels of the view."""
+    scores: Tensor
+    """(R,)"""
+    maps: Any
+    """What the network makes of it; None where that is not kept."""
 
 
 class Detector:
@@ -76,15 +78,15 @@ class Detector:
         self.device = device
         self.precision: Precision = decide_precision(precision, device)
         self.inference = recipe.inference
-        self._image = recipe.image
+        self._image, self._rpn = recipe.image, recipe.model.rpn
         self._model = cast("Rcnn", prepare_for_inference(model.to(device), precision=self.precision))
 
     @torch.inference_mode()
     def detect(self, pixels: Tensor, *, inference: DetectionInferenceConfig | None = None) -> Detections:
         """Find the objects of an image.
 
-        Where it is looked at in several ways, all findings go through one non-maximum suppression, and a mask is the
-        mean of what is drawn in each of the views.
+        Where it is looked at in several ways, all views classify the same regions, and boxes, probabilities and masks
+        are the means over the views.
 
         Args:
             pixels: uint8 (3, H, W).
@@ -98,10 +100,10 @@ class Detector:
         """
         inference = inference or self.inference
         seen = self._see_all(pixels, inference)
-        probs = torch.cat([one.probs for one in seen])
+        regions, probs = self._classify(pixels, seen)
         check_finite(probs, "probabilities")
         boxes, scores, labels = select(
-            torch.cat([one.boxes for one in seen]),
+            regions,
             probs,
             score_threshold=inference.score_threshold,
             nms_threshold=inference.nms_threshold,
@@ -115,30 +117,40 @@ class Detector:
         seen: list[_Seen] = []
         room = _KEPT
         for look in looks(self._image, inference):
-            view, maps = self._open(look, pixels)
-            room -= view.input[0, 0].numel()
-            boxes, probs = self._regions(view, maps)
-            seen.append(_Seen(look, boxes, probs, (view, maps) if room >= 0 or not seen else None))
+            shown, view = look.at(pixels)
+            maps = self._model.features(shown.to(self.device))
+            (boxes,), (scores,) = self._model.propose(maps, [view.size])
+            room -= shown[0, 0].numel()
+            seen.append(_Seen(look, view, boxes, scores, maps if room >= 0 or not seen else None))
         return seen
 
-    def _open(self, look: Look, pixels: Tensor) -> tuple[View, Any]:
-        """A view, and the maps that the network makes of it."""
-        view = look.at(pixels)
-        return view, self._model.features(view.input.to(self.device))
+    def _maps(self, one: _Seen, pixels: Tensor) -> Any:
+        """Those that were kept, or the same again."""
+        return self._model.features(one.look.at(pixels)[0].to(self.device)) if one.maps is None else one.maps
 
-    def _regions(self, view: View, maps: Any) -> tuple[Tensor, Tensor]:
-        """(R, K, 4) in the image, and (R, K + 1)."""
-        proposals = self._model.propose(maps, [view.size])
-        ((boxes, probs),) = self._model.classify(maps, proposals, [view.size])
-        return view.in_image(boxes.float()), probs.float()
+    def _classify(self, pixels: Tensor, seen: Sequence[_Seen]) -> tuple[Tensor, Tensor]:
+        """(R, K, 4) in the image, and (R, K + 1): means over all views."""
+        boxes, probs = [], []
+        for one, regions in zip(seen, self._shared(seen), strict=True):
+            ((of_view, likely),) = self._model.classify(self._maps(one, pixels), [regions], [one.view.size])
+            boxes.append(one.view.in_image(of_view.float()))
+            probs.append(likely.float())
+        return torch.stack(boxes).mean(dim=0), torch.stack(probs).mean(dim=0)
+
+    def _shared(self, seen: Sequence[_Seen]) -> list[Tensor]:
+        """The best regions of all views, in the pixels of each; one view alone keeps its own."""
+        if len(seen) == 1:
+            return [seen[0].proposals]
+        boxes = torch.cat([one.view.in_image(one.proposals) for one in seen])
+        kept = nms(boxes, torch.cat([one.scores for one in seen]), self._rpn.nms_threshold)[: self._rpn.proposals]
+        return [one.view.in_view(boxes[kept]) for one in seen]
 
     def _draw(self, pixels: Tensor, seen: Sequence[_Seen], boxes: Tensor, labels: Tensor) -> Tensor:
         """(R, M, M) the mean over all views."""
         drawn = []
         for one in seen:
-            view, maps = one.kept or self._open(one.look, pixels)
-            (masks,) = self._model.draw(maps, [view.in_view(boxes)], [labels])
-            drawn.append(view.upright(masks.float()))
+            (masks,) = self._model.draw(self._maps(one, pixels), [one.view.in_view(boxes)], [labels])
+            drawn.append(one.view.upright(masks.float()))
         return torch.stack(drawn).mean(dim=0)
 
 

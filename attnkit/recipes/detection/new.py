@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,16 @@ from torch import Tensor
 
 from attnkit.data.config import Split
 from attnkit.data.data_root import listed
-from attnkit.data.detection.detection_set import DetectionSet, open_detection
+from attnkit.data.detection.detection_set import open_detection
+from attnkit.data.detection.object_files import ObjectFiles
 from attnkit.engine.precision import autocast, find_device
 from attnkit.errors import DataError
 from attnkit.models.rcnn.config import MaskRcnnConfig
+from attnkit.recipes.detection.look import Counts, Look, count_objects, look_at, some_with_objects
 from attnkit.recipes.detection.new_text import recipe_text
 from attnkit.recipes.detection.own_data import OwnData
 from attnkit.recipes.detection.size import FEW_IMAGES, Pictures, Size, size_recipe
-from attnkit.recipes.new_image_recipe import NewRecipe, few_images, refuse_to_overwrite, sample, why_held_back
+from attnkit.recipes.new_image_recipe import NewRecipe, few_images, refuse_to_overwrite, why_held_back
 from attnkit.recipes.sizing import this_machine
 from attnkit.recipes.training_speed import seconds_per_step
 from attnkit.run_dir import write_whole
@@ -27,23 +28,9 @@ from attnkit.structures.objects import Objects
 
 FEWEST_IMAGES = 10
 """With fewer there is nothing to learn from, and nothing to hold back."""
+_HELD_OUT: tuple[Split, Split] = ("valid", "test")
 _MEASURED_IMAGES = 2
 _MEASURED_OBJECTS = 8
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What some of the images hold; crowds, and what lies outside of its image, are no objects here."""
-
-    sizes: list[Size]
-    counts: list[int]
-    """Objects of each."""
-    box_sides: list[float]
-    """Root of the area of each box over the shorter side of its image."""
-    absent: list[str]
-    """Classes."""
-    looked_at: int
-    broken: int
 
 
 def new_detection(
@@ -73,15 +60,16 @@ def new_detection(
     """
     if not force:
         refuse_to_overwrite(output)
-    train = open_detection(config, "train")
+    train = _opened(config, "train")
     assert train is not None, "nothing is held back"
     if len(train) < FEWEST_IMAGES:
         raise DataError(
             f"{given}: {len(train)} training images with annotations are too few; expected {FEWEST_IMAGES} at least, "
             "and hundreds for a model worth having; add images"
         )
-    look = _look_at(train)
-    pictures = _pictures(given, config, train, look)
+    counts = count_objects(train, whole=config.format == "coco")
+    look = look_at(train, some_with_objects(train, counts))
+    pictures = _pictures(given, config, train, counts, look)
     machine = this_machine()
 
     def speed(model: MaskRcnnConfig, size: Size) -> float:
@@ -90,59 +78,36 @@ def new_detection(
     sizing = size_recipe(pictures, machine, speed, minutes=machine.minutes(minutes), side=side)
     held_back = why_held_back("the images", valid=sizing.valid_share, test=sizing.test_share)
     held_back = tuple(f"{line}; equal images stay together" for line in held_back)
-    reasons = (*_what_was_found(pictures, config, train), *held_back, *sizing.reasons)
+    reasons = (*_what_was_found(pictures, config, train, counts, look), *held_back, *sizing.reasons)
     write_whole(output, recipe_text(name, config, sizing, reasons))
-    return NewRecipe(output, reasons, _warnings(given, train, look, output))
+    return NewRecipe(output, reasons, _warnings(given, train, counts, look, output))
 
 
-def _look_at(train: DetectionSet) -> _Look:
-    """Sizes, objects and classes of some, evenly chosen."""
-    chosen, errors = sample(len(train)), []
-    sizes: list[Size] = []
-    counts: list[int] = []
-    sides: list[float] = []
-    seen = np.zeros(len(train.class_names), dtype=bool)
-    for index in chosen:
-        try:
-            size, objects = train.header_size(index), train.read_objects(index)
-        except DataError as error:
-            errors.append(error)
-            continue
-        width, height = (objects.boxes[:, 2:] - objects.boxes[:, :2]).T
-        real = ~objects.crowd & (width * height > 0)
-        sizes.append(size)
-        counts.append(int(real.sum()))
-        sides += ((width * height)[real].sqrt() / min(size)).tolist()
-        seen[objects.labels[real].numpy()] = True
-    if not sizes:
-        raise errors[0]
-    if not sides:
-        raise DataError(
-            f"{train.annotation_place(0)}: no object on {len(sizes)} images looked at; expected boxes of the objects; "
-            "correct the annotations, or the path"
-        )
-    absent = [name for name, there in zip(train.class_names, seen, strict=True) if not there]
-    return _Look(sizes, counts, sides, absent, looked_at=len(chosen), broken=len(errors))
+def _opened(config: OwnData, split: Split) -> ObjectFiles | None:
+    images = open_detection(config, split)
+    assert images is None or isinstance(images, ObjectFiles), "somebody's own data are files"
+    return images
 
 
-def _pictures(given: str, config: OwnData, train: DetectionSet, look: _Look) -> Pictures:
+def _pictures(given: str, config: OwnData, train: ObjectFiles, counts: Counts, look: Look) -> Pictures:
     """What is said of all images by those that were looked at."""
-    held_out: list[Split] = ["valid", "test"]
-    valid, test = (0 if (part := open_detection(config, split)) is None else len(part) for split in held_out)
+    valid, test = (_opened(config, split) for split in _HELD_OUT)
+    others = [count_objects(part, whole=config.format == "coco") for part in (valid, test) if part is not None]
     sides = np.sort(np.array(look.sizes), axis=1)
     quarter, half, most = np.quantile(look.box_sides, (0.25, 0.5, 0.9)).tolist()
     return Pictures(
         path=given,
         train=len(train),
-        valid=valid,
-        test=test,
-        with_objects=float(np.mean(np.array(look.counts) > 0)),
+        valid=0 if valid is None else len(valid),
+        test=0 if test is None else len(test),
+        with_objects=float(np.mean(counts.objects > 0)),
         num_classes=len(train.class_names),
         masks=train.has_masks,
+        outlined=counts.outlined / int(counts.objects.sum()),
         side=round(float(np.median(sides[:, 0]))),
         ratio=float(np.quantile(sides[:, 1] / sides[:, 0], 0.9)),
-        objects=float(np.mean(look.counts)),
-        most_objects=max(look.counts),
+        objects=float(np.mean(counts.objects)),
+        most_objects=max(int(one.objects.max()) for one in (counts, *others)),
         box_sides=(quarter, half, most),
     )
 
@@ -179,26 +144,38 @@ def _some_objects(size: Size, *, masks: bool) -> Objects:
     )
 
 
-def _what_was_found(pictures: Pictures, config: OwnData, train: DetectionSet) -> tuple[str, str]:
+def _what_was_found(
+    pictures: Pictures, config: OwnData, train: ObjectFiles, counts: Counts, look: Look
+) -> tuple[str, ...]:
     kind = {"coco": "COCO's json", "yolo": "YOLO's labels", "voc": "Pascal VOC's xml"}[config.format]
-    counts = f"{pictures.train:,} training, {pictures.valid:,} validation and {pictures.test:,} test images"
-    names = train.class_names
-    return (
-        f"{pictures.path}: {kind}, {counts} {'with' if pictures.masks else 'without'} masks",
-        f"classes: {len(names):,}, as the data names them: {listed(names)}",
+    images = f"{pictures.train:,} training, {pictures.valid:,} validation and {pictures.test:,} test images"
+    classes = [f"{name} {count:,}" for name, count in zip(train.class_names, counts.of_classes, strict=True)]
+    lines = (
+        f"{pictures.path}: {kind}, {images} {'with' if pictures.masks else 'without'} masks",
+        f"classes: {len(classes):,}, as the data names them, and their objects in training: {listed(classes)}",
     )
+    if look.looked_at < np.count_nonzero(counts.objects):
+        counted = f"{len(counts.images):,} images" if len(counts.images) < len(train) else "all images"
+        sizes = f"sizes are those of {look.looked_at:,} images with objects, evenly chosen"
+        return (*lines, f"looked at: objects are counted on {counted}; {sizes}")
+    return lines
 
 
-def _warnings(given: str, train: DetectionSet, look: _Look, output: Path) -> tuple[str, ...]:
-    lines = [str(finding) for finding in train.left_out()]
+def _warnings(given: str, train: ObjectFiles, counts: Counts, look: Look, output: Path) -> tuple[str, ...]:
+    lines, see = [str(finding) for finding in train.left_out()], f"see attnkit data check {output}"
+    images = len(counts.images)
+    if counts.broken:
+        lines.append(
+            f"{given}: the annotations of {counts.broken:,} of {images + counts.broken:,} images cannot be read; {see}"
+        )
     if look.broken:
         lines.append(
             f"{given}: {look.broken} of {look.looked_at} images looked at, or their annotations, are broken or do not "
-            f"fit; see attnkit data check {output}"
+            f"fit; {see}"
         )
-    if look.absent:
+    absent = [name for name, count in zip(train.class_names, counts.of_classes, strict=True) if not count]
+    if absent:
         lines.append(
-            f"{given}: no object of {listed(look.absent)} on {look.looked_at} images looked at; expected every class "
-            f"in training; see attnkit data check {output}"
+            f"{given}: no object of {listed(absent)} on {images:,} images; expected every class in training; {see}"
         )
     return (*lines, *few_images(given, len(train), few=FEW_IMAGES))

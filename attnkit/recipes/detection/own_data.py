@@ -12,6 +12,7 @@ from attnkit.data.data_root import DataRoot, listed
 from attnkit.data.detection.config import CocoConfig, CocoSplitConfig, VocConfig, YoloConfig
 from attnkit.data.detection.split_folders import SPLIT_NAMES, SPLITS, usual_folder
 from attnkit.errors import DataError
+from attnkit.recipes.detection.named_images import folder_of, has_one, image_names
 
 OwnData = CocoConfig | YoloConfig | VocConfig
 
@@ -30,7 +31,7 @@ def coco_data(images: str, annotations: str) -> CocoConfig:
         annotations: the json.
 
     Raises:
-        DataError: one of the two is not there.
+        DataError: one of the two is not there, or no image that a json names.
     """
     if not Path(images).is_dir():
         raise DataError(f"{images}: no such folder; expected a folder of images; correct --images")
@@ -40,6 +41,8 @@ def coco_data(images: str, annotations: str) -> CocoConfig:
     for split in SPLITS[1:]:
         if (json := _other(Path(annotations), split)) is not None:
             named[split] = _folder_of(images, split), str(json)
+    for split, pair in named.items():
+        _check_images(split, *pair)
     if any(os.path.isabs(path) for pair in named.values() for path in pair):
         named = {split: (os.path.abspath(folder), os.path.abspath(json)) for split, (folder, json) in named.items()}
     folders = [
@@ -120,12 +123,45 @@ def _json_of(jsons: Sequence[str], split: Split) -> str | None:
 
 
 def _images_in(root: DataRoot, split: Split, json: str) -> str:
-    """The folder of the images: the json's own, or one of a usual name."""
-    own = root.below(json.rpartition("/")[0])
-    if own.folder and any(own.is_image(number) and "/" not in own.below(number) for number in own.numbers):
-        return own.folder
-    folder = usual_folder(root, split, _FORMS) or usual_folder(root, split, ("images",))
-    return (root.top if folder is None else folder.folder) or "."
+    """The folder of the images that a json names: its own, one of a usual name, or any.
+
+    Raises:
+        DataError: they are in none.
+    """
+    content, place = root.read(json, "--data")
+    names = image_names(content, place)
+    usual = usual_folder(root, split, _FORMS) or usual_folder(root, split, ("images",))
+    likely = [root.below(json.rpartition("/")[0]), usual or root.below(root.top)]
+    if not names:
+        return likely[1].folder or "."
+    folders = [*likely, *map(root.below, ("", *root.tree.folders))]
+    # of an archive its root is no folder that a recipe can name
+    found = folder_of(names, [one for one in folders if one.folder or root.path.is_dir()])
+    if found is None:
+        mend = "expected them in a folder there; name theirs with --images, and the json with --annotations"
+        raise _without_images(split, place, names, f"in {root.path}", mend)
+    return found.folder or "."
+
+
+def _check_images(split: Split, images: str, annotations: str) -> None:
+    """Refuse a folder with none of the images that a json names.
+
+    Raises:
+        DataError: it is such a one.
+    """
+    json = Path(annotations)
+    content, _ = DataRoot(os.path.abspath(json.parent)).read(json.name, "--annotations")
+    names = image_names(content, annotations)
+    if names and not has_one(names, DataRoot(os.path.abspath(images)).below("")):
+        mend = "expected them there, or in folders there as it names them; correct --images"
+        raise _without_images(split, annotations, names, f"in {images}", mend)
+
+
+def _without_images(split: Split, json: str, names: Sequence[str], where: str, mend: str) -> DataError:
+    """Of a json that was taken for its name beside that of training the user may know nothing."""
+    if split != "train":
+        mend = f"it is taken for the {split} set by its name; add its images, or move it elsewhere"
+    return DataError(f"{json}: none of its {len(names):,} images is {where}, such as {names[0]}; {mend}")
 
 
 def _below(root: str, path: str) -> str:

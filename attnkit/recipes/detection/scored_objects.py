@@ -11,9 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.metrics.image_objects import ImageFound, ImageTruth
 from attnkit.structures.detections import Detections
 from attnkit.structures.objects import Objects
+
+
+def by_image_id(images: DetectionSet) -> DetectionSet:
+    """The same images in the order of their ids: there scores are pycocotools' where several detections' are equal."""
+    rows = sorted(range(len(images)), key=images.image_id)
+    return images.select(np.array(rows, dtype=np.int64))
 
 
 def truth_of(objects: Objects, *, masks: bool) -> ImageTruth:

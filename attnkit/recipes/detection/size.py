@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from attnkit.models.rcnn.config import MaskRcnnConfig
+from attnkit.data.detection.enough_detections import USUAL_DETECTIONS, enough_detections
+from attnkit.models.rcnn.config import MaskRcnnConfig, RpnConfig
 from attnkit.recipes.detection.networks import MICRO, NANO, PATCH_SIZE, SMALL, TINY, Network, activation_bytes
 from attnkit.recipes.sizing import Machine, hold_back, largest_affordable, power_of_two, training_length
 
@@ -24,8 +25,6 @@ _SCALES = (8, 4, 2)
 _LEVELS = 5
 _VARIED = (0.75, 0.875, 1.0, 1.125, 1.25)
 """Shorter sides in training, times that of use."""
-_COUNTED = 100
-"""Objects of an image that AP looks at, and that a detector gives, where nobody says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,8 @@ class Pictures:
     num_classes: int
     masks: bool
     """Whether objects have some."""
+    outlined: float
+    """Share of the objects with an outline."""
     side: int
     """Median of the shorter sides, in pixels."""
     ratio: float
@@ -99,7 +100,7 @@ def size_recipe(pictures: Pictures, machine: Machine, speed: Speed, *, minutes: 
     batch = _batch(images, machine, model, pictures, _shape(pictures, short))
     length = training_length(images, per_step=batch, epochs=_epochs(images), rate=rate, minutes=minutes)
     short_sides = tuple(_rounded(short * factor, to=16) for factor in _VARIED)
-    detections = _max_detections(pictures.most_objects)
+    detections = enough_detections(pictures.most_objects)
     return Sizing(
         model=model,
         short_side=short,
@@ -117,7 +118,7 @@ def size_recipe(pictures: Pictures, machine: Machine, speed: Speed, *, minutes: 
             f"augmentation: shorter sides of {short_sides[0]} to {short_sides[-1]} pixels, mirroring left and right; "
             "--set augment.flip=0 where left and right matter, --set augment.flip_vertical=0.5 where images have no up",
             _why_anchors(pictures, short, model.rpn.anchor_scale),
-            _why_masks(masks=pictures.masks),
+            _why_masks(pictures),
             _why_detections(pictures, detections),
             f"network: {network.name}: {network.why}; {model.rpn.proposals:,} proposals of an image are looked at",
             f"batch: {batch} images; {length.epoch_line}",
@@ -158,11 +159,18 @@ def _networks(pictures: Pictures, machine: Machine) -> list[Network]:
 
 def _model(network: Network, pictures: Pictures, short: int) -> MaskRcnnConfig:
     most = pictures.most_objects
-    return network.config(
+    model = network.config(
         anchor_scale=_anchor_scale(pictures, short),
         proposals=300 if most <= 50 else 600 if most <= 150 else 1000,
         samples=128 if pictures.objects <= 10 else 256,
     )
+    return model.model_copy(update={"rpn": _with_room(model.rpn, enough_detections(most))})
+
+
+def _with_room(rpn: RpnConfig, detections: int) -> RpnConfig:
+    """With no fewer proposals than detections, for each of these begins as one of those."""
+    room = {name: max(getattr(rpn, name), detections) for name in ("train_proposals", "proposals")}
+    return rpn.model_copy(update=room)
 
 
 def _anchor_scale(pictures: Pictures, short: int) -> int:
@@ -174,13 +182,6 @@ def _anchor_scale(pictures: Pictures, short: int) -> int:
 def _shape(pictures: Pictures, short: int) -> Size:
     """Height and width of a usual image, padded as a batch is."""
     return _rounded_up(short), _rounded_up(short * pictures.ratio)
-
-
-def _max_detections(most: int) -> int:
-    """A hundred, or a round number of at least twice as many as are on the fullest image."""
-    if 2 * most <= _COUNTED:
-        return _COUNTED
-    return next(count for power in range(2, 10) for count in (10**power, 5 * 10**power) if count >= 2 * most)
 
 
 def _epochs(images: int) -> int:
@@ -199,7 +200,10 @@ def _batch(images: int, machine: Machine, model: MaskRcnnConfig, pictures: Pictu
 def _why_size(pictures: Pictures, short: int, *, chosen: bool, tried: int) -> str:
     why = "as you say" if chosen else f"half of the images have {pictures.side} or fewer"
     if not chosen and short > pictures.side:
-        why += f", and a quarter of their objects would be under {LEAST_OBJECT} wide"
+        if pictures.box_sides[0] * pictures.side < LEAST_OBJECT:
+            why += f", and a quarter of their objects would be under {LEAST_OBJECT} wide"
+        elif short == LEAST_SIDE:
+            why += f"; {LEAST_SIDE} are the least"
     if tried:
         why += f"; what is larger would see them under {LEAST_EPOCHS} times in the time that there is"
     elif not chosen and short < pictures.side // _STRIDE * _STRIDE:
@@ -216,19 +220,24 @@ def _why_anchors(pictures: Pictures, short: int, scale: float) -> str:
     )
 
 
-def _why_masks(*, masks: bool) -> str:
-    if not masks:
-        return "masks: the objects have none, so there is no mask head, and boxes alone are scored"
-    return "masks: the objects have some, so there is a mask head; boxes alone take less time: --set data.masks=false"
+def _why_masks(pictures: Pictures) -> str:
+    if pictures.masks:
+        return (
+            "masks: the objects have some, so there is a mask head; boxes alone take less time: --set data.masks=false"
+        )
+    have = (
+        f"{pictures.outlined:.0%} of the objects have one, too few," if pictures.outlined else "the objects have none,"
+    )
+    return f"masks: {have} so there is no mask head, and boxes alone are scored"
 
 
 def _why_detections(pictures: Pictures, detections: int) -> str:
     seen = f"objects: {pictures.objects:.3g} an image, {pictures.most_objects:,} at most"
-    if detections == _COUNTED:
-        return f"{seen}: {_COUNTED} detections of an image are enough"
+    if detections == USUAL_DETECTIONS:
+        return f"{seen}: {USUAL_DETECTIONS} detections of an image are enough"
     return (
-        f"{seen}: up to {detections} detections of an image are given and scored, inference.max_detections; the usual "
-        f"{_COUNTED} would hide what is beyond them"
+        f"{seen}: up to {detections:,} detections of an image are given and scored, inference.max_detections; the "
+        f"usual {USUAL_DETECTIONS} would hide what is beyond them"
     )
 
 

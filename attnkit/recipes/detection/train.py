@@ -10,7 +10,9 @@ from attnkit.engine.loop import Parts, fit
 from attnkit.engine.precision import find_device
 from attnkit.engine.schedule import build_schedule
 from attnkit.errors import DataError
+from attnkit.recipes.detection.check import limits_of
 from attnkit.recipes.detection.recipe import DetectionRecipe
+from attnkit.recipes.detection.scored_objects import by_image_id
 from attnkit.recipes.detection.task import DetectionTask, build_task
 from attnkit.recipes.image_lines import progress_before_training, say_what_is_trained
 from attnkit.recipes.initial_weights import begin_with
@@ -26,7 +28,8 @@ def train(recipe: DetectionRecipe, run: RunDir, *, resume: bool, device: str) ->
     place = find_device(device)
     log = open_log(run, recipe.train)
     # from outside, every file: what is wrong there shows before anything takes long
-    report = check_detection(recipe.data, quick=True, progress=progress_before_training(log.say))
+    progress = progress_before_training(log.say)
+    report = check_detection(recipe.data, quick=True, limits=limits_of(recipe), progress=progress)
     report.raise_or_warn(log.warn)
     data = _training_data(recipe)
     task = _task(recipe, data, log, loads=not resume)
@@ -44,7 +47,9 @@ def train(recipe: DetectionRecipe, run: RunDir, *, resume: bool, device: str) ->
     )
     valid = open_detection(recipe.data, "valid")
     valid_batches = (
-        None if valid is None else EvalObjects(valid, recipe.image, batch_size=batch.images, workers=batch.workers)
+        None
+        if valid is None
+        else EvalObjects(by_image_id(valid), recipe.image, batch_size=batch.images, workers=batch.workers)
     )
     held_out = 0 if valid is None else len(valid)
     epoch = train_batches.batches_per_epoch // recipe.train.accumulate

@@ -24,24 +24,26 @@ class Look:
     mirrored: bool = False
     """Left and right are exchanged in front of the network."""
 
-    def at(self, pixels: Tensor) -> View:
-        """An image, uint8 (3, H, W), looked at in this way."""
+    def at(self, pixels: Tensor) -> tuple[Tensor, View]:
+        """An image, uint8 (3, H, W), looked at in this way.
+
+        Returns:
+            What a network is shown: float32 (1, 3, height, width), zero where there is no image; and where it lies.
+        """
         shown = object_input(pixels, self.image)
         height, width = shown.shape[1:]
         if self.mirrored:
             shown = shown.flip(-1)
         padded = F.pad(shown, (0, -width % STRIDE, 0, -height % STRIDE))
-        return View(padded[None], (height, width), (pixels.shape[1], pixels.shape[2]), self.mirrored)
+        return padded[None], View((height, width), (pixels.shape[1], pixels.shape[2]), self.mirrored)
 
 
 @dataclass(frozen=True)
 class View:
-    """An image as a network is shown it."""
+    """Where an image lies in what a network is shown."""
 
-    input: Tensor
-    """float32 (1, 3, height, width), zero where there is no image."""
     size: Size
-    """Of the image in it, at its top left."""
+    """Of the image there, at the top left."""
     original: Size
     """Of the image in its file."""
     mirrored: bool

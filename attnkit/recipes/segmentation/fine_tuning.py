@@ -36,7 +36,7 @@ def published_fine_tuning(model: UperNetConfig) -> FineTuning:
 def _adamw() -> TrainConfig:
     return TrainConfig(
         steps=STEPS,
-        optimizer=AdamWConfig(name="adamw", weight_decay=0.01),
+        optimizer=AdamWConfig(name="adamw", weight_decay=0.01, decay_biases=True),
         schedule=PolyConfig(name="poly", lr=6e-5, warmup_steps=1500),
     )
 

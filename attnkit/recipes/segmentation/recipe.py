@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from attnkit.config import Config
 from attnkit.data.config import SceneAugmentConfig, SceneConfig, SegmentationDataConfig
@@ -39,11 +39,11 @@ class SegmentationLossConfig(Config):
 class InferenceConfig(Config):
     """How a trained model looks at a whole image."""
 
-    window: tuple[int, int] | None = None
+    window: tuple[PositiveInt, PositiveInt] | None = None
     """Height and width of the windows that slide over the image; none looks at the whole image at once."""
     overlap: float = Field(default=0.333, ge=0.0, lt=1.0)
     """Share of a window that the next one sees again."""
-    scales: tuple[float, ...] = (1.0,)
+    scales: tuple[PositiveFloat, ...] = Field(default=(1.0,), min_length=1)
     """Sizes at which the image is looked at; the probabilities are averaged."""
     flip: bool = False
     """Look at the mirrored image too."""

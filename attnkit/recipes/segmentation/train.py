@@ -10,6 +10,7 @@ from attnkit.engine.loop import Parts, fit
 from attnkit.engine.precision import find_device
 from attnkit.engine.schedule import build_schedule
 from attnkit.errors import DataError
+from attnkit.models.layers.synced_norm import sync_norms
 from attnkit.recipes.image_lines import progress_before_training, say_what_is_trained
 from attnkit.recipes.initial_weights import begin_with
 from attnkit.recipes.segmentation.class_weights import median_frequency_weights
@@ -31,6 +32,7 @@ def train(recipe: SegmentationRecipe, run: RunDir, *, resume: bool, device: str)
     report.raise_or_warn(log.warn)
     data = _training_data(recipe)
     task = _task(recipe, data, log, loads=not resume)
+    sync_norms(task.model)
     train_batches = TrainScenes(
         data,
         recipe.image,

@@ -162,7 +162,8 @@ def of_one(tmp_path, *more, quick=False, image=12, **options):
 @pytest.mark.parametrize("quick", [True, False])
 def test_boxes_of_no_size(quick, tmp_path):
     boxes = (4, 4, 4, 9), (6, 5, 2, 7)
-    assert of_one(tmp_path, *(annotation(box, number=3, segmentation=[]) for box in boxes), quick=quick) == [
+    drawn = (annotation(box, number=3, segmentation=rectangle(4, 4, 6, 9)) for box in boxes)
+    assert of_one(tmp_path, *drawn, quick=quick) == [
         "warning a/valid.json: image 12: the box of object 3 is empty, 0 x 5 pixels, and so is 1 more; it cannot be "
         "learned, and counts as missed in scores; mend or remove it"
     ]
@@ -214,15 +215,66 @@ def test_wrong_areas(quick, tmp_path):
     ]
 
 
-def test_objects_without_outline(tmp_path):
-    fix = "it is left out of training, and its mask counts as missed in scores"
-    assert of_one(tmp_path, annotation((1, 1, 5, 4), number=3, segmentation=[]), quick=True) == [
-        f"warning a/valid.json: image 12: object 3 is without an outline, while others have one; {fix}; outline it; or "
-        "set data.masks=false, for boxes alone"
+def bare(*boxes, image=2, **changes):
+    return [
+        annotation(box, number=number, image=image, segmentation=[], **changes) for number, box in enumerate(boxes, 3)
     ]
-    assert of_one(tmp_path, annotation((1, 1, 5, 4), number=3, segmentation=[[1, 1, 2, 2]])) == [
-        f"warning a/valid.json: image 12: the outline of object 3 is empty; {fix}; mend or remove it"
+
+
+def test_a_few_objects_without_outline(tmp_path):
+    assert of_one(tmp_path, *bare((1, 1, 5, 4), (2, 2, 4, 4)), quick=True, image=2) == [
+        "warning a/train.json: image 2: 2 of 22 objects have no outline, object 3 first; they are left out of "
+        "training, and their masks count as missed in scores; outline them; or set data.masks=false, for boxes alone"
     ]
+
+
+def test_outlines_that_are_too_few_for_masks(tmp_path):
+    root = folder(tmp_path, more={2: bare((1, 1, 5, 4), (2, 2, 4, 4), (3, 3, 7, 7)), 4: bare((0, 0, 9, 9), iscrowd=1)})
+    report = check(root, quick=True)
+    assert lines(report, root) == [
+        "warning a/train.json: image 2: 3 of 23 objects have no outline, object 3 first; masks are learned where nine "
+        "in ten have one, so here boxes alone are learned and scored; outline them; or set data.masks=false, and this "
+        "is not said"
+    ]
+    assert [stats.has_masks for stats in report.stats.values()] == [False, True, True]
+    assert lines(check(root, quick=True, masks=False), root) == []
+
+
+def test_boxes_that_were_never_outlined_are_nothing_to_tell(tmp_path):
+    content = pictures() | {"a/train.json": coco([annotation(segmentation=None)])}
+    config = CocoConfig(path=str(write_files(tmp_path, content)), train=TRAIN, hold_back={"valid": 0.0})
+    assert not any("outline" in str(one) for one in check_detection(config, quick=True).findings)
+
+
+def test_polygons_that_are_too_short(tmp_path):
+    short = annotation((1, 1, 5, 4), number=3, segmentation=[[1, 1], [1, 1, 5, 4]])
+    what = "the outline of object 3 is a polygon of 4 numbers"
+    assert of_one(tmp_path, short, image=2) == [
+        f"warning a/train.json: image 2: {what}; expected 6 or more: it counts as none; mend or remove it",
+        "warning a/train.json: image 2: 1 of 21 objects have no outline, object 3 first; they are left out of "
+        "training, and their masks count as missed in scores; outline them; or set data.masks=false, for boxes alone",
+    ]
+    content = pictures() | {"a/train.json": coco([short])}
+    config = CocoConfig(path=str(write_files(tmp_path / "1", content)), train=TRAIN, hold_back={"valid": 0.0})
+    assert any(what in str(one) for one in check_detection(config, quick=True).findings)
+
+
+def test_outlines_of_nothing(tmp_path):
+    assert of_one(tmp_path, annotation((1, 1, 5, 4), number=3, segmentation=[[1, 1, 2, 1, 3, 1]])) == [
+        "warning a/valid.json: image 12: the outline of object 3 is empty; it is left out of training, and its mask "
+        "counts as missed in scores; mend or remove it"
+    ]
+
+
+def test_yolos_polygons_among_boxes(tmp_path):
+    content = {f"images/train/{name}.png": png(H, W, seed=name) for name in range(3)} | {"data.yaml": b"names: [cat]"}
+    content |= {f"labels/train/{name}.txt": b"0 0.5 0.5 0.5 0.5\n" for name in range(3)}
+    content["labels/train/1.txt"] += b"0 0.1 0.2 0.5 0.2 0.5 0.8\n"
+    config = YoloConfig(format="yolo", path=str(write_files(tmp_path, content)), hold_back={"valid": 0.0})
+    assert any(
+        line.startswith("warning labels/train/0.txt: 3 of 4 objects have no outline, object 1 first; masks are learned")
+        for line in lines(check_detection(config, quick=True), tmp_path)
+    )
 
 
 def test_outlines_elsewhere(tmp_path):
@@ -250,9 +302,9 @@ def test_over_a_hundred_objects(tmp_path):
     many = [annotation((x, y, x + 1, y + 1), number=10 * x + y, segmentation=None) for x in range(11) for y in range(9)]
     assert of_one(tmp_path, *many[:98], quick=True, masks=False) == []
     assert of_one(tmp_path, *many, quick=True, masks=False) == [
-        "warning data.valid: over 100 objects are on 1 of 3 images, 101 on the fullest; AP looks at the 100 surest "
-        "detections of a class on an image, and a detector gives as many: the other objects count as missed; set "
-        "inference.max_detections=500, and score with --max-detections 500"
+        "warning data.valid: over 100 objects are on 1 of 3 images, 101 on the fullest; the detector gives the 100 "
+        "surest of an image, and AP looks at no more of a class: the others count as missed; set "
+        "inference.max_detections=500, and score files with --max-detections 500"
     ]
 
 
@@ -294,6 +346,28 @@ def test_images_that_stand_twice(tmp_path):
         f"warning test/15.png: the same image stands in train too, at train/1.png; {good} train",
         f"warning test/15.png: the same image stands in valid too, at valid/11.png; {good} valid",
     ]
+
+
+def test_shares_that_are_no_image(tmp_path):
+    """Of 3 images a tenth is none; of one nothing can be held back."""
+
+    def found(images, **shares):
+        files = pictures(images) | {"a/train.json": coco([annotation(image=one) for one in images], images=images)}
+        config = CocoConfig(path=str(write_files(tmp_path, files)), train=TRAIN, hold_back=shares)
+        return [str(one) for one in check_detection(config).findings if "no images" in one.what]
+
+    name = "images and their annotations as data"
+    assert found((1, 2, 3), test=0.3) == [
+        "data.valid: no images, for data.hold_back.valid=0.1 of 2 is none; the best checkpoint cannot be chosen, nor "
+        f"training stopped early; name valid {name}.valid, or set data.hold_back.valid=0.5"
+    ]
+    test = "data.test: no images; the model cannot be scored on images that it has not seen; name test "
+    assert found((1,), valid=0.0) == [
+        "data.valid: no images; the best checkpoint cannot be chosen, nor training stopped early; name valid "
+        f"{name}.valid, or add images",
+        f"{test}{name}.test, or add images",
+    ]
+    assert found(range(1, 13)) == [f"{test}{name}.test, or set data.hold_back.test=0.1"]
 
 
 def test_missing_splits(tmp_path):

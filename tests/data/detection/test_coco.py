@@ -109,11 +109,21 @@ def test_masks_may_be_left_out(tmp_path):
     assert data.read_objects(0).areas.tolist() == [15]
 
 
-def test_an_object_without_outline_beside_others_has_an_empty_mask(tmp_path):
+def test_an_object_without_outline_beside_nine_others_has_an_empty_mask(tmp_path):
     bare = annotation((0, 0, 3, 2), number=2, segmentation=[], area=None)
-    objects = one_set(tmp_path, [annotation(area=None), bare]).read_objects(0)
-    assert objects.masks.areas().tolist() == [16, 0]
-    assert objects.areas.tolist() == [16, 6]
+    objects = one_set(tmp_path, [*[annotation(area=None)] * 9, bare]).read_objects(0)
+    assert objects.masks.areas().tolist() == [16] * 9 + [0]
+    assert objects.areas.tolist() == [16] * 9 + [6]
+
+
+def test_a_few_outlines_are_no_masks(tmp_path):
+    """Or all other objects would be background in training."""
+    bare = [annotation((0, 0, 3, 2), number=number, segmentation=None) for number in range(2, 27)]
+    data = one_set(tmp_path, [annotation(), *bare])
+    assert not data.has_masks
+    assert data.masks_wanted
+    assert len(data.read_objects(0)) == 26
+    assert not one_set(tmp_path, [annotation()], masks=False).masks_wanted
 
 
 def test_missing_areas_are_those_of_masks(tmp_path):
@@ -265,6 +275,12 @@ class TestTurnedImages:
         ),
         ({"segmentation": [[0, 0, 1e9, 0, 5, 5]]}, r"the outline of object 1 cannot be drawn \(ValueError: a coordina"),
         ({"segmentation": 3}, r"the outline of object 1 cannot be drawn \("),
+        (
+            {"segmentation": {"size": [H, W], "counts": [10**30]}},
+            r"the outline of object 1 cannot be drawn \(ValueError: a run has over 64 bits\); expected polygons, or a ",
+        ),
+        ({"segmentation": [[0, 0, 10**400, 0, 5, 5]]}, r"the outline of object 1 cannot be drawn \(ValueError: a coor"),
+        ({"bbox": None, "segmentation": [[1, 1, 2, 2]]}, r"object 1 has no box; expected four numbers, or an outline;"),
         ({"bbox": None, "segmentation": None}, r"object 1 has no box; expected four numbers, or an outline; mend the "),
         ({"bbox": [1, 2, float("nan"), 3]}, r"object 1 has the box \[1.0, 2.0, nan, 5.0\]; expected four numbers, or "),
         ({"bbox": [1, 2, 3]}, r"annotation 1 has a bbox of 3 numbers; expected left, top, width and height; mend the "),
@@ -285,16 +301,29 @@ def test_another_kind_of_json(tmp_path):
         one_set(tmp_path, [segments])
 
 
-@pytest.mark.parametrize(
-    ("categories", "what"),
-    [
-        ([], "no classes; expected one at least; mend the file"),
-        (
-            [{"id": 3, "name": "cat"}, {"id": 8, "name": "cat"}],
-            "two classes are named cat; expected a name for each; rename one of them",
-        ),
-    ],
-)
-def test_names_of_classes(categories, what, tmp_path):
-    with pytest.raises(DataError, match=rf"a/train.json: {what}$"):
-        one_set(tmp_path, [], categories=categories)
+def test_names_of_classes(tmp_path):
+    with pytest.raises(DataError, match=r"a/train.json: no classes; expected one at least; mend the file$"):
+        one_set(tmp_path, [], categories=[])
+    same = [{"id": 3, "name": "cat"}, {"id": 8, "name": "cat"}]
+    message = r"a/train.json: two classes are named cat; expected a name for each; rename one of them$"
+    with pytest.raises(DataError, match=message):
+        one_set(tmp_path, [annotation(category=3), annotation(category=8)], categories=same)
+
+
+def test_categories_that_are_left_out(tmp_path):
+    root = {"id": 0, "name": "dog", "supercategory": "none"}
+    data = one_set(tmp_path, [annotation(category=8)], categories=[root, *CATEGORIES])
+    assert (data.class_names, data.category_ids) == (("cat", "dog"), (3, 8))
+    assert lines(data, tmp_path) == [
+        "warning a/train.json: category 0 has the name of category 8, dog, and no annotation; it is left out; remove "
+        "it, or rename it if it is another class"
+    ]
+
+
+def test_a_json_is_read_once_for_its_parts(tmp_path):
+    images = tuple(range(1, 11))
+    root = write_files(tmp_path, pictures(images) | {"a/train.json": coco([], images=images)})
+    train, valid = (opened(root, split) for split in ("train", "valid"))
+    assert train.notes._about is valid.notes._about
+    write_files(root, {"a/train.json": coco([annotation()], images=images)})
+    assert opened(root).notes._about is not train.notes._about

@@ -9,8 +9,8 @@ from tests.data.detection.listed_objects import ListedObjects, rectangle
 class Written(ListedObjects):
     """One image per list of annotations."""
 
-    def __init__(self, *annotations):
-        super().__init__(len(annotations), sizes=[(30, 50)])
+    def __init__(self, *annotations, masks=False):
+        super().__init__(len(annotations), sizes=[(30, 50)], masks=masks)
         self._annotations = annotations
 
     def annotations(self, index):
@@ -36,6 +36,14 @@ def test_what_makes_an_object():
         [Annotation(0, "1", (0, 0, 50, 30), crowd=True), Annotation(0, "2", (0, 0, 50, 30))],
     )
     assert trained_images(data, None)[0].tolist() == [0, 4, 7, 8]
+
+
+def test_with_masks_an_object_has_an_outline():
+    box, outline = (0, 0, 50, 30), [rectangle(1, 2, 5, 9)]
+    bare = [Annotation(0, "1", box), Annotation(0, "2", box, []), Annotation(0, "3", box, [[1, 2, 5, 9]])]
+    images = bare, [*bare, Annotation(0, "4", box, outline)]
+    assert trained_images(Written(*images), None)[0].tolist() == [0, 1]
+    assert trained_images(Written(*images, masks=True), None)[0].tolist() == [1]
 
 
 def test_what_cannot_be_read_is_left_out_and_told():

@@ -107,6 +107,17 @@ def test_a_list_of_all_is_split(tmp_path):
     assert opened(root, "test") is None
 
 
+@pytest.mark.parametrize("empty", [b"", b" \n\r\n", b"\xef\xbb\xbf\n"])
+def test_an_empty_list_is_none(empty, tmp_path):
+    names = [str(i) for i in range(10)]
+    root = write_files(tmp_path, files(names) | lists(train=names))
+    write_files(root, {f"ImageSets/Main/{name}.txt": empty for name in ("val", "test")})
+    sets = [opened(root, split, hold_back={"valid": 0.2, "test": 0.1}) for split in ("train", "valid", "test")]
+    assert [len(one) for one in sets] == [7, 2, 1]
+    write_files(root, lists(validation=names[:3]))
+    assert [len(opened(root, split)) for split in ("train", "valid")] == [10, 3]
+
+
 def test_test_images_whose_objects_are_not_told(tmp_path):
     root = write_files(tmp_path, files(["1", "2"]) | lists(train=["1"], val=["2"], test=["8", "9"]))
     assert opened(root, "test") is None
@@ -193,6 +204,12 @@ def test_classes(tmp_path):
     ("content", "what"),
     [
         (b"<annotation>", r"no xml \(.*\); expected VOC's, with an annotation of an image; mend it, or remove it and"),
+        (b"<html/>", r"xml of <html>; expected VOC's, with an annotation of an image; mend it, or remove it and the i"),
+        (b'<?xml version="1.0" encoding="gbk"?><annotation/>', r"no xml \(multi-byte encodings are not supported\); e"),
+        (b'<?xml version="1.0" encoding="x"?><annotation/>', r"no xml \(unknown encoding: .*\); expected VOC's, with "),
+        (xml(size=(3, "inf")), r"a size of inf x 3 pixels; expected 1000000 a side at most; mend the file$"),
+        (xml(size=("1e400", 3)), r"a size of 3 x inf pixels; expected 1000000 a side at most; mend the file$"),
+        (xml(size=(3, 10**30)), r"a size of 1e\+30 x 3 pixels; expected 1000000 a side at most; mend the file$"),
         (
             xml("<object><name>dog</name></object>"),
             "object 1 has no bndbox with xmin, ymin, xmax, ymax; expected its corners in pixels; mend the file$",
@@ -215,6 +232,12 @@ def test_files_that_are_broken(content, what, tmp_path):
     found = data(tmp_path, content, classes=("dog",))
     with pytest.raises(DataError, match=rf"^{tmp_path}/Annotations/1.xml: {what}"):
         found.read(0)
+
+
+def test_all_files_are_broken(tmp_path):
+    root = write_files(tmp_path, files(["1", "2"], content=b"<html/>"))
+    with pytest.raises(DataError, match=rf"^{root}/Annotations/1.xml: xml of <html>; expected VOC's, with an annotati"):
+        opened(root)
 
 
 def test_classes_are_found_beside_a_broken_file(tmp_path):
@@ -249,6 +272,11 @@ def test_classes_are_found_beside_a_broken_file(tmp_path):
             files(["1"]) | {"x.txt": b"\n"},
             {"train": "x.txt"},
             r"/x.txt: names nothing; expected one image per line; me",
+        ),
+        (
+            files(["1"]) | {"ImageSets/Main/train.txt": b"\n"},
+            {},
+            r"/ImageSets/Main/train.txt: names nothing; expected one image per line; mend it$",
         ),
         (
             files(["1"], images="a/x", notes="a/Annotations") | files(["1"], images="b/x", notes="b/Annotations"),

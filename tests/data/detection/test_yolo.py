@@ -12,6 +12,8 @@ from tests.data.image_files import picture, pixels, png, saved, write_files, wri
 H, W = 10, 20
 BOX = b"1 0.5 0.4 0.2 0.6\n"
 """8 1 12 7"""
+POLYGON = b"1 0.1 0.2 0.5 0.2 0.5 0.8 0.1 0.8\n"
+"""2 2 10 8"""
 NAMES = b"names: [cat, dog]\n"
 
 
@@ -50,20 +52,26 @@ def test_boxes(tmp_path):
 
 
 def test_polygons(tmp_path):
-    found = data(tmp_path, b"1 0.1 0.2 0.5 0.2 0.5 0.8 0.1 0.8\n" + BOX)
+    found = data(tmp_path, POLYGON + BOX + 8 * POLYGON)
     assert found.has_masks
     objects = found.read_objects(0)
     assert np.allclose(objects.boxes[0].numpy(), [2, 2, 10, 8], atol=1e-5)
     drawn = np.zeros((H, W), dtype=bool)
     drawn[2:8, 2:10] = True
     assert np.array_equal(objects.masks.bitmaps()[0].numpy(), drawn)
-    assert objects.masks.areas().tolist() == [48, 0]
-    assert np.allclose(objects.areas.numpy(), [48, 24])
+    assert objects.masks.areas().tolist() == [48, 0] + [48] * 8
+    assert np.allclose(objects.areas.numpy(), [48, 24] + [48] * 8)
+
+
+def test_a_few_polygons_are_boxes(tmp_path):
+    found = data(tmp_path, POLYGON + BOX + 7 * POLYGON)
+    assert (found.has_masks, found.masks_wanted) == (False, True)
+    assert np.allclose(found.read_objects(0).boxes[0].numpy(), [2, 2, 10, 8], atol=1e-5)
 
 
 def test_polygons_as_boxes(tmp_path):
-    found = data(tmp_path, b"1 0.1 0.2 0.5 0.2 0.5 0.8 0.1 0.8\n", masks=False)
-    assert not found.has_masks
+    found = data(tmp_path, POLYGON, masks=False)
+    assert (found.has_masks, found.masks_wanted) == (False, False)
     assert np.allclose(found.read_objects(0).boxes.numpy(), [[2, 2, 10, 8]])
 
 
@@ -107,6 +115,11 @@ def test_names(names, tmp_path):
     [
         ({}, r": no data.yaml with names; expected one, or classes.txt; add it, or name the classes as data.classes$"),
         ({"data.yaml": b"names: [\n"}, r"/data.yaml: no yaml \(.*\); expected names and folders, as YOLO has them; "),
+        (
+            {"data.yaml": b"names: [a]\nmade: 2001-99-99\n"},
+            r"/data.yaml: no yaml \(month must be in 1..12\); expected ",
+        ),
+        ({"data.yaml": b"[" * 5000}, r"/data.yaml: no yaml \(maximum recursion depth .*\); expected names and folders"),
         ({"data.yaml": b"names: 3\n"}, r"/data.yaml: names is 3; expected a list of names, or names by number; mend "),
         (
             {"data.yaml": b"names: {0: a, 2: b}\n"},
@@ -223,6 +236,14 @@ def test_images_that_are_not_found(files, options, what, tmp_path):
     content = {name: one for name, one in (images() | {"data.yaml": NAMES} | files).items() if one is not None}
     with pytest.raises(DataError, match=rf"^{tmp_path}{what}"):
         opened(write_files(tmp_path, content), **options)
+
+
+def test_images_without_labels(tmp_path):
+    found = data(tmp_path, files={f"images/train/{name}.png": png(seed=9) for name in ("0", "2", "3")})
+    assert [str(one) for one in found.left_out()] == [
+        f"{tmp_path}/images/train/0.png: 3 of 4 images are without labels, this one first; they count as images "
+        "without objects; add their .txt, an empty one where there is no object"
+    ]
 
 
 def test_labels_without_an_image(tmp_path):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 
-from attnkit.data.images.coco_codes import code_of, is_outline, runs_of
+from attnkit.data.images.coco_codes import are_masks, code_of, is_outline, runs_of, short_polygon
 from attnkit.structures.masks import Masks
 
 H, W = 5, 7
@@ -52,6 +52,9 @@ def test_polygons_are_cut_off_at_the_edge():
         ({"size": [H, W], "counts": "3"}, "its runs cover 3 pixels"),
         ([[0, 0, 2e6, 0, 0, 3]], "a coordinate is not within 1000000 pixels"),
         ([[0, 0, float("nan"), 0, 0, 3]], "a coordinate is not within 1000000 pixels"),
+        ([[0, 0, 10**400, 0, 0, 3]], "a coordinate is not within 1000000 pixels"),
+        ({"size": [H, W], "counts": [10**30]}, "a run has over 64 bits"),
+        ({"size": [H, W], "counts": [2**62, 2**62, 2**62, 2**62, 35]}, f"its runs cover {2**64 + 35} pixels"),
     ],
 )
 def test_codes_that_are_broken(segmentation, what):
@@ -66,4 +69,19 @@ def test_a_missing_one_has_no_runs():
 
 
 def test_what_stands_for_none():
-    assert [is_outline(one) for one in (None, [], [[]], SEGMENTATIONS[0], SEGMENTATIONS[2])] == [False] * 3 + [True] * 2
+    nothing = (None, [], [[]], [[1, 1, 2, 2]], [[1, 1, 2, 2, 3], []])
+    assert [is_outline(one) for one in nothing] == [False] * 5
+    assert [short_polygon(one) for one in nothing] == [0, 0, 0, 4, 5]
+
+
+def test_what_does_not():
+    something = (*SEGMENTATIONS, [1, 1, 6, 1, 6, 4], 3)
+    assert [is_outline(one) for one in something] == [True] * 7
+    assert [short_polygon(one) for one in something] == [0] * 7
+
+
+@pytest.mark.parametrize(
+    ("outlined", "objects", "expected"), [(0, 0, False), (0, 3, False), (9, 10, True), (8, 9, False), (3, 3, True)]
+)
+def test_nine_tenths_make_masks(outlined, objects, expected):
+    assert are_masks(outlined, objects) == expected

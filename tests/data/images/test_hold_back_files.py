@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 
 from attnkit.data.config import HoldBackConfig
-from attnkit.data.file_tree import open_tree
+from attnkit.data.file_tree import FolderTree, open_tree
 from attnkit.data.images.hold_back_files import hold_files_back
-from tests.data.image_files import write_files
+from attnkit.errors import DataError
+from tests.data.image_files import write_files, write_tar
 
 CONFIG = HoldBackConfig(valid=0.2, test=0.1)
 
@@ -33,6 +35,55 @@ def test_equal_files_stay_together(tmp_path):
     assert [len(share) for share in shares] == [42, 12, 6]
     different = [len({contents[row] for row in share}) for share in shares]
     assert different == [14, 4, 2]
+
+
+class Watched(FolderTree):
+    """Tells which files are read whole, and which from their beginning."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.whole, self.begun = [], []
+
+    def read(self, number):
+        self.whole.append(number)
+        return super().read(number)
+
+    def source(self, number):
+        self.begun.append(number)
+        return super().source(number)
+
+
+def held(tree):
+    options = {"has_valid": False, "has_test": True, "name": tree.names.__getitem__}
+    return hold_files_back(tree, np.arange(len(tree.names)), "valid", CONFIG, **options)
+
+
+def test_only_files_that_begin_alike_are_read_whole(tmp_path):
+    begin = bytes(4096)
+    contents = [b"1", b"22", b"33", b"44", begin + b"5", begin + b"6", begin + b"5", b"7" + begin, b"", b""]
+    tree = Watched(write_files(tmp_path, {f"{i}.png": content for i, content in enumerate(contents)}))
+    held(tree)
+    assert (tree.begun, tree.whole) == ([1, 2, 3, 4, 5, 6, 7], [4, 5, 6])
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_files_that_differ_at_their_ends_are_different(archive, tmp_path):
+    begin = bytes(5000)
+    files = {f"{i:02}.png": begin + bytes([i % 10]) for i in range(20)}
+    tree = open_tree(write_tar(tmp_path / "a.tar", files) if archive else write_files(tmp_path / "a", files))
+    found = held(tree).tolist()
+    assert len(found) == 4
+    assert sorted(row % 10 for row in found[:2]) == sorted(row % 10 for row in found[2:])
+
+
+def test_a_file_that_is_gone_when_it_is_to_be_read(tmp_path):
+    tree = Watched(write_files(tmp_path, {f"{i}.png": bytes([i]) for i in range(3)}))
+    tree.size = lambda number: 1
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(
+        DataError, match=rf"^{tmp_path}/1.png: cannot be read \(No such file or directory\); expected a "
+    ):
+        held(tree)
 
 
 def test_only_what_is_missing_is_held_back(tmp_path):

@@ -154,6 +154,14 @@ class TestBlackAndWhite:
         assert set(report.stats["train"].pixels) == {"background", "object"}
 
 
+def test_some_black_and_white_masks_among_others(tmp_path):
+    white = {f"masks/train/{i}.png": mask((labels(i) > 0).astype(np.uint8) * 255) for i in (3, 5)}
+    assert (
+        "warning masks/train/3.png: its pixels are 0 and 255 alone, as are 1 more, and 255 is ignored; expected the "
+        "ids of what is there; make it anew if its objects are white; nothing is wrong if there are none"
+    ) in lines(check(folder(tmp_path, white)), tmp_path)
+
+
 @pytest.mark.parametrize("quick", [True, False])
 def test_ids_outside_the_classes(quick, tmp_path):
     wrong = labels()

@@ -47,6 +47,17 @@ def test_colours_mean_classes():
         classes(["a", "b"]).labels(values, "m")
 
 
+def test_greys_are_colours_if_all_are_those_of_classes():
+    """An image of the sky alone has no other colour, and CamVid's sky is grey; one of ids was saved as colours."""
+    black, grey = (0, 0, 0), (128, 128, 128)
+    about = NamedIds({0: "road", 1: "void", 2: "sky"}, {0: (9, 8, 7), 1: black, 2: grey})
+    found = classes(about, ignore=(1,))
+    for colours, labels in (([grey, grey], [1, 1]), ([black, grey], [IGNORE, 1]), ([(2, 2, 2), black], [1, 0])):
+        values = np.array([colours], dtype=np.uint8)
+        assert found.labels(values, "m").tolist() == [labels]
+        assert found.count(values, "m").per_class.tolist() == [labels.count(0), labels.count(1)]
+
+
 def test_the_colour_of_an_ignored_class_is_ignored():
     found = classes(IN_JSON, ignore=(3,))
     assert found.names == ("road",)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attnkit.data.segmentation.mask_image import decode_mask, fitted, mask_colours
+from attnkit.data.segmentation.mask_image import as_numbers, decode_mask, fitted, mask_colours
 from attnkit.errors import DataError
 from tests.data.image_files import picture, png, saved
 from tests.data.scene_files import labels, mask
@@ -18,10 +18,9 @@ VALUES = labels()
         mask(VALUES.astype(np.uint16)),
         mask(VALUES.astype(np.int32), kind="TIFF"),
         mask(VALUES, kind="BMP"),
-        mask(np.repeat(VALUES[..., None], 3, axis=2)),
         mask(np.stack([VALUES, VALUES * 0 + 200], axis=2)),
     ],
-    ids=["grey", "palette", "16 bits", "32 bits", "bmp", "grey as colours", "with alpha"],
+    ids=["grey", "palette", "16 bits", "32 bits", "bmp", "with alpha"],
 )
 def test_values_are_what_is_stored(content):
     assert np.array_equal(decode_mask(content, "m.png"), VALUES)
@@ -32,6 +31,16 @@ def test_large_ids_and_one_bit():
     assert np.array_equal(decode_mask(mask(values), "m"), values)
     bits = VALUES > 1
     assert np.array_equal(decode_mask(mask(bits), "m"), bits.astype(np.uint8))
+
+
+def test_greys_may_be_numbers():
+    greys = np.repeat(VALUES[..., None], 3, axis=2)
+    values = decode_mask(mask(greys), "m.png")
+    assert np.array_equal(values, greys)
+    assert np.array_equal(as_numbers(values), VALUES)
+    assert as_numbers(VALUES) is VALUES
+    greys[4, 6, 2] += 1
+    assert as_numbers(greys) is greys
 
 
 def test_colours_stay_colours():

@@ -87,7 +87,7 @@ def test_one_stage_written_out() -> None:
     """Classes of the only head, and boxes of each class by its own offsets."""
     model = build("mask_rcnn")
     maps = model.features(images())
-    proposals = model.propose(maps, IMAGE_SIZES)
+    proposals = model.propose(maps, IMAGE_SIZES)[0]
     regions = model.read.levels(maps.fine, proposals, 7)
     logits, deltas = model.box_heads[0](regions)
     first = len(proposals[0])
@@ -108,7 +108,7 @@ def test_a_cascade_written_out() -> None:
     """Each stage moves the boxes by the offsets of the likeliest class; logits are averaged before the softmax."""
     model = build("cascade")
     maps = model.features(images())
-    boxes = model.propose(maps, IMAGE_SIZES)
+    boxes = model.propose(maps, IMAGE_SIZES)[0]
     for head in model.box_heads:  # the likeliest class differs from region to region
         head.classes.bias.data -= head(model.read.levels(maps.fine, boxes, 7))[0].mean(dim=0)
     found = model.classify(maps, boxes, IMAGE_SIZES)
@@ -206,7 +206,7 @@ def test_nothing_is_found(name: str) -> None:
 def test_boxes_for_all_classes() -> None:
     model = build("cascade", box_head=CONVS.model_copy(update={"class_specific": False}))
     maps = model.features(images())
-    boxes, _ = model.classify(maps, model.propose(maps, IMAGE_SIZES), IMAGE_SIZES)[0]
+    boxes, _ = model.classify(maps, model.propose(maps, IMAGE_SIZES)[0], IMAGE_SIZES)[0]
     assert boxes.shape[1:] == (K, 4)
     assert torch.equal(boxes[:, 0], boxes[:, K - 1])
     assert model.head_names == tuple(

@@ -6,7 +6,7 @@ import torch
 
 from attnkit.data.detection.detection_batch import DetectionBatch
 from attnkit.recipes.detection.average_precision import AveragePrecision
-from attnkit.recipes.detection.scored_objects import found_of, mask_codes, truth_of, xywh
+from attnkit.recipes.detection.scored_objects import by_image_id, found_of, mask_codes, truth_of, xywh
 from attnkit.structures.detections import Detections
 from attnkit.structures.masks import Masks
 from attnkit.structures.objects import Objects
@@ -39,14 +39,14 @@ def found(*boxes, labels, scores, probs=1.0):
     )
 
 
-def batch_of(*of_images):
+def batch_of(*of_images, indices=None):
     count = len(of_images)
     return DetectionBatch(
         images=torch.zeros(count, 3, 32, 64),
         sizes=[(32, 48)] * count,
         objects=list(of_images),
         originals=[SIZE] * count,
-        indices=np.arange(count),
+        indices=np.arange(count) if indices is None else np.array(indices),
         semantic=None,
     )
 
@@ -88,6 +88,36 @@ def test_several_images_are_ranked_together():
     first = objects(A, labels=[0]), found(A, labels=[0], scores=[0.5])
     second = objects(labels=[]), found(B, labels=[0], scores=[0.9])
     assert score(first, second)["box_ap50"] == pytest.approx(50.0)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_equal_scores_that_on_the_first_image_of_the_data_comes_first(order):
+    """Whatever batch it is in: of two objects the second image's is found, 51 of 101 points at a precision of 1/2."""
+    seen = found(B, labels=[0], scores=[0.5]), found(A, labels=[0], scores=[0.5])
+    metric = AveragePrecision(3, masks=True, max_detections=100, mask_threshold=0.5)
+    for index in order:
+        metric.update(batch_of(objects(A, labels=[0]), indices=[index]), [seen[index]])
+    assert metric.compute()["mask_ap50"] == pytest.approx(100 * 51 / 101 / 2)
+
+
+class Numbered:
+    """Images by their ids."""
+
+    def __init__(self, *ids):
+        self.ids = ids
+
+    def __len__(self):
+        return len(self.ids)
+
+    def image_id(self, index):
+        return self.ids[index]
+
+    def select(self, rows):
+        return Numbered(*(self.ids[row] for row in rows))
+
+
+def test_images_in_the_order_of_their_ids():
+    assert by_image_id(Numbered(7, 2, 11, 5, 3)).ids == (2, 3, 5, 7, 11)
 
 
 def test_crowds_and_difficult_objects_need_not_be_found():

@@ -9,10 +9,10 @@ from tests.recipes.object_runs import object_recipe
 NAMES = {"categories": [{"id": 3, "name": "cat"}, {"id": 8, "name": "guinea pig"}]}
 
 
-def checked(root, *, decode=False):
+def checked(root, *, decode=False, **sections):
     data = {"format": "coco", "path": str(root), "train": {"images": "train", "annotations": "a/train.json"}}
     told = []
-    return check(object_recipe(data), decode=decode, say=told.append), told
+    return check(object_recipe(data, **sections), decode=decode, say=told.append), told
 
 
 def lines_of(tmp_path, annotations, *, images=(1, 2, 3), **about):
@@ -29,17 +29,23 @@ def test_what_a_split_has(tmp_path):
     ]
     assert lines_of(tmp_path, objects, **NAMES)[:4] == [
         "train: 3 images, 0 broken, 13x11 to 13x11 pixels; 3 objects with masks",
-        "    1 objects an image, 2 at most; 1 images without any; 1 crowds beside them; 67% small, 33% medium; "
-        "boxes mostly of 4 to 9 pixels a side, half of them under 6",
-        "    cat                 1 objects, on      1 images",
-        "    guinea pig          2 objects, on      2 images",
+        "    1 objects an image, 2 at most; 1 image without any; 1 crowd beside them; 67% small, 33% medium; "
+        "boxes mostly of 4 to 9 pixels a side, half of at most 6",
+        "    cat         1 objects, on 1 images",
+        "    guinea pig  2 objects, on 2 images",
     ]
 
 
 def test_boxes_alone(tmp_path):
     first, second, *_ = lines_of(tmp_path, [annotation(segmentation=None)], images=(1,))
-    assert first == "train: 1 images, 0 broken, 13x11 to 13x11 pixels; 1 objects without masks"
-    assert second.startswith("    1 objects an image, 1 at most; 100% small; boxes mostly of 4 to 4 pixels a side")
+    assert first == "train: 1 image, 0 broken, 13x11 to 13x11 pixels; 1 object without masks"
+    assert second == "    1 objects an image, 1 at most; 100% small; boxes mostly of 4 pixels a side"
+
+
+def test_counts_of_classes_stand_below_each_other(tmp_path):
+    cats = [annotation(number=number, image=number % 3 + 1) for number in range(11)]
+    lines = lines_of(tmp_path, [*cats, annotation((1, 1, 5, 5), number=20, category=8)])
+    assert lines[2:4] == ["    cat  11 objects, on  3 images", "    dog   1 objects, on  1 images"]
 
 
 def test_no_objects(tmp_path):
@@ -59,6 +65,23 @@ def test_counts_are_for_programs_too(tmp_path):
     found, _ = checked(write_files(tmp_path, files), decode=True)
     assert found.counts["train"]["objects"] == {"cat": 1, "dog": 0}
     assert found.ok
+
+
+def test_how_many_objects_are_found_is_the_recipe_s_to_say(tmp_path):
+    """The recipe's network looks at 30 regions of an image, and 100 detections are given where nothing else is said."""
+    many = [annotation((x, y, x + 1, y + 1), number=10 * x + y, segmentation=None) for x in range(9) for y in range(4)]
+    root = write_files(tmp_path, pictures((1,)) | {"a/train.json": coco(many)})
+
+    def advice(**inference):
+        found, _ = checked(root, inference=inference)
+        return [str(one).partition("; ")[2] for one in found.report.findings if "on the fullest" in str(one)]
+
+    proposals = "the detector looks at 30 regions of an image, and finds no more objects: the others count as missed; "
+    assert advice() == [proposals + "set model.rpn.proposals=100"]
+    assert advice(max_detections=30) == [
+        "the detector gives the 30 surest of an image, and AP looks at no more of a class: the others count as missed; "
+        "set inference.max_detections=100 and model.rpn.proposals=100, and score files with --max-detections 100"
+    ]
 
 
 def test_generated_shapes_and_progress(monkeypatch):

@@ -86,7 +86,7 @@ def test_every_choice_is_explained_in_the_recipe_and_on_stderr(folder):
     lines = result.stderr.splitlines()
     starts = [
         "photos: COCO's json, 20 training, 0 validation and 0 test images with masks",
-        "classes: 2, as the data names them: cat, dog",
+        "classes: 2, as the data names them, and their objects in training: cat 20, dog 20",
         "held back: 0.1 of the images for validation and 0.1 of the images for test, chosen by a hash of the file",
         "size: a shorter side of 96 pixels: as you say",
         "augmentation: shorter sides of 64 to 128 pixels, mirroring left and right; --set augment.flip=0 where left",
@@ -131,6 +131,13 @@ def test_boxes_alone(folder):
     assert result.exit_code == 0
 
 
+def test_a_few_outlines_are_no_masks(folder):
+    boxes = [annotation((2, 1, 8, 11), number=one, image=one, segmentation=None) for one in range(1, 21)]
+    outlined = [annotation((20, 5, 32, 25), number=30 + one, image=one) for one in range(1, 6)]
+    write_coco(folder, objects=[*boxes, *outlined])
+    assert "masks: 20% of the objects have one, too few, so there is no mask head, and boxes" in new().stderr
+
+
 def test_from_yolo(folder):
     files = {f"pets/images/train/{i}.png": png(*SIZE, seed=i) for i in range(12)}
     files |= {f"pets/labels/train/{i}.txt": b"1 0.5 0.5 0.2 0.2\n" for i in range(12)}
@@ -138,8 +145,8 @@ def test_from_yolo(folder):
     result = new("--data", "pets", images=None, annotations=None)
     assert result.stderr.startswith("pets: YOLO's labels, 12 training, 0 validation and 0 test images without masks\n")
     assert (
-        "pets: no object of cat on 12 images looked at; expected every class in training; see attnkit data check "
-        in (result.stderr)
+        "pets: no object of cat on 12 images; expected every class in training; see attnkit data check "
+        in result.stderr
     )
     recipe = recipe_file.load("pets.yaml")
     assert (recipe.data.format, recipe.data.path, recipe.data.hold_back.test) == ("yolo", "pets", 0.1)
@@ -163,11 +170,59 @@ def test_many_objects_reach_the_recipe(folder):
     outside = annotation((90, 90, 95, 95), number=8, image=1)
     write_coco(folder, objects=[*crowded, crowd, outside])
     result = new("--minutes", "600")
-    assert "objects: 55 an image, 55 at most: up to 500 detections of an image are given and scored, " in result.stderr
+    assert "objects: 55 an image, 55 at most: up to 200 detections of an image are given and scored, " in result.stderr
     recipe = recipe_file.load("photos.yaml")
-    assert recipe.inference.max_detections == 500
+    assert recipe.inference.max_detections == 200
     assert (recipe.model.rpn.train_proposals, recipe.model.box_head.samples) == (600, 256)
     assert recipe.model.rpn.anchor_scale == 2
+
+
+def test_objects_of_all_images_are_counted(folder, monkeypatch):
+    """Sizes are those of some, and of images with objects alone: here the first and the last that have one."""
+    monkeypatch.setattr("attnkit.recipes.new_image_recipe._SAMPLE", 2)
+    dogs = [annotation((x, 3, x + 2, 6), number=x, image=7, category=8) for x in range(55)]
+    cats = [annotation((0, 0, side, side), number=100 + side, image=side) for side in (2, 20)]
+    crowd = annotation((0, 0, 60, 40), number=9, image=1, iscrowd=1, segmentation=None)
+    outside = annotation((90, 90, 95, 95), number=8, image=1)
+    write_coco(folder, objects=[*cats, *dogs, crowd, outside])
+    lines = new("--image-size", "40").stderr.splitlines()
+    assert lines[1:3] == [
+        "classes: 2, as the data names them, and their objects in training: cat 2, dog 55",
+        "looked at: objects are counted on all images; sizes are those of 2 images with objects, evenly chosen",
+    ]
+    assert any(line.startswith("objects: 2.85 an image, 55 at most: up to 200 detections of an") for line in lines)
+    assert any("at most 6.5 at that size, half 11, nine in ten 18.2: " in line for line in lines)
+    assert not any("no object of" in line for line in lines)
+    assert recipe_file.load("photos.yaml").inference.max_detections == 200
+
+
+def test_the_fullest_image_may_be_one_to_validate_on(folder):
+    write_coco(folder, images="d/train", annotations="d/train.json")
+    many = [annotation((x, 3, x + 2, 6), number=x, image=2) for x in range(51)]
+    write_coco(folder, images="d/val", annotations="d/val.json", count=3, objects=many)
+    result = new(images="d/train", annotations="d/train.json")
+    assert "objects: 2 an image, 51 at most: up to 200 detections of an image are given and scored, " in result.stderr
+
+
+@pytest.mark.parametrize("form", ["yolo", "voc"])
+def test_of_very_many_files_some_are_read(form, folder, monkeypatch):
+    """The one that is left out has many objects."""
+    monkeypatch.setattr("attnkit.recipes.detection.look._MOST_FILES", 11)
+    box = b"<bndbox><xmin>3</xmin><ymin>2</ymin><xmax>30</xmax><ymax>20</ymax></bndbox>"
+    objects = [9 if image == 10 else 1 for image in range(12)]
+    one = {"yolo": b"0 0.5 0.5 0.2 0.2\n", "voc": b"<object><name>dog</name>" + box + b"</object>"}[form]
+    ends = {"yolo": (b"", b"", "txt"), "voc": (b"<annotation>", b"</annotation>", "xml")}[form]
+    write_files(folder, {f"pets/{form}/images/{i:02}.png": png(*SIZE, seed=i) for i in range(12)})
+    notes = {f"pets/{form}/labels/{i:02}.{ends[2]}": ends[0] + one * count + ends[1] for i, count in enumerate(objects)}
+    if form == "yolo":
+        notes |= {"pets/yolo/data.yaml": b"names: [dog]\ntrain: images"}
+    else:
+        notes = {name.replace("labels", "images"): content for name, content in notes.items()}
+    write_files(folder, notes)
+    data = "pets/yolo" if form == "yolo" else "pets/voc/images"
+    lines = new("--data", data, "-o", "x.yaml", images=None, annotations=None).stderr.splitlines()
+    assert lines[1] == "classes: 1, as the data names them, and their objects in training: dog 11"
+    assert any(line.startswith("objects: 1 an image, 1 at most: ") for line in lines)
 
 
 def test_images_without_objects_are_seen(folder):
@@ -188,6 +243,17 @@ def test_what_is_wrong_with_some_is_said(folder):
         "photos.yaml" in lines
     )
     assert any("4.png is not in" in line for line in lines)
+
+
+def test_annotations_that_cannot_be_read_are_counted(folder):
+    files = {f"pets/images/train/{i}.png": png(*SIZE, seed=i) for i in range(12)}
+    files |= {f"pets/labels/train/{i}.txt": b"0 0.5 0.5 0.2 0.2\n" for i in range(12)}
+    files |= {"pets/labels/train/3.txt": b"0 0.5 0.5\n", "pets/labels/train/4.txt": b"7 0.5 0.5 0.2 0.2\n"}
+    write_files(folder, files | {"pets/data.yaml": b"names: [cat]"})
+    result = new("--data", "pets", images=None, annotations=None)
+    said = "pets: the annotations of 2 of 12 images cannot be read; see attnkit data check pets.yaml\n"
+    assert said in result.stderr
+    assert "looked at, or their" not in result.stderr
 
 
 @pytest.mark.parametrize("masks", [True, False])

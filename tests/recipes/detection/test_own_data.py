@@ -98,6 +98,35 @@ def test_what_is_not_there(folder):
         coco_data("photos", "photos")
 
 
+def test_images_that_are_elsewhere(folder):
+    write_files(folder, part("photos", "train.json") | {"other/9.png": png()})
+    message = (
+        "train.json: none of its 2 images is in other, such as 1.png; expected them there, or in folders there as it "
+        "names them; correct --images"
+    )
+    with pytest.raises(DataError, match=f"^{message}$"):
+        coco_data("other", "train.json")
+    write_files(folder, {"val.json": coco([], images=(7,))})
+    message = (
+        "val.json: none of its 1 images is in photos, such as 7.png; it is taken for the valid set by its name; add "
+        "its images, or move it elsewhere"
+    )
+    with pytest.raises(DataError, match=f"^{message}$"):
+        coco_data("photos", "train.json")
+
+
+def test_a_json_without_images(folder):
+    write_files(folder, {"d/1.png": png(), "d/none.json": coco([], images=())})
+    message = (
+        "none.json: lists no images; expected COCO's json of images and the objects on them; correct the path, or mend "
+        "the file"
+    )
+    with pytest.raises(DataError, match=f"^d/{message}$"):
+        coco_data("d", "d/none.json")
+    with pytest.raises(DataError, match=f"/d/{message}$"):
+        found_data("d")
+
+
 # a folder or archive
 
 
@@ -156,6 +185,46 @@ def test_one_json_is_that_of_training(name, folder):
 def test_images_beside_the_json(folder):
     write_files(folder / "d", part(".", "objects.json"))
     assert sizes(found_data("d")) == [2, None, None]
+
+
+@pytest.mark.parametrize("archive", [False, True])
+@pytest.mark.parametrize(
+    ("names", "files", "images"),
+    [
+        ("{}.png", ("photos/{}.png",), "photos"),
+        ("{}.png", ("photos/{}.png", "images/other{}.png", "z/1{}.png"), "photos"),
+        ("{}.png", ("a/b c/{}.png", "a/{}.jpg"), "a/b c"),
+        ("C:\\\\old\\\\{}.png", ("photos/{}.png",), "photos"),
+        ("{}.png", ("images/{}.png", "photos/{}.png"), "images"),
+        ("photos/{}.png", ("photos/{}.png",), {False: ".", True: "photos"}),
+        ("caf\u00e9 {}.png", ("photos/caf\u00e9 {}.png",), "photos"),
+    ],
+)
+def test_the_folder_that_has_the_images_of_the_json(names, files, images, archive, folder):
+    there = {name.format(number): png(seed=number) for name in files for number in (1, 2, 3)}
+    there |= {"notes.json": coco([annotation()], images=(1, 2, 3), names=names), "readme.txt": b""}
+    write_tar(folder / "d.tar", there) if archive else write_files(folder / "d", there)
+    config = found_data("d.tar" if archive else "d")
+    assert config.train.images == (images if isinstance(images, str) else images[archive])
+    assert sizes(config) == [3, None, None]
+
+
+def test_images_below_several_folders_are_named_from_above(folder):
+    """In photos/a a 2.png is found too, if the beginning of photos/b/2.png is left out; it is another image."""
+    files = {f"photos/{name}.png": png(seed=seed) for seed, name in enumerate(("a/1", "a/2", "b/2"))}
+    content = coco([], images=(1, 2)).replace(b'"1.png', b'"a/1.png').replace(b'"2.png', b'"b/2.png')
+    write_files(folder / "d", files | {"notes.json": content})
+    assert found_data("d").train.images == "photos"
+
+
+def test_images_that_are_in_no_folder(folder):
+    write_files(folder, {"d/photos/1.png": png(), "d/notes.json": coco([], images=(7, 8))})
+    message = (
+        "d/notes.json: none of its 2 images is in .*d, such as 7.png; expected them in a folder there; name theirs "
+        "with --images, and the json with --annotations"
+    )
+    with pytest.raises(DataError, match=f"{message}$"):
+        found_data("d")
 
 
 def test_data_of_no_kind(folder):

@@ -20,6 +20,7 @@ CELLS = Pictures(
     with_objects=1.0,
     num_classes=3,
     masks=True,
+    outlined=1.0,
     side=256,
     ratio=1.5,
     objects=31.7,
@@ -72,6 +73,12 @@ def test_why_a_side():
         "a shorter side of 320 pixels: half of the images have 160 or fewer, and a quarter of their objects would be "
         "under 8 wide"
     )
+    small, _ = sized(replace(CELLS, side=64, box_sides=(0.125, 0.2, 0.3)))
+    assert (
+        reason(small, "size") == "a shorter side of 128 pixels: half of the images have 64 or fewer; 128 are the least"
+    )
+    rounded, _ = sized(replace(CELLS, side=150, box_sides=(0.1, 0.2, 0.3)))
+    assert reason(rounded, "size") == "a shorter side of 160 pixels: half of the images have 150 or fewer"
     large = reason(sized(replace(CELLS, side=1024))[0], "size")
     assert large.endswith(": half of the images have 1024 or fewer; more costs time by its square: --image-size")
     assert reason(sized(side=96)[0], "size") == "a shorter side of 96 pixels: as you say"
@@ -106,7 +113,7 @@ def test_anchors_follow_the_small_objects(quarter, scale, pixels):
     )
 
 
-@pytest.mark.parametrize(("most", "detections"), [(1, 100), (50, 100), (51, 500), (250, 500), (251, 1000), (600, 5000)])
+@pytest.mark.parametrize(("most", "detections"), [(1, 100), (50, 100), (51, 200), (131, 500), (251, 1000), (900, 2000)])
 def test_detections_are_twice_what_an_image_has(most, detections):
     assert sized(replace(CELLS, most_objects=most))[0].max_detections == detections
 
@@ -128,10 +135,23 @@ def test_proposals_and_samples_follow_the_objects(mean, most, proposals, samples
     assert (model.rpn.train_proposals, model.rpn.proposals, model.box_head.samples) == (proposals, proposals, samples)
 
 
+@pytest.mark.parametrize(("machine", "usual"), [(CORES, (1000, 1000)), (GPU, (2000, 1000))])
+def test_proposals_are_no_fewer_than_detections(machine, usual):
+    def proposals(most):
+        sizing, _ = sized(replace(CELLS, train=2000, most_objects=most), machine, 1e9)
+        return sizing.model.rpn.train_proposals, sizing.model.rpn.proposals
+
+    assert [proposals(most) for most in (500, 900, 1500)] == [usual, (2000, 2000), (5000, 5000)]
+
+
 def test_masks_or_none():
     assert "so there is a mask head; boxes alone take less time: --set data.masks=false" in reason(sized()[0], "masks")
-    none, _ = sized(replace(CELLS, masks=False))
+    none, _ = sized(replace(CELLS, masks=False, outlined=0.0))
     assert reason(none, "masks") == "the objects have none, so there is no mask head, and boxes alone are scored"
+    few, _ = sized(replace(CELLS, masks=False, outlined=0.304))
+    assert reason(few, "masks") == (
+        "30% of the objects have one, too few, so there is no mask head, and boxes alone are scored"
+    )
 
 
 # networks and time
@@ -221,7 +241,7 @@ def test_activation_bytes():
     head |= {"mask_head": model.mask_head.model_copy(update={"convs": 1, "channels": 2})}
     model = model.model_copy(update=head)
     boxes = 8 * (20 * 3 + 2 * 4) + 12 * 5 * 8 + 8 * (98 * 5 + 4 * 7)
-    masks = 2 * 196 * (5 + 2 * 5) + 2 * 784 * (2 + 2 * 13)
+    masks = 2 * 196 * (5 + 2 * 5) + 2 * 784 * (2 + 2)  # logits of the own class alone
     assert activation_bytes(model, (8, 16), num_classes=13, masks=False) == 4 * boxes
     assert activation_bytes(model, (8, 16), num_classes=13, masks=True) == 4 * (boxes + masks)
 

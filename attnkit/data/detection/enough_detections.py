@@ -1,0 +1,65 @@
+"""How many detections an image needs, by how many objects are on it. Free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attnkit.data.finding import Finding
+
+USUAL_DETECTIONS = 100
+"""Of an image: what AP looks at, as it is usually said, and what a detector gives, where nobody says otherwise."""
+
+
+def enough_detections(most_objects: int) -> int:
+    """The usual hundred, or a round number of at least twice as many as the fullest image has objects."""
+    if 2 * most_objects <= USUAL_DETECTIONS:
+        return USUAL_DETECTIONS
+    return next(count for power in range(2, 12) for count in _round(power) if count >= 2 * most_objects)
+
+
+def _round(power: int) -> tuple[int, int, int]:
+    return 10**power, 2 * 10**power, 5 * 10**power
+
+
+@dataclass(frozen=True)
+class DetectionLimits:
+    """What bounds how many objects of an image a detector finds; by default as the schema of recipes has it."""
+
+    detections: int = USUAL_DETECTIONS
+    """inference.max_detections."""
+    proposals: int = 1000
+    """model.rpn.proposals: no more objects are found than regions are looked at."""
+
+    @property
+    def objects(self) -> int:
+        """So many of an image are found at most."""
+        return min(self.detections, self.proposals)
+
+    def finding(self, place: str, *, full_images: int, images: int, most_objects: int) -> Finding:
+        """What to say of images that have more.
+
+        Args:
+            place: what to call their split.
+            full_images: how many have more.
+            images: of the split.
+            most_objects: on one of them.
+        """
+        what = f"over {self.objects:,} objects are on {full_images:,} of {images:,} images"
+        why = f"the detector looks at {self.proposals:,} regions of an image, and finds no more objects"
+        if self.detections <= self.proposals:
+            why = f"the detector gives the {self.detections:,} surest of an image, and AP looks at no more of a class"
+        what += f", {most_objects:,} on the fullest"
+        return Finding("warning", place, what, f"{why}: the others count as missed", self._fix(most_objects))
+
+    def _fix(self, most_objects: int) -> str:
+        """The numbers of the recipe that are too small, and what they should be."""
+        enough = enough_detections(most_objects)
+        if self.detections >= most_objects:
+            return f"set model.rpn.proposals={enough}"
+        fix = f"set inference.max_detections={enough}"
+        if self.proposals < enough:
+            fix += f" and model.rpn.proposals={enough}"
+        return f"{fix}, and score files with --max-detections {enough}"
+
+
+USUAL_LIMITS = DetectionLimits()

@@ -1,0 +1,150 @@
+"""The fields of COCO's json: what each may hold, and what is wrong with an object that holds something else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from attnkit.errors import DataError
+
+LARGEST_SIDE = 1_000_000
+"""Pixels that annotations may give an image in width or height; no file has as many."""
+NOT_AS_EXPECTED = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+"""What reading a field of another form raises."""
+
+_MOST_NAMED = 10
+_LONGEST = 60
+"""Characters of a value in a message."""
+_BITS = 63
+
+Read = TypeVar("Read")
+
+
+class Field(NamedTuple):
+    """What a field may hold."""
+
+    read: Callable[[Any], Any]
+    expected: str
+    needed: bool = True
+
+
+Fields = Mapping[str, Field]
+
+
+def whole(value: Any) -> int:
+    """A whole number, which may be written as text."""
+    number = int(value)
+    if (number != value and not isinstance(value, str)) or abs(number) >= 1 << _BITS:
+        raise ValueError("no whole number")
+    return number
+
+
+def pixels(value: Any) -> int:
+    """A side of an image."""
+    number = whole(value)
+    if not 1 <= number <= LARGEST_SIDE:
+        raise ValueError("no side")
+    return number
+
+
+def numbers(value: Any) -> list[float] | None:
+    """A box, of however many numbers; None where nothing is said."""
+    return [float(one) for one in value] if value else None
+
+
+def number(value: Any) -> float | None:
+    """An area; None where nothing is said."""
+    return None if value is None else float(value)
+
+
+def crowd(value: Any) -> bool:
+    """Whether it is one; nothing is no."""
+    return bool(whole(value or 0))
+
+
+def text(value: Any) -> str:
+    """A name, which may be a number."""
+    if not isinstance(value, str | int | float):
+        raise TypeError("no text")
+    return str(value)
+
+
+def segments(value: Any) -> dict[int, int]:
+    """Categories of a panoptic PNG's segments, by the ids of these."""
+    return {whole(one["id"]): whole(one["category_id"]) for one in value}
+
+
+_ID = Field(whole, "a whole number")
+_OF_IMAGE = Field(whole, "the id of an image, a whole number")
+IMAGE: Fields = {
+    "id": _ID,
+    "file_name": Field(text, "the name of its file"),
+    "height": Field(pixels, f"pixels, from 1 to {LARGEST_SIDE}"),
+    "width": Field(pixels, f"pixels, from 1 to {LARGEST_SIDE}"),
+}
+CATEGORY: Fields = {"id": _ID, "name": Field(text, "the name of a class")}
+ANNOTATION: Fields = {
+    "image_id": _OF_IMAGE,
+    "category_id": Field(whole, "the id of a category, a whole number"),
+    "bbox": Field(numbers, "four numbers: left, top, width and height", needed=False),
+    "area": Field(number, "a number of pixels", needed=False),
+    "iscrowd": Field(crowd, "0 or 1", needed=False),
+    "segmentation": Field(json.dumps, "polygons, or a run-length code", needed=False),
+}
+PANOPTIC: Fields = {
+    "image_id": _OF_IMAGE,
+    "file_name": Field(text, "the name of its PNG"),
+    "segments_info": Field(segments, "a list of segments, each with its id and its category_id"),
+}
+
+
+def read_each(
+    found: Iterable[Any], what: str, read: Callable[[Any], Read], fields: Callable[[Any], Fields], place: str
+) -> list[Read]:
+    """Read all objects of a kind.
+
+    Args:
+        found: the objects.
+        what: to call one in errors.
+        read: one of them; it raises one of `NOT_AS_EXPECTED`.
+        fields: that one has, to tell what is wrong.
+        place: the name of the json.
+
+    Raises:
+        DataError: something is wrong with some; a line for each of the first.
+    """
+    good, wrong = list[Read](), list[tuple[int, Any]]()
+    for place_in_list, one in enumerate(found, start=1):
+        try:
+            good.append(read(one))
+        except NOT_AS_EXPECTED:
+            wrong.append((place_in_list, one))
+    if not wrong:
+        return good
+    named = wrong[:_MOST_NAMED]
+    lines = [f"{place}: {_what_is_wrong(one, f'{what} number {n}', what, fields)}; mend the file" for n, one in named]
+    if more := len(wrong) - len(named):
+        lines.append(f"{place}: fields of {more} more are wrong; expected what is said above; mend them likewise")
+    raise DataError("\n".join(lines))
+
+
+def _what_is_wrong(found: Any, numbered: str, what: str, fields: Callable[[Any], Fields]) -> str:
+    """Which field it is, what it holds, and what was expected."""
+    if not isinstance(found, dict):
+        return f"{numbered} is {_brief(found)}; expected an object with fields"
+    name = numbered if found.get("id") is None else f"{what} {_brief(found['id'])}"
+    for key, field in fields(found).items():
+        if key not in found and field.needed:
+            return f"{name} has no {key}; expected {field.expected}"
+        try:
+            field.read(found.get(key))
+        except NOT_AS_EXPECTED:
+            return f"{name} has the {key} {_brief(found[key])}; expected {field.expected}"
+    raise AssertionError("a field that cannot be read is among those of its kind")
+
+
+def _brief(value: Any) -> str:
+    """A value as the json has it, shortened."""
+    written = json.dumps(value, ensure_ascii=False, default=str)
+    return written if len(written) <= _LONGEST else f"{written[: _LONGEST - 1]}…"
