@@ -63,7 +63,7 @@ def test_missing_images_are_an_error(folder):
     result = check("my.yaml", "--set", "data.path=nowhere")
     assert result.exit_code == 2
     assert result.stdout.startswith("error: nowhere: no such file")
-    assert result.stderr.endswith("1 errors, 0 warnings\n")
+    assert result.stderr.endswith("1 error, 0 warnings\n")
 
 
 def test_many_classes_in_one_line(folder):

@@ -52,7 +52,9 @@ def check(
     checked = loaded.check_data(deep=tokens and not quick, say=lambda line: typer.echo(line, err=True))
     _print_json(checked) if as_json else _print(checked)
     errors = sum(finding.severity == "error" for finding in checked.findings)
-    typer.echo(f"{errors} errors, {len(checked.findings) - errors} warnings", err=True)
+    warnings = len(checked.findings) - errors
+    counted = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+    typer.echo(counted, err=True)
     if not checked.ok:
         raise typer.Exit(2)
 

@@ -93,7 +93,7 @@ class RunLog:
         shown = (
             f"loss {numbers['loss']:.3f}"
             + (f"  ppl {numbers['perplexity']:.2f}" if "perplexity" in numbers else "")
-            + f"  {numbers['targets_per_second']:,.0f} targets/s  lr {step.lr:.2e}  {self._time_left(step.step)} left"
+            + f"  {_rate(numbers['targets_per_second'])} targets/s  lr {step.lr:.2e}  {self._time_left(step.step)} left"
         )
         if self._progress is not None and self._bar is not None:
             self._progress.update(self._bar, description=shown)
@@ -162,6 +162,11 @@ def open_log(run: RunDir, config: TrainConfig) -> RunLog:
         return RunLog(None, console=console)
     board = run.path / "tensorboard" if config.tensorboard else None
     return RunLog(run.metrics, console=console, tensorboard=board)
+
+
+def _rate(per_second: float) -> str:
+    """Images are few, tokens and pixels many."""
+    return f"{per_second:,.0f}" if per_second >= 20 else f"{per_second:.1f}"
 
 
 def _mean(steps: list[Step], values: list[float]) -> float:

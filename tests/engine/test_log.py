@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from attnkit.engine.log import RunLog
+from attnkit.engine.log import RunLog, _rate
 from attnkit.engine.optimize import Step
 from attnkit.errors import AttnkitError
 
@@ -270,3 +270,8 @@ def test_with_tensorboard(tmp_path, monkeypatch, clock):
         "valid/bleu",
     ]
     assert board.scalars[-1] == ("valid/bleu", 30.5, 3)
+
+
+@pytest.mark.parametrize(("per_second", "shown"), [(2.345, "2.3"), (19.96, "20.0"), (20.0, "20"), (12345.6, "12,346")])
+def test_rates(per_second, shown):
+    assert _rate(per_second) == shown

@@ -12,6 +12,7 @@ from attnkit.models.layers.relative_bias import resize_bias_table
 from attnkit.recipes.base import InitConfig
 from attnkit.recipes.classification.train import train
 from attnkit.recipes.initial_weights import begin_with
+from tests.models.rcnn import nano as detectors
 from tests.recipes.new_run import new_run
 from tests.recipes.tiny_images import SWIN, recipe_with
 
@@ -147,6 +148,20 @@ def test_a_classifier_becomes_the_backbone_of_a_segmenter(tmp_path, backbone, le
     }
     for name, weight in after.items():
         assert torch.equal(weight, given[name.removeprefix("backbone.")] if name in taken else before[name]), name
+
+
+def test_a_classifier_becomes_the_backbone_of_a_detector(tmp_path):
+    """The norms behind Swin's stages, which no classifier has, stay fresh, and so does the block of HTC++."""
+    path, model = tmp_path / "classifier.safetensors", detectors.build("htcpp")
+    classifier = detectors.SWIN.build(num_classes=3, image_size=16)
+    save_weights(path, classifier, {"classes": ["a", "b", "c"]})
+    before, given = weights_of(model), weights_of(classifier)
+    lines = begin_with(model, init_from(path, freeze=True), list("vwxyz"), loads=True)
+    assert lines[1:-1] == ["init: a classifier becomes the backbone without its head, norm; all above it begins fresh"]
+    taken = {f"backbone.{name}" for name in given if name.split(".")[0] not in ("head", "norm")}
+    for name, weight in weights_of(model).items():
+        assert torch.equal(weight, given[name.removeprefix("backbone.")] if name in taken else before[name]), name
+    assert all(p.requires_grad != name.startswith("backbone.") for name, p in model.named_parameters())
 
 
 def test_a_classifier_of_other_sizes_below_a_segmenter(tmp_path):
