@@ -131,6 +131,8 @@ class SwinConfig(Config):
     window_size: int = Field(default=7, ge=1)
     """The paper's M."""
     mlp_ratio: float = Field(default=4.0, gt=0.0)
+    mlp_convolution: bool = False
+    """A depthwise convolution over 3x3 tokens inside every MLP: helps from scratch on few images. Not the paper's."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     attention_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     drop_path_rate: float = Field(default=0.1, ge=0.0, lt=1.0)

@@ -8,7 +8,7 @@ the bottom, wherever patches, windows or mergings do not cover them, as the offi
 one call to the next, so an output depends on its image alone. Two rules for the shift are in use: the classifier drops
 it along an axis that one window covers (torchvision; at 224 and 384 the official classifier does the same), whereas the
 official backbones for detection and segmentation never drop it. `SwinTransformer` follows the first, `SwinBackbone` the
-second.
+second. `mlp_convolution`, which the paper has not, lets neighbours meet inside the MLPs as well (layers/conv_mlp.py).
 """
 
 from abc import ABC, abstractmethod
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from attnkit.models.config import SwinConfig
+from attnkit.models.layers.conv_mlp import ConvMlp
 from attnkit.models.layers.drop_path import DropPath
 from attnkit.models.layers.dropout import Dropout
 from attnkit.models.layers.linear import Linear
@@ -229,7 +230,12 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(channels)
         self.attention = WindowAttention(channels, num_heads, config.window_size, dropout=config.attention_dropout)
         self.norm2 = nn.LayerNorm(channels)
-        self.mlp = Mlp(channels, int(channels * config.mlp_ratio), activation="gelu", dropout=config.dropout)
+        hidden = int(channels * config.mlp_ratio)
+        self.mlp: nn.Module
+        if config.mlp_convolution:
+            self.mlp = ConvMlp(channels, hidden, dropout=config.dropout)
+        else:
+            self.mlp = Mlp(channels, hidden, activation="gelu", dropout=config.dropout)
         self.dropout = Dropout(config.dropout)
         self.drop_path = DropPath(drop_path_rate)
 
@@ -248,7 +254,10 @@ class Block(nn.Module):
         return x + self._mlp(x), WindowWeights(weights, size, self.attention.window_size, shift)
 
     def _mlp(self, x: Map) -> Map:
-        return self.dropout(self.mlp(self.norm2(x).flatten(1, 2)).view(x.shape))
+        normed = self.norm2(x)
+        if isinstance(self.mlp, ConvMlp):
+            return self.dropout(self.mlp(normed))
+        return self.dropout(self.mlp(normed.flatten(1, 2)).view(x.shape))
 
     def _shift(self, x: Map, *, dense: bool) -> Shift:
         window = self.attention.window_size

@@ -191,6 +191,7 @@ VITS = [
 CLASSIFIERS = [
     *VITS,
     ImageCase("swin", small_swin(), 22),
+    ImageCase("swin-convolution", small_swin(mlp_convolution=True), 22),
     ImageCase("lenet5-28", LeNet5Config(name="lenet5"), 28),
     ImageCase("lenet5-37", LeNet5Config(name="lenet5"), 37),
 ]

@@ -19,6 +19,9 @@ MODELS = {
     "swin": SwinConfig(
         name="swin", patch_size=2, embed_dim=10, depths=(2, 1), num_heads=(2, 5), window_size=5, drop_path_rate=0.3
     ),
+    "swin-convolution": SwinConfig(
+        name="swin", patch_size=2, embed_dim=10, depths=(2, 1), num_heads=(2, 5), window_size=5, mlp_convolution=True
+    ),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 
@@ -102,6 +105,7 @@ def test_without_packing_it_works_as_well(name: str, monkeypatch: pytest.MonkeyP
 SWIN = {"patch_size": 2, "embed_dim": 10, "depths": (2, 1), "num_heads": (2, 5), "window_size": 5}
 UPERNETS = {
     "swin": (SwinConfig(name="swin", **SWIN, drop_path_rate=0.3), "none"),
+    "swin-convolution": (SwinConfig(name="swin", **SWIN, mlp_convolution=True), "none"),
     "vit": (ViTConfig(**VIT), "multi_level"),
     "vit-resized": (ViTConfig(**VIT, positions="sincos"), "resize"),
     "vit-plain": (ViTConfig(**VIT), "none"),

@@ -31,7 +31,8 @@ class Network:
     why: str
 
     def config(self, crop: int) -> UperNetConfig:
-        """The model for a crop, its windows so that the last map is one of them; published sizes keep theirs."""
+        """The model for a crop, its windows so that the last map is one of them; published sizes stay as they are."""
+        published = self in (TINY, BASE)
         patch_size = 2 if crop <= SMALL_SIDE else 4
         last = crop // patch_size // 2 ** (len(self.depths) - 1)
         return UperNetConfig(
@@ -41,7 +42,8 @@ class Network:
                 embed_dim=self.embed_dim,
                 depths=self.depths,
                 num_heads=self.num_heads,
-                window_size=7 if self in (TINY, BASE) else min(max(2, last), 10),
+                window_size=7 if published else min(max(2, last), 10),
+                mlp_convolution=not published,
                 drop_path_rate=self.drop_path_rate,
             ),
             channels=self.channels,
@@ -80,14 +82,15 @@ BASE = Network(
 def activation_bytes(model: UperNetConfig, crop: int, num_classes: int) -> int:
     """About what training keeps of one image, in float32.
 
-    Some 20 values per channel of each block, and attention; of the pyramid some 12 values per channel of the finest
-    map; of each pixel three per class and head.
+    Some 20 values per channel of each block, two more per hidden one where its MLP convolves, and attention; of the
+    pyramid some 12 values per channel of the finest map; of each pixel three per class and head.
     """
     backbone, total = model.backbone, 0
     assert isinstance(backbone, SwinConfig)
     finest = crop // backbone.patch_size
+    per_channel = 20 + 2 * backbone.mlp_ratio * backbone.mlp_convolution
     for stage, (depth, heads) in enumerate(zip(backbone.depths, backbone.num_heads, strict=True)):
         tokens, channels = max(1, finest // 2**stage) ** 2, backbone.embed_dim * 2**stage
-        total += depth * tokens * (20 * channels + 2 * heads * backbone.window_size**2)
+        total += depth * tokens * (int(per_channel * channels) + 2 * heads * backbone.window_size**2)
     total += 12 * model.channels * finest**2
     return 4 * (total + 2 * 3 * num_classes * crop**2)

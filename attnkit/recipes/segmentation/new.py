@@ -81,7 +81,11 @@ def new_segmentation(
     if not force:
         refuse_to_overwrite(output)
     config = _data_config(images, masks, classes)
-    config, train = _training_images(config)
+    try:
+        config, train = _training_images(config)
+        look = _look_at(train)
+    except DataError as error:  # it speaks of a recipe, which there is none of yet
+        raise DataError(str(error).replace("data.classes", "--classes")) from None
     if len(train) < FEWEST_IMAGES:
         raise DataError(
             f"{images}: {len(train)} training images with masks are too few; expected {FEWEST_IMAGES} at least, and "
@@ -89,7 +93,6 @@ def new_segmentation(
         )
     held_out = [open_mask_files(config, split) for split in ("valid", "test")]
     valid, test = (0 if part is None else len(part) for part in held_out)
-    look = _look_at(train)
     machine = this_machine()
     scenes = Scenes(images, len(train), valid, test, look.side, look.shares)
     sizing = size_recipe(scenes, machine, training_speed, minutes=machine.minutes(minutes), crop=crop)
@@ -107,6 +110,8 @@ def _data_config(images: str, masks: str, classes: str | None) -> MaskFilesConfi
     for folder, option, holds in ((images, "--images", "images"), (masks, "--masks", "masks")):
         if not Path(folder).is_dir():
             raise DataError(f"{folder}: no such folder; expected a folder of {holds}; correct {option}")
+    if classes and not Path(classes).is_file():
+        raise DataError(f"{classes}: no such file; expected names of classes, .json or .txt; correct --classes")
     paths = [os.path.normpath(path) for path in (images, masks, *([classes] if classes else []))]
     if any(map(os.path.isabs, paths)):
         paths = [os.path.abspath(path) for path in paths]

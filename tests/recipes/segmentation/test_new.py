@@ -191,7 +191,7 @@ def test_mistakes(folder):
     needs = "--masks: not given; expected --images and --masks for segmentation; add it\n"
     assert refused(masks=None) == needs
     assert refused("--data", "photos").startswith("--data: is no option of segmentation; expected --images, --masks, ")
-    assert refused("--classes", "none.txt").startswith(f"{folder}: has no file 'none.txt' for data.classes; ")
+    assert refused("--classes", "none.txt").startswith("none.txt: no such file; ")
     assert sorted(folder.rglob("*.yaml")) == before
 
 
@@ -219,6 +219,7 @@ def test_windows_divide_the_maps():
     ):
         config = network.config(crop)
         assert (config.backbone.patch_size, config.backbone.window_size) == (patch, window)
+        assert config.backbone.mlp_convolution == (network != TINY)
         assert config.pool_scales == scales
 
 
@@ -282,6 +283,8 @@ def test_activation_bytes():
     model = NANO.config(128)
     changes = {"depths": (1,), "num_heads": (1,), "embed_dim": 3, "window_size": 2}
     model = model.model_copy(update={"channels": 5, "backbone": model.backbone.model_copy(update=changes)})
+    assert activation_bytes(model, 8, 7) == 4 * (4 * (28 * 3 + 2 * 4) + 12 * 5 * 4 + 6 * 7 * 64)
+    model = model.model_copy(update={"backbone": model.backbone.model_copy(update={"mlp_convolution": False})})
     assert activation_bytes(model, 8, 7) == 4 * (4 * (20 * 3 + 2 * 4) + 12 * 5 * 4 + 6 * 7 * 64)
 
 
