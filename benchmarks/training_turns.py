@@ -90,7 +90,15 @@ class System(Child):
 
 
 def take_turns(
-    script: str, systems: Iterable[str], precisions: Iterable[str], *, turns: int, steps: int, about: str, **more: Any
+    script: str,
+    systems: Iterable[str],
+    precisions: Iterable[str],
+    *,
+    turns: int,
+    steps: int,
+    about: str,
+    warm_up: int | None = None,
+    **more: Any,
 ) -> list[dict[str, Any]]:
     """The rows of all systems, the last of which is the peer; those of one precision take turns.
 
@@ -101,6 +109,7 @@ def take_turns(
         turns: of each, after one to warm up; each is in the other order.
         steps: of a turn.
         about: what to call it when it is done.
+        warm_up: steps of the turn to warm up; none is as many as of any other.
         more: of the orders, `threads` at least.
     """
     rows = []
@@ -108,7 +117,7 @@ def take_turns(
         children = [System(script, system, precision, **more) for system in systems]
         for turn in range(turns + 1):
             for child in children[:: 1 if turn % 2 == 0 else -1]:
-                child.turn(steps)
+                child.turn(steps if turn or warm_up is None else warm_up)
         for child in children:
             child.close()
         rows += [child.row(children[-1]) for child in children]

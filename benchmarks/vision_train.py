@@ -2,10 +2,12 @@
 
 Both begin with the same weights and see the same random images. Nothing is dropped, so that their losses can be
 compared; where the name says drop_path, branches are skipped with the probability of the recipe, as real trainings do,
-and each system draws its own. The loop is the same few lines for both: cross entropy, backward, clipping, AdamW
-(fused), in float32 and in attnkit's default, which is bfloat16 by autocast where the processor multiplies it. Each runs
-in a process of its own, and they take turns of a few steps, so that whatever else the machine does meets both alike.
-Memory is kept by the C library in both (attnkit/engine/memory.py): what differs is the models.
+and each system draws its own. attnkit does not compute what is skipped, so that its batches inside are of many sizes,
+for each of which oneDNN makes its kernels once: a dozen steps to warm up. The loop is the same few lines for both:
+cross entropy, backward, clipping, AdamW (fused), in float32 and in attnkit's default, which is bfloat16 by autocast
+where the processor multiplies it. Each runs in a process of its own, and they take turns of a few steps, so that
+whatever else the machine does meets both alike. Memory is kept by the C library in both (attnkit/engine/memory.py):
+what differs is the models.
 
     python benchmarks/vision_train.py [--models vit_lite swin_nano] [--turns 7] [--steps 3]
 """
@@ -129,9 +131,10 @@ def measure(model: str, options: argparse.Namespace) -> dict[str, Any]:
     rows = take_turns(
         __file__,
         SYSTEMS,
-        PRECISIONS,
+        options.precisions,
         turns=options.turns,
         steps=options.steps,
+        warm_up=options.warm_up,
         about=model,
         model=model,
         threads=options.threads,
@@ -144,8 +147,8 @@ def report(facts: dict[str, Any]) -> str:
         f"# Training on a CPU, {facts['date']}",
         "",
         f"attnkit's and timm's model in the same loop, from the same weights, on the same images. Median of"
-        f" {facts['turns']} alternating turns of {facts['steps']} steps after one to warm up, slowest and fastest"
-        " beside it. `python benchmarks/vision_train.py`",
+        f" {facts['turns']} alternating turns of {facts['steps']} steps after {facts['warm_up']} steps to warm up,"
+        " slowest and fastest beside it. `python benchmarks/vision_train.py`",
         "",
         *(f"- {name}: {value}" for name, value in facts["machine"].items()),
         "",
@@ -159,6 +162,8 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--steps", type=int, default=3, help="of a turn")
+    parser.add_argument("--warm-up", type=int, default=12, help="steps of each before any is timed")
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)
@@ -171,6 +176,7 @@ def main() -> None:
         "date": date.today().isoformat(),
         "turns": options.turns,
         "steps": options.steps,
+        "warm_up": options.warm_up,
         "machine": machine(options.threads, "torch", "timm"),
         "results": results,
     }

@@ -33,8 +33,7 @@ class Linear(nn.Linear):
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
         if not _suits_onednn(x, dtype):
             return F.linear(x, self.weight, self.bias)
-        bias = None if self.bias is None else self.bias.to(dtype)
-        product: Tensor = _Product.apply(x.to(dtype), self.weight.to(dtype), bias)
+        product: Tensor = _Product.apply(x, self.weight, self.bias, dtype)
         return product
 
 
@@ -49,12 +48,13 @@ def _suits_onednn(x: Tensor, dtype: torch.dtype) -> bool:
 
 
 class _Product(torch.autograd.Function):
-    """x W^T + b, all three in float32 or all in bfloat16."""
+    """x W^T + b, in float32 or in bfloat16; gradients leave it in that, and autograd converts them."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
+        x, weight = x.to(dtype), weight.to(dtype)
         ctx.save_for_backward(x, weight)
-        return _multiply(x, weight, bias)
+        return _multiply(x, weight, None if bias is None else bias.to(dtype))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -63,7 +63,7 @@ class _Product(torch.autograd.Function):
         of_x = _multiply_back(grad, weight).view(x.shape) if ctx.needs_input_grad[0] else None
         of_weight = _multiply_rows(grad, x.reshape(-1, x.shape[-1])) if ctx.needs_input_grad[1] else None
         of_bias = grad.sum(dim=0) if ctx.needs_input_grad[2] else None
-        return of_x, of_weight, of_bias
+        return of_x, of_weight, of_bias, None
 
 
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
