@@ -59,7 +59,7 @@ FLAT = Network(
 )
 NANO = Network(
     "UperNet of 64 channels on a Swin of 32",
-    *(32, (2, 2, 2, 2), (1, 2, 4, 8), 64, 32, 0, 0.1, 1e-3),
+    *(32, (2, 2, 6, 2), (1, 2, 4, 8), 64, 32, 0, 0.1, 1e-3),
     "small enough for a few processor cores",
 )
 MICRO = Network(

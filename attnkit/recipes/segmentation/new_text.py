@@ -22,6 +22,7 @@ def recipe_text(
     assert isinstance(backbone, SwinConfig)
     short_side = f"\n  short_side: {sizing.short_side}" if sizing.short_side else ""
     mostly = f"\naugment:\n  most_of_one_class: {sizing.most_of_one_class}" if sizing.most_of_one_class == 1.0 else ""
+    convolution = "\n    mlp_convolution: true" if backbone.mlp_convolution else ""
     weights = "\nloss:\n  class_weights: median_frequency" if sizing.weighted else ""
     return f"""\
 {recipe_head("segmentation", name, reasons)}
@@ -42,7 +43,7 @@ model:
     embed_dim: {backbone.embed_dim}
     depths: {list(backbone.depths)}
     num_heads: {list(backbone.num_heads)}
-    window_size: {backbone.window_size}
+    window_size: {backbone.window_size}{convolution}
     drop_path_rate: {backbone.drop_path_rate}{weights}
 batch:
   images: {sizing.batch_images}

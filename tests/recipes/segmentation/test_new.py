@@ -62,6 +62,7 @@ def test_from_two_folders(folder):
     assert recipe.image.crop == (32, 32)
     splits = [open_segmentation(recipe.data, split) for split in ("train", "valid", "test")]
     assert [len(split) for split in splits] == [16, 2, 2]
+    assert recipe.model == FLAT.config(32)
     model = recipe.model.build(num_classes=3, image_size=32)
     assert model.head.out_channels == 3
 
