@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from attnkit.models.layers.dropout import Dropout
 from attnkit.models.layers.linear import Linear
 from attnkit.models.layers.relative_bias import read_bias
-from attnkit.models.layers.window_products import attend
 from attnkit.models.layers.windows import Shift, from_windows, shift_mask, to_windows
 
 
@@ -32,27 +31,21 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Float[Tensor, "B H W C"], shift: Shift = (0, 0)) -> Float[Tensor, "B H W C"]:
         """Attend from each token to those of its window."""
-        if torch.compiler.is_compiling() or x.device.type != "cpu" or (self.training and self.dropout.p):
-            return self.forward_with_weights(x, shift)[0]
-        windows = self._windows(x, shift)  # (B, n, N, C)
-        heads = attend(self.qkv(windows), self._bias(x.shape[1], x.shape[2], shift), self.num_heads)
-        return from_windows(self.out(heads), x.shape[1], x.shape[2], self.window_size, shift)
+        return self.forward_with_weights(x, shift)[0]
 
     def forward_with_weights(
         self, x: Float[Tensor, "B H W C"], shift: Shift = (0, 0)
     ) -> tuple[Float[Tensor, "B H W C"], Float[Tensor, "B n h N N"]]:
         """The same output, and what each token looked at, by windows of the padded and rolled map."""
         _, height, width, _ = x.shape
-        q, k, v = self._split(self.qkv(self._windows(x, shift)))
+        if not x.is_meta and torch.is_autocast_enabled(x.device.type):  # autocast knows no such device
+            x = x.to(torch.get_autocast_dtype(x.device.type))  # the product would do it, after more has been moved
+        windows = to_windows(x, self.window_size, shift)  # (B, n, N, C)
+        q, k, v = self._split(self.qkv(windows))
         weights = (q @ k.transpose(-2, -1) + self._bias(height, width, shift)).softmax(dim=-1)
         heads = self.dropout(weights.to(v.dtype)) @ v  # (B, n, h, N, d)
         windows = self.out(heads.transpose(2, 3).flatten(3))  # (B, n, N, C)
         return from_windows(windows, height, width, self.window_size, shift), weights
-
-    def _windows(self, x: Float[Tensor, "B H W C"], shift: Shift) -> Float[Tensor, "B n N C"]:
-        if not x.is_meta and torch.is_autocast_enabled(x.device.type):  # autocast knows no such device
-            x = x.to(torch.get_autocast_dtype(x.device.type))  # the product would do it, after more has been moved
-        return to_windows(x, self.window_size, shift)
 
     def _split(self, projected: Float[Tensor, "B n N C3"]) -> tuple[Tensor, Tensor, Tensor]:
         """Scaled queries, keys and values, each (B, n, h, N, d)."""
