@@ -254,10 +254,7 @@ class Block(nn.Module):
         return x + self._mlp(x), WindowWeights(weights, size, self.attention.window_size, shift)
 
     def _mlp(self, x: Map) -> Map:
-        normed = self.norm2(x)
-        if isinstance(self.mlp, ConvMlp):
-            return self.dropout(self.mlp(normed))
-        return self.dropout(self.mlp(normed.flatten(1, 2)).view(x.shape))
+        return self.dropout(self.mlp(self.norm2(x)))
 
     def _shift(self, x: Map, *, dense: bool) -> Shift:
         window = self.attention.window_size

@@ -36,9 +36,9 @@ def refuse_to_overwrite(output: Path) -> None:
         )
 
 
-def sample(count: int) -> list[int]:
-    """Numbers of some of so many images, evenly chosen."""
-    chosen: list[int] = np.linspace(0, count - 1, min(_SAMPLE, count)).astype(int).tolist()
+def sample(count: int, most: int | None = None) -> list[int]:
+    """Numbers of some of so many images, evenly chosen; so many at most, or a usual number."""
+    chosen: list[int] = np.linspace(0, count - 1, min(_SAMPLE if most is None else most, count)).astype(int).tolist()
     return chosen
 
 

@@ -8,8 +8,9 @@ from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from attnkit.cli.evaluation.outline_codes import NOT_DRAWN, brief, cannot_be_drawn, code_unchecked, why_empty
+from attnkit.cli.evaluation.outline_codes import brief, cannot_be_drawn, code_unchecked, why_empty
 from attnkit.cli.evaluation.wrong_detection import what_is_wrong
+from attnkit.data.images.coco_fields import NOT_DRAWN
 from attnkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -70,13 +71,13 @@ class CocoResults:
 
         order = self._images.argsort(kind="stable")
         ends = np.searchsorted(self._images[order], np.arange(len(self._truth.images) + 1))
-        codes = self._filled() if self.has_masks else []
+        codes = self._filled() if self.has_masks else None
         return [
             ImageFound(
                 xywh=self._boxes[rows],
                 labels=self._labels[rows],
                 scores=self._scores[rows],
-                rles=[codes[row] for row in rows] if self.has_masks else None,
+                rles=None if codes is None else [codes[row] for row in rows],
             )
             for rows in (order[start:end] for start, end in pairwise(ends))
         ]

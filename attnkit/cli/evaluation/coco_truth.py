@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from attnkit.cli.evaluation.outline_codes import NOT_DRAWN, can_have_masks, cannot_be_drawn, code_unchecked, why_empty
+from attnkit.cli.evaluation.outline_codes import can_have_masks, cannot_be_drawn, code_unchecked, why_empty
+from attnkit.data.images.coco_fields import NOT_DRAWN
 from attnkit.errors import DataError
 
 if TYPE_CHECKING:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
+
+from attnkit.data.images import coco_fields
+from attnkit.data.images.coco_fields import NOT_DRAWN
 
 if TYPE_CHECKING:
     from attnkit.metrics.image_objects import Rle
 
-NOT_DRAWN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
-"""What an outline that cannot be drawn may raise."""
 _MOST_PIXELS = 1 << 32
 """Of an image: pycocotools counts them in 32 bits."""
 _LONGEST = 40
@@ -51,7 +51,7 @@ def why_empty(outline: Any) -> str | None:
         return None
     from attnkit.data.images.coco_codes import LEAST_COORDINATES
 
-    if any(not isinstance(one, list | dict | str) or _has_corners(one, LEAST_COORDINATES) for one in outline):
+    if any(not isinstance(one, list | dict | str) or _has_corners(one) for one in outline):
         return None  # with an area, or what drawing it will tell
     strange = [one for one in outline if not isinstance(one, list)]
     expected = f"expected {LEAST_COORDINATES} or more"
@@ -60,8 +60,10 @@ def why_empty(outline: Any) -> str | None:
     return f"a polygon of {max(map(len, outline))} numbers; {expected}"
 
 
-def _has_corners(polygon: Any, numbers: int) -> bool:
-    return isinstance(polygon, list) and len(polygon) >= numbers
+def _has_corners(polygon: Any) -> bool:
+    from attnkit.data.images.coco_codes import LEAST_COORDINATES
+
+    return isinstance(polygon, list) and len(polygon) >= LEAST_COORDINATES
 
 
 def cannot_be_drawn(outline: Any, height: int, width: int) -> str:
@@ -81,9 +83,5 @@ def cannot_be_drawn(outline: Any, height: int, width: int) -> str:
 
 
 def brief(value: Any) -> str:
-    """A value as the json has it, shortened."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, default=str)
-    except RecursionError:  # what could just be read
-        return "that is nested deeply"
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    """A value as the json has it, shortened to fit between others."""
+    return coco_fields.brief(value, _LONGEST)

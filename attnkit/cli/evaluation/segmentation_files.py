@@ -109,7 +109,7 @@ def _masks(name: str) -> Files:
 
 def _classes(values: PixelValues) -> tuple[MaskClasses, MaskClasses]:
     """Those of labels and of predictions: the same values mean the same, unless 0 is reduced."""
-    from attnkit.data.segmentation.mask_classes import MaskClasses, NamedIds
+    from attnkit.data.segmentation.mask_classes import MaskClasses
 
     first = int(values.reduce_zero_label)
     named = _named(values.classes, first)
@@ -119,7 +119,7 @@ def _classes(values: PixelValues) -> tuple[MaskClasses, MaskClasses]:
     true = MaskClasses(named, ignore=ignore, place=place)
     if not first:
         return true, true
-    return true, MaskClasses(NamedIds(dict(enumerate(true.names))), ignore=[_OF_NONE], place=place)
+    return true, _counted(true, place)
 
 
 def _as_written(pairs: Pairs, true: MaskClasses) -> MaskClasses:
@@ -129,7 +129,6 @@ def _as_written(pairs: Pairs, true: MaskClasses) -> MaskClasses:
     """
     import numpy as np
 
-    from attnkit.data.segmentation.mask_classes import MaskClasses, NamedIds
     from attnkit.data.segmentation.mask_image import as_numbers, decode_mask
 
     counted = list(range(len(true.names)))
@@ -143,7 +142,14 @@ def _as_written(pairs: Pairs, true: MaskClasses) -> MaskClasses:
         found.update(np.unique(values).tolist())
     if found <= {*true.ids, *true.ignored} or not found <= {*counted, _OF_NONE}:
         return true
-    return MaskClasses(NamedIds(dict(enumerate(true.names))), ignore=[_OF_NONE], place="--classes")
+    return _counted(true, "--classes")
+
+
+def _counted(true: MaskClasses, place: str) -> MaskClasses:
+    """The same classes, counted from 0."""
+    from attnkit.data.segmentation.mask_classes import MaskClasses, NamedIds
+
+    return MaskClasses(NamedIds(dict(enumerate(true.names))), ignore=[_OF_NONE], place=place)
 
 
 def _named(classes: str | None, first: int) -> NamedIds:

@@ -11,6 +11,7 @@ from pycocotools import mask as rle
 from torch import Tensor
 
 from attnkit.data.images.coco_codes import code_of, is_outline
+from attnkit.data.images.coco_fields import NOT_DRAWN
 from attnkit.errors import DataError
 from attnkit.structures.boxes import box_areas
 from attnkit.structures.masks import Masks
@@ -90,7 +91,7 @@ def box_of(annotation: Annotation, size: tuple[int, int], place: str) -> Box:
 def _code(annotation: Annotation, size: tuple[int, int], place: str) -> Code:
     try:
         return code_of(annotation.outline or None, *size)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+    except NOT_DRAWN as error:
         raise DataError(
             f"{place}: the outline of object {annotation.id} cannot be drawn ({type(error).__name__}: {error}); "
             f"expected polygons, or a run-length code of {size[0]} x {size[1]}; mend the file"

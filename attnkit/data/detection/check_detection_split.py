@@ -12,7 +12,7 @@ from attnkit.data.config import Split
 from attnkit.data.data_root import listed
 from attnkit.data.detection.check_objects import ObjectsCheck
 from attnkit.data.detection.detection_set import DetectionSet
-from attnkit.data.detection.enough_detections import USUAL_LIMITS, DetectionLimits
+from attnkit.data.detection.enough_detections import DetectionLimits
 from attnkit.data.finding import Finding
 from attnkit.data.images.check_equal_images import Hashes, hash_of, repeated_images
 from attnkit.errors import DataError
@@ -61,9 +61,7 @@ class DetectionStats:
 class DetectionSplitCheck:
     """Looks at every image of a split and its objects."""
 
-    def __init__(
-        self, split: Split, images: DetectionSet, *, with_areas: bool, limits: DetectionLimits = USUAL_LIMITS
-    ) -> None:
+    def __init__(self, split: Split, images: DetectionSet, *, with_areas: bool, limits: DetectionLimits) -> None:
         """Take the images; none is read yet.
 
         Args:
@@ -174,11 +172,17 @@ class DetectionSplitCheck:
 
     def _full_images(self) -> list[Finding]:
         """Objects of an image beyond those that the detector finds."""
-        stats, place = self.stats, f"data.{self.split}"
+        stats = self.stats
         if not stats.full_images:
             return []
-        counts = {"full_images": stats.full_images, "images": stats.images, "most_objects": stats.most_objects}
-        return [self._limits.finding(place, **counts)]
+        return [
+            self._limits.finding(
+                f"data.{self.split}",
+                full_images=stats.full_images,
+                images=stats.images,
+                most_objects=stats.most_objects,
+            )
+        ]
 
     def _balance(self) -> list[Finding]:
         counts, place = self.stats.objects, f"data.{self.split}"

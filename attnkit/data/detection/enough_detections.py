@@ -12,8 +12,6 @@ USUAL_DETECTIONS = 100
 
 def enough_detections(most_objects: int) -> int:
     """The usual hundred, or a round number of at least twice as many as the fullest image has objects."""
-    if 2 * most_objects <= USUAL_DETECTIONS:
-        return USUAL_DETECTIONS
     return next(count for power in range(2, 12) for count in _round(power) if count >= 2 * most_objects)
 
 

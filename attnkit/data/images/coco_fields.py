@@ -12,6 +12,8 @@ LARGEST_SIDE = 1_000_000
 """Pixels that annotations may give an image in width or height; no file has as many."""
 NOT_AS_EXPECTED = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 """What reading a field of another form raises."""
+NOT_DRAWN = (*NOT_AS_EXPECTED, IndexError)
+"""What drawing an outline that cannot be drawn may raise."""
 
 _MOST_NAMED = 10
 _LONGEST = 60
@@ -132,19 +134,22 @@ def read_each(
 def _what_is_wrong(found: Any, numbered: str, what: str, fields: Callable[[Any], Fields]) -> str:
     """Which field it is, what it holds, and what was expected."""
     if not isinstance(found, dict):
-        return f"{numbered} is {_brief(found)}; expected an object with fields"
-    name = numbered if found.get("id") is None else f"{what} {_brief(found['id'])}"
+        return f"{numbered} is {brief(found)}; expected an object with fields"
+    name = numbered if found.get("id") is None else f"{what} {brief(found['id'])}"
     for key, field in fields(found).items():
         if key not in found and field.needed:
             return f"{name} has no {key}; expected {field.expected}"
         try:
             field.read(found.get(key))
         except NOT_AS_EXPECTED:
-            return f"{name} has the {key} {_brief(found[key])}; expected {field.expected}"
+            return f"{name} has the {key} {brief(found[key])}; expected {field.expected}"
     raise AssertionError("a field that cannot be read is among those of its kind")
 
 
-def _brief(value: Any) -> str:
-    """A value as the json has it, shortened."""
-    written = json.dumps(value, ensure_ascii=False, default=str)
-    return written if len(written) <= _LONGEST else f"{written[: _LONGEST - 1]}…"
+def brief(value: Any, longest: int = _LONGEST) -> str:
+    """A value as the json has it, shortened to so many characters."""
+    try:
+        written = json.dumps(value, ensure_ascii=False, default=str)
+    except RecursionError:  # what could just be read
+        return "that is nested deeply"
+    return written if len(written) <= longest else f"{written[: longest - 1]}…"

@@ -9,6 +9,7 @@ import numpy as np
 
 from attnkit.data.data_root import Files
 from attnkit.data.images.coco_codes import runs_of
+from attnkit.data.images.coco_fields import NOT_DRAWN
 from attnkit.data.images.coco_json import CocoImage
 from attnkit.data.segmentation.mask_image import decode_mask
 from attnkit.data.segmentation.segmentation_set import IGNORE, LabelMap
@@ -35,7 +36,7 @@ def draw_instances(labels: LabelMap, annotations: Sequence[tuple[int, Any]], fir
             for start, end in zip(ends[::2], ends[1::2], strict=False):
                 columns[start:end] = number + first
         labels[:] = columns.reshape(labels.shape[::-1]).T
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except NOT_DRAWN as error:
         raise DataError(
             f"{place}: a segmentation cannot be drawn ({type(error).__name__}: {error}); expected polygons, or a "
             f"run-length code of {labels.shape[0]} x {labels.shape[1]}; mend the file"

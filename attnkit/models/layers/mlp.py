@@ -27,9 +27,9 @@ class Mlp(nn.Module):
         self.activation = activation
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Float[Tensor, "B N C"]) -> Float[Tensor, "B N C"]:
+    def forward(self, x: Float[Tensor, "B *N C"]) -> Float[Tensor, "B *N C"]:
         """max(0, x W1 + b1) W2 + b2, or with GELU in place of the maximum."""
-        inner = self.up(x)  # (B, N, mlp_dim)
+        inner = self.up(x)  # (B, *N, mlp_dim)
         return self.down(self.dropout(self._activate(inner)))
 
     def _activate(self, inner: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ class PackedMlp(nn.Module):
         self.up = PackedLinear(mlp.up, dtype=dtype, activation=mlp.activation)
         self.down = PackedLinear(mlp.down, dtype=dtype)
 
-    def forward(self, x: Float[Tensor, "B N C"]) -> Float[Tensor, "B N C"]:
+    def forward(self, x: Float[Tensor, "B *N C"]) -> Float[Tensor, "B *N C"]:
         """What the Mlp that it was made of gives, to rounding."""
         return self.down(self.up(x))
 

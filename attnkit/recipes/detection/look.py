@@ -58,10 +58,9 @@ def count_objects(images: ObjectFiles, *, whole: bool) -> Counts:
     Raises:
         DataError: the annotations of no image can be read.
     """
-    most = len(images) if whole else min(len(images), _MOST_FILES)
     counted: list[tuple[int, int]] = []
     of_classes, outlined, errors = np.zeros(len(images.class_names), dtype=np.int64), 0, []
-    for index in np.linspace(0, len(images) - 1, most).astype(int).tolist():
+    for index in sample(len(images), len(images) if whole else _MOST_FILES):
         try:
             objects = _objects(images, index)
         except DataError as error:

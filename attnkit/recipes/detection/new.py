@@ -28,7 +28,6 @@ from attnkit.structures.objects import Objects
 
 FEWEST_IMAGES = 10
 """With fewer there is nothing to learn from, and nothing to hold back."""
-_HELD_OUT: tuple[Split, Split] = ("valid", "test")
 _MEASURED_IMAGES = 2
 _MEASURED_OBJECTS = 8
 
@@ -91,7 +90,7 @@ def _opened(config: OwnData, split: Split) -> ObjectFiles | None:
 
 def _pictures(given: str, config: OwnData, train: ObjectFiles, counts: Counts, look: Look) -> Pictures:
     """What is said of all images by those that were looked at."""
-    valid, test = (_opened(config, split) for split in _HELD_OUT)
+    valid, test = _opened(config, "valid"), _opened(config, "test")
     others = [count_objects(part, whole=config.format == "coco") for part in (valid, test) if part is not None]
     sides = np.sort(np.array(look.sizes), axis=1)
     quarter, half, most = np.quantile(look.box_sides, (0.25, 0.5, 0.9)).tolist()

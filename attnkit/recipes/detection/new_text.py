@@ -6,14 +6,13 @@ import json
 from collections.abc import Iterator
 from textwrap import indent
 
-from attnkit.data.config import Split
 from attnkit.data.detection.config import CocoConfig
+from attnkit.data.detection.split_folders import SPLITS
 from attnkit.models.config import SwinConfig
 from attnkit.recipes.detection.own_data import OwnData
 from attnkit.recipes.detection.size import Sizing
 from attnkit.recipes.recipe_head import recipe_head
 
-_SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 _AVERAGED = 2000
 """From so many steps on an average of the weights is kept; it looks back over some five hundred."""
 
@@ -78,7 +77,7 @@ def _data_text(config: OwnData, sizing: Sizing) -> str:
 
 
 def _split_lines(config: CocoConfig) -> Iterator[str]:
-    for split in _SPLITS:
+    for split in SPLITS:
         given = getattr(config, split)
         if given is not None:
             yield f"{split}: {{images: {_written(given.images)}, annotations: {_written(given.annotations)}}}"
