@@ -25,6 +25,7 @@ from attnkit.models.config import SwinConfig
 from attnkit.models.layers.conv_mlp import ConvMlp
 from attnkit.models.layers.drop_path import DropPath
 from attnkit.models.layers.dropout import Dropout
+from attnkit.models.layers.layer_norm import LayerNorm
 from attnkit.models.layers.linear import Linear
 from attnkit.models.layers.mlp import Mlp
 from attnkit.models.layers.window_attention import WindowAttention
@@ -124,7 +125,7 @@ class SwinTransformer(SwinTrunk):
 
     def __init__(self, config: SwinConfig, *, num_classes: int) -> None:
         super().__init__(config)
-        self.norm = nn.LayerNorm(self.channels[-1])
+        self.norm = LayerNorm(self.channels[-1])
         self.head = nn.Linear(self.channels[-1], num_classes)
         self._init_weights()
 
@@ -156,7 +157,7 @@ class SwinBackbone(SwinTrunk):
 
     def __init__(self, config: SwinConfig) -> None:
         super().__init__(config)
-        self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in self.channels)
+        self.norms = nn.ModuleList(LayerNorm(channels) for channels in self.channels)
         self._init_weights()
 
     def forward(self, images: Float[Tensor, "B 3 height width"]) -> list[Float[Tensor, "B _C _H _W"]]:
@@ -172,7 +173,7 @@ class PatchEmbed(nn.Module):
         super().__init__()
         self.patch_size = patch_size
         self.proj = nn.Conv2d(3, embed_dim, patch_size, stride=patch_size)
-        self.norm = nn.LayerNorm(embed_dim)
+        self.norm = LayerNorm(embed_dim)
 
     def forward(self, images: Float[Tensor, "B 3 height width"]) -> Map:
         """The finest map; the image is padded to whole patches."""
@@ -227,9 +228,9 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.shifted = shifted
-        self.norm1 = nn.LayerNorm(channels)
+        self.norm1 = LayerNorm(channels)
         self.attention = WindowAttention(channels, num_heads, config.window_size, dropout=config.attention_dropout)
-        self.norm2 = nn.LayerNorm(channels)
+        self.norm2 = LayerNorm(channels)
         hidden = int(channels * config.mlp_ratio)
         self.mlp: nn.Module
         if config.mlp_convolution:
@@ -268,7 +269,7 @@ class PatchMerging(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(4 * channels)
+        self.norm = LayerNorm(4 * channels)
         self.reduction = Linear(4 * channels, 2 * channels, bias=False)
 
     def forward(self, x: Map) -> Float[Tensor, "B H2 W2 C2"]:

@@ -2,11 +2,11 @@
 
 torch hands float32 products to MKL, which on AMD processors reaches half of what oneDNN does. So they are given to
 oneDNN here, which comes with torch: the same sums in another order, up to twice as fast (benchmarks/linear_cpu.py). In
-bfloat16 torch asks oneDNN itself, but writes the bias into the outputs first and always multiplies gradients of weights
-in one order; here the bias is added inside the product, and the order is the faster one. Everywhere else this is
-torch's own layer.
+bfloat16 torch asks oneDNN itself, but writes the bias into the outputs first; here it is added inside the product.
+Gradients of weights are multiplied in the faster of two orders. Everywhere else this is torch's own layer.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -16,10 +16,13 @@ from torch.nn import functional as F
 
 _FEW_ROWS = 64
 """Under this many rows, arranging the weights costs more than the product."""
-_NARROW = 128
-"""Under this width, a gradient of the weights is faster by torch's product, which does not rearrange its operands."""
-_NARROW_BFLOAT16 = 256
-"""Under this width of the inputs, and with more outputs, the transposed product is faster in bfloat16."""
+_SMALL = 128
+"""Where inputs and outputs are fewer, gradients of the weights are faster by torch's product in float32: it does not
+rearrange what it multiplies."""
+_NARROW = 256
+"""Where inputs or outputs are fewer, threads share the rows of such a gradient in bfloat16."""
+_MANY_ROWS = 4096
+"""From here on."""
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 """The operator is not public: a torch may come without."""
 _HAS_BFLOAT16 = _HAS_ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -77,8 +80,24 @@ def _multiply_back(grad: Float[Tensor, "rows outputs"], weight: Float[Tensor, "o
 
 
 def _multiply_rows(grad: Float[Tensor, "rows outputs"], x: Float[Tensor, "rows inputs"]) -> Tensor:
-    """grad^T x, (outputs, inputs), by whichever way is fastest for these sizes."""
-    outputs, inputs = grad.shape[1], x.shape[1]
+    """grad^T x, (outputs, inputs), by whichever way is fastest for these sizes (benchmarks/linear_cpu.py).
+
+    oneDNN is faster if the narrower one comes first: x^T grad is the same, transposed.
+    """
+    rows, outputs, inputs = len(x), grad.shape[1], x.shape[1]
     if grad.dtype == torch.bfloat16:
-        return (x.t() @ grad).t().contiguous() if inputs < min(outputs, _NARROW_BFLOAT16) else grad.t() @ x
-    return _multiply(grad.t(), x.t(), None) if min(outputs, inputs) >= _NARROW else grad.t() @ x
+        if rows < _MANY_ROWS or min(outputs, inputs) >= _NARROW:
+            return grad.t() @ x
+        return _share_rows(x, grad).t().contiguous() if inputs < outputs else _share_rows(grad, x)
+    if max(outputs, inputs) < _SMALL:
+        return grad.t() @ x
+    if inputs < outputs and 2 * inputs <= rows:  # with few rows, transposing the gradient takes longer
+        return _multiply(x.t(), grad.t(), None).t().contiguous()
+    return _multiply(grad.t(), x.t(), None)
+
+
+def _share_rows(a: Float[Tensor, "rows A"], b: Float[Tensor, "rows B"]) -> Float[Tensor, "A B"]:
+    """a^T b in float32: the sum of a product per thread, of its own rows, for there is little of A or B to deal out."""
+    parts = math.gcd(len(a), torch.get_num_threads())
+    a, b = a.view(parts, -1, a.shape[1]), b.view(parts, -1, b.shape[1])
+    return torch.bmm(a.transpose(1, 2), b).sum(dim=0, dtype=torch.float32)

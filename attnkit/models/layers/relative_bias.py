@@ -39,7 +39,7 @@ def _make_index(window: int) -> Int[Tensor, "N N"]:
 def read_bias(table: Float[Tensor, "offsets h"], window: int) -> Float[Tensor, "h N N"]:
     """The bias of every query and key of a window."""
     index = relative_position_index(window, table.device)
-    return F.embedding(index, table).permute(2, 0, 1)
+    return F.embedding(index, table).permute(2, 0, 1).contiguous()  # it is read once for every window
 
 
 def resize_bias_table(table: Float[Tensor, "old_offsets h"], window: int) -> Float[Tensor, "offsets h"]:

@@ -7,6 +7,7 @@ so differs at sizes that windows do not cover.) Padded tokens are zeros that eve
 what the roll has brought together.
 """
 
+import math
 from functools import lru_cache
 
 import torch
@@ -14,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-FORBIDDEN = -100.0
-"""Added to the scores of pairs that the shift alone has made neighbours. Not -inf, as in the official code."""
+FORBIDDEN = -math.inf
+"""Added to the scores of pairs that the shift alone has made neighbours; every token sees itself. The official code
+adds -100; e^-100 is as good as nothing, but takes a CPU long, for it is below what float32 holds at full precision."""
 
 Shift = tuple[int, int]
 """Tokens by which the map is rolled up and to the left."""
@@ -91,7 +93,7 @@ def _make_mask(height: int, width: int, window: int, shift: Shift) -> Float[Tens
     regions = (3 * rows[:, None] + columns).view(1, height, width, 1)
     windows = to_windows(regions, window, (0, 0)).flatten(2)[0]  # (n, N)
     differs = windows[:, :, None] != windows[:, None, :]
-    return differs * FORBIDDEN
+    return torch.zeros(differs.shape, device="cpu").masked_fill(differs, FORBIDDEN)
 
 
 def _regions(side: int, window: int, shift: int) -> Float[Tensor, "{side}"]:

@@ -62,6 +62,33 @@ def test_equals_its_definition(size: tuple[int, int], shift: tuple[int, int]) ->
     torch.testing.assert_close(layer(x, shift), token_by_token(layer, x, shift), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("shift", SHIFTS)
+@pytest.mark.parametrize("size", SIZES)
+def test_gradients_equal_those_of_its_definition(size: tuple[int, int], shift: tuple[int, int]) -> None:
+    layer = layer_with().double()
+    x = torch.randn(2, *size, C, dtype=torch.float64, requires_grad=True)
+    grad = torch.randn_like(x)
+    wanted = [x, *layer.parameters()]
+    found = torch.autograd.grad(layer(x, shift), wanted, grad)
+    expected = torch.autograd.grad(token_by_token(layer, x, shift), wanted, grad)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_gradient_has_a_gradient() -> None:
+    layer = layer_with().double()
+    x = torch.randn(1, 2, 4, C, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda x: layer(x, (0, 1)), x)
+
+
+def test_what_the_shift_brought_together_gets_no_weight() -> None:
+    """Of a 2 x 4 map by one column: the second window holds the last column and the first."""
+    _, weights = layer_with().forward_with_weights(torch.randn(1, 2, 4, C), (0, 1))
+    apart = torch.tensor([[False, True, False, True], [True, False, True, False]]).repeat(2, 1)
+    assert not weights[0, 1, :, apart].any()
+    assert (weights[0, 1, :, ~apart] > 0).all()
+
+
 def test_bias_by_hand() -> None:
     """One head, no scores but those of the table: a token gives its right neighbour ln 3, all others 0."""
     layer = WindowAttention(1, 1, 2)
