@@ -23,7 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from measured import keep, machine
+from measured import keep, machine, peak_mib, take_stdout
 
 MODELS: dict[str, dict[str, Any]] = {
     "ViT-S/16": {"name": "vit", "embed_dim": 384, "num_heads": 6},
@@ -38,8 +38,7 @@ MIB = 1 << 20
 
 
 def work(order: dict[str, Any]) -> None:
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints is no answer
+    answer = take_stdout()
     import torch
 
     from attnkit.engine.memory import keep_pages
@@ -55,8 +54,7 @@ def work(order: dict[str, Any]) -> None:
         started = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - started)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": min(seconds[1:]), "mib": peak - before}), file=answers, flush=True)
+    answer({"seconds": min(seconds[1:]), "mib": peak_mib() - before})
 
 
 def build(name: str, size: int) -> Any:

@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
+from measured import command
+
 SIZES = [100_000, 1_000_000, 5_000_000]
 PHASES = ["prepare", "build", "epoch"]
 RESULTS = Path(__file__).parent / "results"
@@ -54,8 +56,8 @@ def measure(pairs: int) -> dict[str, dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         for phase in PHASES:
             print(f"{pairs:,} pairs: {phase}", file=sys.stderr)
-            command = [sys.executable, __file__, "--phase", phase, "--pairs", str(pairs), "--folder", folder]
-            done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+            child = [sys.executable, __file__, "--phase", phase, "--pairs", str(pairs), "--folder", folder]
+            done = subprocess.run(child, stdout=subprocess.PIPE, check=True, text=True)
             results[phase] = json.loads(done.stdout.splitlines()[-1])
     return results
 
@@ -184,8 +186,7 @@ def render(sizes: list[dict[str, dict[str, float]]]) -> str:
         f"attnkit {attnkit.__version__}, numpy {numpy.__version__}, torch {torch.__version__}, "
         f"sentencepiece {sentencepiece.__version__}, Python {platform.python_version()}, {platform.system()}"
     )
-    command = "python benchmarks/data_memory.py " + " ".join(sys.argv[1:])
-    return "\n".join([*lines, "", f"{versions}.", "", f"Made by `{command.strip()}`.", ""])
+    return "\n".join([*lines, "", f"{versions}.", "", f"Made by `{command()}`.", ""])
 
 
 if __name__ == "__main__":

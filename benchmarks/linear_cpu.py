@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from measured import keep, machine
+from measured import command, keep, machine
 from torch import Tensor, nn
 
 from attnkit.engine.memory import keep_pages
@@ -65,7 +65,7 @@ def report(facts: dict[str, Any]) -> str:
     lines = [
         f"# A linear layer, forward and backward, {facts['date']}",
         "",
-        "`python benchmarks/linear_cpu.py`, medians in milliseconds; the ratio is torch's time over attnkit's.",
+        f"`{command()}`, medians in milliseconds; the ratio is torch's time over attnkit's.",
         "",
         *(f"- {name}: {value}" for name, value in facts["machine"].items()),
         "",

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import resource
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -117,6 +118,14 @@ def machine(threads: int, *packages: str) -> dict[str, Any]:
         "cpu": names[0] if names else platform.processor(),
         "threads": threads,
     }
+
+
+def command() -> str:
+    """How the script was called, but for the folder of its results."""
+    called = ["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]
+    if "--out" in called:
+        del called[(place := called.index("--out")) : place + 2]
+    return shlex.join(called)
 
 
 def keep(out: Path, name: str, facts: dict[str, Any], report: str) -> None:

@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from measured import keep, machine
+from measured import command, keep, machine
 from torch import nn
 
 from attnkit.engine.memory import keep_pages
@@ -96,7 +96,7 @@ def report(facts: dict[str, Any]) -> str:
     lines = [
         f"# Pieces of a Swin on a CPU, forward and backward, {facts['date']}",
         "",
-        "`python benchmarks/swin_cpu.py`, medians in milliseconds; the ratio is the plain way's time over attnkit's.",
+        f"`{command()}`, medians in milliseconds; the ratio is the plain way's time over attnkit's.",
         "",
         *(f"- {name}: {value}" for name, value in facts["machine"].items()),
         "",

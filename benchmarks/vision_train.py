@@ -23,7 +23,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from measured import PRECISIONS, keep, machine, take_stdout
+from measured import PRECISIONS, command, keep, machine, take_stdout
 from training_turns import answer_steps, make_step, table, take_turns
 
 
@@ -148,7 +148,7 @@ def report(facts: dict[str, Any]) -> str:
         "",
         f"attnkit's and timm's model in the same loop, from the same weights, on the same images. Median of"
         f" {facts['turns']} alternating turns of {facts['steps']} steps after {facts['warm_up']} steps to warm up,"
-        " slowest and fastest beside it. `python benchmarks/vision_train.py`",
+        f" slowest and fastest beside it. `{command()}`",
         "",
         *(f"- {name}: {value}" for name, value in facts["machine"].items()),
         "",
