@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from measured import keep
+from measured import command, keep
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -78,7 +78,7 @@ def report(facts: dict[str, Any]) -> str:
         "",
         f"Forward and backward of {facts['heads']} heads, {facts['channels']} channels, about {facts['tokens']:,}"
         f" tokens, median of {facts['turns']} alternating turns, in milliseconds. `_SHORT` is {facts['_SHORT']}."
-        " Made by `python benchmarks/attention_cpu.py`.",
+        f" Made by `{command()}`.",
         "",
         f"- torch: {facts['torch']}",
         f"- cpu: {facts['cpu']}, {facts['threads']} threads",

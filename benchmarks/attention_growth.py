@@ -23,7 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from measured import keep, machine, peak_mib, take_stdout
+from measured import command, keep, machine, peak_mib, take_stdout
 
 MODELS: dict[str, dict[str, Any]] = {
     "ViT-S/16": {"name": "vit", "embed_dim": 384, "num_heads": 6},
@@ -164,7 +164,7 @@ def report(facts: dict[str, Any]) -> str:
         "",
         f"One image, {facts['precision']}, the best of {facts['calls']} calls after one to warm up; memory is the peak"
         " above the model itself. The exponents say how something grows with the pixels from the line above: 1 is"
-        " linear, 2 quadratic. `python benchmarks/attention_growth.py`",
+        f" linear, 2 quadratic. `{command()}`",
         "",
         *(f"- {name}: {value}" for name, value in facts["machine"].items()),
         "",

@@ -43,7 +43,7 @@ from inference_turns import (
     smooth_images,
     take_turns,
 )
-from measured import PRECISIONS, keep, machine, take_stdout
+from measured import PRECISIONS, command, keep, machine, take_stdout
 
 CLASSES, OBJECTS = 80, 10
 SCORE_THRESHOLD, NMS_THRESHOLD, MASK_THRESHOLD, DETECTIONS = 0.05, 0.5, 0.5, 100
@@ -329,7 +329,7 @@ def report(facts: dict[str, Any]) -> str:
     about = (
         f"Mask R-CNN, ResNet-50, {CLASSES} classes, the same random weights for all. Median of {facts['turns']}"
         f" alternating turns of about {facts['images_per_turn']} images after one to warm up, slowest and fastest"
-        " beside it; each system in its own process. `python benchmarks/detection.py`"
+        f" beside it; each system in its own process. `{command()}`"
     )
     text = report_of(
         facts, "Detecting on a CPU", about, cpu_per="image", peer="torchvision", decimals=3, said=said

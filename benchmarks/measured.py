@@ -122,10 +122,10 @@ def machine(threads: int, *packages: str) -> dict[str, Any]:
 
 def command() -> str:
     """How the script was called, but for the folder of its results."""
-    called = ["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]
-    if "--out" in called:
-        del called[(place := called.index("--out")) : place + 2]
-    return shlex.join(called)
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--out=")]
+    if "--out" in arguments:
+        del arguments[(place := arguments.index("--out")) : place + 2]
+    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])
 
 
 def keep(out: Path, name: str, facts: dict[str, Any], report: str) -> None:

@@ -37,7 +37,7 @@ from inference_turns import (
     start,
     take_turns,
 )
-from measured import PRECISIONS, keep, machine, take_stdout
+from measured import PRECISIONS, command, keep, machine, take_stdout
 
 MODELS: dict[str, dict[str, Any]] = {
     "swin_t": {"name": "swin", "drop_path_rate": 0.0},
@@ -121,7 +121,7 @@ def report(facts: dict[str, Any]) -> str:
     about = (
         f"UperNet with {CLASSES} classes, images of {SIZE}x{SIZE}, the same random weights for all. Median of"
         f" {facts['turns']} alternating turns of about {facts['images_per_turn']} images after one to warm up, slowest"
-        " and fastest beside it; each system in its own process. `python benchmarks/segmentation_inference.py`"
+        f" and fastest beside it; each system in its own process. `{command()}`"
     )
     return report_of(
         facts,

@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from measured import Child, keep, machine, peak_mib, take_stdout
+from measured import Child, command, keep, machine, peak_mib, take_stdout
 
 MODEL: dict[str, Any] = {
     "backbone": {"name": "swin", "embed_dim": 48, "depths": [2, 2, 2, 2], "num_heads": [3, 6, 12, 24]},
@@ -100,7 +100,7 @@ def report(facts: dict[str, Any]) -> str:
         "",
         f"UperNet on a small Swin ({MODEL['channels']} channels, widths from {MODEL['backbone']['embed_dim']} on), "
         f"{NUM_CLASSES} classes, {facts['precision']}, one square image. Peak memory is above the model's, with the "
-        "result and without the image. `python benchmarks/segmentation_memory.py`",
+        f"result and without the image. `{command()}`",
         "",
         *(f"- {name}: {value}" for name, value in facts["machine"].items()),
         "",

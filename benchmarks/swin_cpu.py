@@ -1,9 +1,10 @@
 """What does attnkit's Swin gain on a CPU, in bfloat16, where it departs from plain torch? Piece by piece.
 
 Each piece is done in two ways that take turns, forward and backward: the layer norm by torch's layer and by attnkit's;
-the softmax of the scores of a shifted map, with the official mask of -100 and with attnkit's; queries, keys and values
-by heads, as views that torch copies where it must, and by attnkit's one copy of each, as far as the scores and back.
-The sizes are those of the first stages of Swin-T (batch 8, 224x224) and swin_nano (batch 64, 32x32).
+the softmax of the scores of a shifted map (always in float32), with the official mask of -100 and with attnkit's;
+queries, keys and values by heads, as views that torch copies where it must, and by attnkit's one copy of each, as far
+as the scores and back. The sizes are those of the first stages of Swin-T (batch 8, 224x224) and swin_nano (batch 64,
+32x32).
 
     python benchmarks/swin_cpu.py [--threads 2]
 """
@@ -24,7 +25,7 @@ from torch import nn
 
 from attnkit.engine.memory import keep_pages
 from attnkit.models.layers.layer_norm import LayerNorm
-from attnkit.models.layers.window_attention import _by_heads, _split
+from attnkit.models.layers.window_attention import by_heads, split_heads
 from attnkit.models.layers.windows import shift_mask
 
 Way = Callable[[], None]
@@ -66,7 +67,7 @@ def splits(batch: int, side: int, channels: int, heads: int, window: int) -> tup
     grads = torch.randn(2, batch, windows, heads, window**2, window**2).bfloat16()
 
     def as_views(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        q, k, v = _by_heads(x, heads).unbind(0)
+        q, k, v = by_heads(x, heads).unbind(0)
         return q * q.shape[-1] ** -0.5, k, v
 
     def way(split: Callable[[torch.Tensor], tuple[torch.Tensor, ...]]) -> Way:
@@ -77,7 +78,7 @@ def splits(batch: int, side: int, channels: int, heads: int, window: int) -> tup
 
         return run
 
-    return way(as_views), way(lambda x: _split(x, heads))
+    return way(as_views), way(lambda x: split_heads(x, heads))
 
 
 def compare(ways: tuple[Way, Way], turns: int) -> dict[str, float]:

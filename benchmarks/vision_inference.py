@@ -39,7 +39,7 @@ from inference_turns import (
     start,
     take_turns,
 )
-from measured import PRECISIONS, keep, machine, take_stdout
+from measured import PRECISIONS, command, keep, machine, take_stdout
 
 MODELS: dict[str, dict[str, Any]] = {
     "vit_s16": {"name": "vit", "embed_dim": 384, "num_heads": 6},
@@ -182,7 +182,7 @@ def report(facts: dict[str, Any]) -> str:
     about = (
         f"Images of {SIZE}x{SIZE}, the same random weights for all. Median of {facts['turns']} alternating turns of"
         f" about {facts['images_per_turn']} images after one to warm up, slowest and fastest beside it; each system in"
-        " its own process. `python benchmarks/vision_inference.py`"
+        f" its own process. `{command()}`"
     )
     return report_of(
         facts,

@@ -43,7 +43,7 @@ class WindowAttention(nn.Module):
         if not x.is_meta and torch.is_autocast_enabled(x.device.type):  # autocast knows no such device
             x = x.to(torch.get_autocast_dtype(x.device.type))  # the product would do it, after more has been moved
         windows = to_windows(x, self.window_size, shift)  # (B, n, N, C)
-        q, k, v = _split(self.qkv(windows), self.num_heads)
+        q, k, v = split_heads(self.qkv(windows), self.num_heads)
         weights = (q @ k.transpose(-2, -1) + self._bias(height, width, shift)).softmax(dim=-1)
         heads = self.dropout(weights.to(v.dtype)) @ v  # (B, n, h, N, d)
         windows = self.out(heads.transpose(2, 3).flatten(3))  # (B, n, N, C)
@@ -57,17 +57,17 @@ class WindowAttention(nn.Module):
         return bias + shift_mask(height, width, self.window_size, shift, bias.device).unsqueeze(1)
 
 
-def _split(projected: Float[Tensor, "B n N C3"], num_heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Scaled queries, keys and values, each (B, n, h, N, d)."""
+def split_heads(projected: Float[Tensor, "B n N C3"], num_heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Scaled queries, keys and values by heads, each (B, n, h, N, d)."""
     if torch.compiler.is_compiling():
-        q, k, v = _by_heads(projected, num_heads)
+        q, k, v = by_heads(projected, num_heads)
         return q * q.shape[-1] ** -0.5, k, v
     heads: tuple[Tensor, Tensor, Tensor] = _Split.apply(projected, num_heads)
     return heads
 
 
-def _by_heads(projected: Float[Tensor, "B n N C3"], num_heads: int) -> Float[Tensor, "3 B n h N d"]:
-    """A view."""
+def by_heads(projected: Float[Tensor, "B n N C3"], num_heads: int) -> Float[Tensor, "3 B n h N d"]:
+    """Queries, keys and values by heads, as a view."""
     return projected.unflatten(3, (3, num_heads, -1)).permute(3, 0, 1, 4, 2, 5)
 
 
@@ -76,7 +76,7 @@ class _Split(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, projected: Tensor, num_heads: int) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v = _by_heads(projected, num_heads)
+        q, k, v = by_heads(projected, num_heads)
         ctx.scale = q.shape[-1] ** -0.5
         return _whole(q).mul_(ctx.scale), _whole(k), _whole(v)
 
@@ -84,7 +84,7 @@ class _Split(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         batch, count, heads, tokens, width = grads[0].shape
         grad = grads[0].new_empty(batch, count, tokens, 3 * heads * width)
-        parts = _by_heads(grad, heads)
+        parts = by_heads(grad, heads)
         parts[0] = grads[0] * ctx.scale
         parts[1], parts[2] = grads[1:]
         return grad, None
