@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import argparse
 import math
-import platform
-import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
-from measured import command, keep
+from measured import command, keep, machine, milliseconds_in_turns
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -60,16 +58,10 @@ def run(attend: Attend, projected: Tensor, mask: Tensor, grad: Tensor, heads: in
 
 
 def compare(length: int, dtype: torch.dtype, options: argparse.Namespace) -> dict[str, float]:
-    """Milliseconds of each way, the median of turns that alternate."""
+    """Milliseconds of each way."""
     given = inputs(length, dtype, options)
-    times: dict[str, list[float]] = {"plain": [], "fused": []}
-    for turn in range(options.warmup + options.turns):
-        for attend in (plain, fused) if turn % 2 == 0 else (fused, plain):
-            started = time.perf_counter()
-            run(attend, *given, options.heads)
-            if turn >= options.warmup:
-                times[attend.__name__].append(1000 * (time.perf_counter() - started))
-    return {name: median(taken) for name, taken in times.items()}
+    ways = {attend.__name__: partial(run, attend, *given, options.heads) for attend in (plain, fused)}
+    return milliseconds_in_turns(ways, options.turns, options.warmup)
 
 
 def report(facts: dict[str, Any]) -> str:
@@ -95,13 +87,6 @@ def report(facts: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lengths", nargs="+", type=int, default=LENGTHS)
@@ -118,9 +103,8 @@ def main() -> None:
     keep_pages()
     facts = {
         "date": date.today().isoformat(),
-        "torch": torch.__version__,
-        "cpu": cpu_name(),
-        **{name: getattr(options, name) for name in ("threads", "tokens", "channels", "heads", "turns", "warmup")},
+        **machine(options.threads, "torch"),
+        **{name: getattr(options, name) for name in ("tokens", "channels", "heads", "turns", "warmup")},
         "_SHORT": attention._SHORT,
         "rows": [
             {"length": length, **{name: compare(length, dtype, options) for name, dtype in DTYPES.items()}}

@@ -9,15 +9,14 @@ The answer is why attnkit/models/layers/linear.py exists, and where its constant
 from __future__ import annotations
 
 import argparse
-import time
 from datetime import date
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
-from measured import command, keep, machine
-from torch import Tensor, nn
+from measured import command, keep, machine, milliseconds_in_turns
+from torch import nn
 
 from attnkit.engine.memory import keep_pages
 from attnkit.models.layers.linear import Linear
@@ -41,26 +40,20 @@ SIZES = [
 ]
 
 
-def step(layer: nn.Module, x: Tensor, grad: Tensor, *, bfloat16: bool) -> float:
-    """Milliseconds of one way forth and back."""
-    layer.zero_grad()
-    started = time.perf_counter()
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-        out = layer(x)
-    out.backward(grad.to(out.dtype))
-    return 1e3 * (time.perf_counter() - started)
-
-
 def compare(rows: int, inputs: int, outputs: int, turns: int, *, bfloat16: bool) -> dict[str, Any]:
+    """Milliseconds of one way forth and back."""
     layers = {"attnkit": Linear(inputs, outputs), "torch": nn.Linear(inputs, outputs)}
     layers["torch"].load_state_dict(layers["attnkit"].state_dict())
     x, grad = torch.randn(rows, inputs, requires_grad=True), torch.randn(rows, outputs)
-    times: dict[str, list[float]] = {name: [] for name in layers}
-    for _ in range(turns + 2):
-        for name, layer in layers.items():
-            times[name].append(step(layer, x, grad, bfloat16=bfloat16))
-    middles = {name: median(of_system[2:]) for name, of_system in times.items()}
-    return {**middles, "ratio": middles["torch"] / middles["attnkit"]}
+
+    def step(layer: nn.Module) -> None:
+        layer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+            out = layer(x)
+        out.backward(grad.to(out.dtype))
+
+    times = milliseconds_in_turns({name: partial(step, layer) for name, layer in layers.items()}, turns)
+    return {**times, "ratio": times["torch"] / times["attnkit"]}
 
 
 def report(facts: dict[str, Any]) -> str:

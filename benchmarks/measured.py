@@ -14,9 +14,11 @@ import resource
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 PRECISIONS = ["float32", "bfloat16"]
@@ -118,6 +120,18 @@ def machine(threads: int, *packages: str) -> dict[str, Any]:
         "cpu": names[0] if names else platform.processor(),
         "threads": threads,
     }
+
+
+def milliseconds_in_turns(ways: Mapping[str, Callable[[], None]], turns: int, warm_up: int = 3) -> dict[str, float]:
+    """The median time of each way to do something here, in turns that alternate; the first few do not count."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(warm_up + turns):
+        for name in ways if turn % 2 == 0 else reversed(ways):
+            started = time.perf_counter()
+            ways[name]()
+            if turn >= warm_up:
+                times[name].append(1e3 * (time.perf_counter() - started))
+    return {name: median(of_way) for name, of_way in times.items()}
 
 
 def command() -> str:

@@ -12,15 +12,13 @@ as the scores and back. The sizes are those of the first stages of Swin-T (batch
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
-from measured import command, keep, machine
+from measured import command, keep, machine, milliseconds_in_turns
 from torch import nn
 
 from attnkit.engine.memory import keep_pages
@@ -83,14 +81,8 @@ def splits(batch: int, side: int, channels: int, heads: int, window: int) -> tup
 
 def compare(ways: tuple[Way, Way], turns: int) -> dict[str, float]:
     """Milliseconds of each."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(turns + 3):
-        for way, of_way in zip(ways, times, strict=True):
-            started = time.perf_counter()
-            way()
-            of_way.append(1e3 * (time.perf_counter() - started))
-    plain, own = (median(of_way[3:]) for of_way in times)
-    return {"plain": plain, "attnkit": own, "ratio": plain / own}
+    times = milliseconds_in_turns({"plain": ways[0], "attnkit": ways[1]}, turns)
+    return {**times, "ratio": times["plain"] / times["attnkit"]}
 
 
 def report(facts: dict[str, Any]) -> str:
