@@ -71,7 +71,7 @@ def build(name: str, size: int) -> Any:
 def predictor(model: Any, images: Any, order: dict[str, Any]) -> Any:
     import torch
 
-    from attnkit.models.inference import prepare_for_inference
+    from attnkit.models.kernels.inference import prepare_for_inference
 
     model = prepare_for_inference(model, precision=order["precision"])
 

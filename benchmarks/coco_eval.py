@@ -163,11 +163,11 @@ def timed(run: Callable[..., list[float]], order: dict[str, Any]) -> dict[str, A
 
 def attnkit(order: dict[str, Any], has_read: Callable[[], None], *, warm: bool) -> list[float]:
     """As attnkit eval does."""
-    from attnkit.cli.evaluation.detection_files import read_files
+    from attnkit.evaluation.detection_files import read_files
     from attnkit.metrics.coco_ap import CocoAp
 
     if warm:
-        import attnkit.data.images.coco_json  # noqa: F401  which reading needs
+        import attnkit.data.formats.coco_json  # noqa: F401  which reading needs
 
         return []
     files = read_files(order["results"], order["truth"])

@@ -25,7 +25,7 @@ from measured import Child, peak_mib, questions
 def prepared(make: Callable[[], Any], precision: str) -> Any:
     """The model of attnkit as its commands run it: made once the way with memory is set."""
     from attnkit.engine.memory import keep_pages
-    from attnkit.models.inference import prepare_for_inference
+    from attnkit.models.kernels.inference import prepare_for_inference
 
     keep_pages()
     return prepare_for_inference(make(), precision=precision)

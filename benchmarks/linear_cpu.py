@@ -1,7 +1,7 @@
 """How much faster is attnkit's linear layer than torch's on a CPU, forward and backward?
 
 Both have the same weights, see the same inputs, and take turns; the bfloat16 rows run under autocast, as training does.
-The answer is why attnkit/models/layers/linear.py exists, and where its constants come from.
+The answer is why attnkit/models/kernels/linear.py exists, and where its constants come from.
 
     python benchmarks/linear_cpu.py [--threads 2]
 """
@@ -19,7 +19,7 @@ from measured import command, keep, machine, milliseconds_in_turns
 from torch import nn
 
 from attnkit.engine.memory import keep_pages
-from attnkit.models.layers.linear import Linear
+from attnkit.models.kernels.linear import Linear
 
 SIZES = [
     # rows, inputs, outputs

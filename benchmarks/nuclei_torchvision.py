@@ -35,11 +35,11 @@ from attnkit.data.detection.detection_batch import DetectionBatch
 from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
 from attnkit.data.detection.detection_set import open_detection
 from attnkit.metrics.coco_ap import CocoAp, CocoScores
-from attnkit.metrics.image_objects import Kind
 from attnkit.recipe_file import load
 from attnkit.recipes.detection.recipe import DetectionRecipe
 from attnkit.recipes.detection.scored_objects import found_of, truth_of
 from attnkit.structures.detections import Detections
+from attnkit.structures.image_objects import Kind
 from attnkit.structures.objects import Objects
 
 _KINDS: tuple[Kind, ...] = ("mask", "box")

@@ -22,7 +22,7 @@ from measured import command, keep, machine, milliseconds_in_turns
 from torch import nn
 
 from attnkit.engine.memory import keep_pages
-from attnkit.models.layers.layer_norm import LayerNorm
+from attnkit.models.kernels.layer_norm import LayerNorm
 from attnkit.models.layers.window_attention import by_heads, split_heads
 from attnkit.models.layers.windows import shift_mask
 

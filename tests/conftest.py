@@ -12,7 +12,7 @@ settings.load_profile("attnkit")
 _WITH_SHAPES = (
     "models.cnn",
     "models.decoder_state",
-    "models.inference",
+    "models.kernels",
     "models.layers",
     "models.rcnn.anchors",
     "models.rcnn.box_head",

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from attnkit.cli.chosen_run import chosen_run, chosen_weights
-from attnkit.cli.classified_images import CSV_HEADER, Answer, AnswerTable, as_csv, as_json, classify_groups
-from attnkit.cli.decode_ahead import decode_ahead
-from attnkit.cli.image_answers import put
-from attnkit.cli.image_inputs import image_inputs, in_groups
 from attnkit.cli.options import CheckpointOption, DeviceOption, PrecisionOption, RunOption, refuse_precision
 from attnkit.errors import AttnkitError, DataError
 from attnkit.machine import cores
+from attnkit.predict.classified_images import CSV_HEADER, Answer, AnswerTable, as_csv, as_json, classify_groups
+from attnkit.predict.decode_ahead import decode_ahead
+from attnkit.predict.image_answers import put
+from attnkit.predict.image_inputs import image_inputs, in_groups
 
 if TYPE_CHECKING:
     from attnkit.recipes.classification.classifier import Classifier

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from attnkit.cli.chosen_run import chosen_run, chosen_weights
-from attnkit.cli.decode_ahead import decode_ahead
-from attnkit.cli.detected_images import CountTable, as_json, detect_images
 from attnkit.cli.detection_options import (
     MaskThresholdOption,
     MaxDetectionsOption,
@@ -20,8 +18,6 @@ from attnkit.cli.detection_options import (
     SoftNmsOption,
     check_detection,
 )
-from attnkit.cli.image_answers import decode, decode_as_stored, say
-from attnkit.cli.image_inputs import in_groups
 from attnkit.cli.inference_options import FlipOption
 from attnkit.cli.options import (
     AlphaOption,
@@ -32,13 +28,17 @@ from attnkit.cli.options import (
     refuse_alpha,
     refuse_precision,
 )
-from attnkit.cli.saved_places import spared_inputs
 from attnkit.errors import AttnkitError
+from attnkit.predict.decode_ahead import decode_ahead
+from attnkit.predict.detected_images import CountTable, as_json, detect_images
+from attnkit.predict.image_answers import decode, decode_as_stored, say
+from attnkit.predict.image_inputs import in_groups
+from attnkit.predict.saved_places import spared_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from attnkit.cli.saved_detections import DetectionFolder
+    from attnkit.predict.saved_detections import DetectionFolder
     from attnkit.recipes.detection.detector import Detector
     from attnkit.recipes.detection.recipe import DetectionRecipe
 
@@ -136,8 +136,8 @@ def _open(run: Path | None, asked: dict[str, Any], checkpoint: Path | None, *, d
 def _folder(
     save: Path, inputs: Sequence[str], image_ids: Path | None, *, mask_threshold: float | None, alpha: float
 ) -> DetectionFolder:
-    from attnkit.cli.coco_image_ids import CocoImageIds
-    from attnkit.cli.saved_detections import DetectionFolder
+    from attnkit.predict.coco_image_ids import CocoImageIds
+    from attnkit.predict.saved_detections import DetectionFolder
 
     find_id: Callable[[str], int] | None = None if image_ids is None else CocoImageIds(image_ids).find
     return DetectionFolder(save, inputs, mask_threshold=mask_threshold, alpha=alpha, find_id=find_id)

@@ -9,7 +9,10 @@ from typing import Annotated
 import typer
 
 from attnkit.cli.detection_options import NmsThresholdOption, SizesOption, SoftNmsOption
-from attnkit.cli.evaluation.asked import (
+from attnkit.cli.inference_options import FlipOption, OverlapOption, ScalesOption, WindowOption
+from attnkit.cli.options import CheckpointOption, DeviceOption, JsonOption, RunOption
+from attnkit.errors import AttnkitError
+from attnkit.evaluation.asked import (
     ClassificationOptions,
     DetectionOptions,
     Evaluation,
@@ -19,9 +22,6 @@ from attnkit.cli.evaluation.asked import (
     check_images,
     task_asked_for,
 )
-from attnkit.cli.inference_options import FlipOption, OverlapOption, ScalesOption, WindowOption
-from attnkit.cli.options import CheckpointOption, DeviceOption, JsonOption, RunOption
-from attnkit.errors import AttnkitError
 
 
 def evaluate(
@@ -222,18 +222,18 @@ def evaluate(
     task, chosen = task_asked_for(asked, text, images, of_classes, of_masks, of_objects)
     asked = replace(asked, run=chosen)
     if task == "classification":
-        from attnkit.cli.evaluation.classification import evaluate_classification
+        from attnkit.evaluation.classification import evaluate_classification
 
         evaluate_classification(asked, images, of_classes)
     elif task == "segmentation":
-        from attnkit.cli.evaluation.segmentation import evaluate_segmentation
+        from attnkit.evaluation.segmentation import evaluate_segmentation
 
         evaluate_segmentation(asked, images, of_masks)
     elif task == "detection":
-        from attnkit.cli.evaluation.detection import evaluate_detection
+        from attnkit.evaluation.detection import evaluate_detection
 
         evaluate_detection(asked, images, of_objects, flip=flip)
     else:
-        from attnkit.cli.evaluation.translation import evaluate_translation
+        from attnkit.evaluation.translation import evaluate_translation
 
         evaluate_translation(asked, text)

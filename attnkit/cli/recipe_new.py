@@ -167,7 +167,7 @@ def _check_options(task: str, given: Mapping[str, object]) -> None:
 
 
 def _new_translation(given: dict[Split, PairOfFiles], file: Path, *, name: str | None, force: bool) -> None:
-    from attnkit.recipes.translation.new import new_translation
+    from attnkit.new_recipe.translation import new_translation
 
     written = new_translation(given, output=file, name=name or _name_of(file, otherwise="translation"), force=force)
     for line in filter(None, (*written.reasons, written.warning)):
@@ -177,7 +177,7 @@ def _new_translation(given: dict[Split, PairOfFiles], file: Path, *, name: str |
 def _new_classification(
     data: str, file: Path, *, name: str | None, image_size: int | None, minutes: float | None, force: bool
 ) -> None:
-    from attnkit.recipes.classification.new import new_classification
+    from attnkit.new_recipe.classification import new_classification
 
     written = new_classification(
         data,
@@ -202,7 +202,7 @@ def _new_segmentation(
     minutes: float | None,
     force: bool,
 ) -> None:
-    from attnkit.recipes.segmentation.new import new_segmentation
+    from attnkit.new_recipe.segmentation import new_segmentation
 
     written = new_segmentation(
         images,
@@ -228,8 +228,8 @@ def _new_detection(
     minutes: float | None,
     force: bool,
 ) -> None:
-    from attnkit.recipes.detection.new import new_detection
-    from attnkit.recipes.detection.own_data import coco_data, found_data
+    from attnkit.new_recipe.detection import new_detection
+    from attnkit.new_recipe.detection_data import coco_data, found_data
 
     written = new_detection(
         source,

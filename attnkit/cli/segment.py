@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from attnkit.cli.chosen_run import chosen_run, chosen_weights
-from attnkit.cli.decode_ahead import decode_ahead
-from attnkit.cli.image_answers import decode, say
-from attnkit.cli.image_inputs import in_groups
 from attnkit.cli.inference_options import (
     FlipOption,
     OverlapOption,
@@ -30,11 +27,14 @@ from attnkit.cli.options import (
     refuse_alpha,
     refuse_precision,
 )
-from attnkit.cli.saved_places import spared_inputs
-from attnkit.cli.segmented_images import AreaTable, as_json, segment_images
+from attnkit.predict.decode_ahead import decode_ahead
+from attnkit.predict.image_answers import decode, say
+from attnkit.predict.image_inputs import in_groups
+from attnkit.predict.saved_places import spared_inputs
+from attnkit.predict.segmented_images import AreaTable, as_json, segment_images
 
 if TYPE_CHECKING:
-    from attnkit.cli.saved_masks import MaskFolder
+    from attnkit.predict.saved_masks import MaskFolder
     from attnkit.recipes.segmentation.recipe import SegmentationRecipe
     from attnkit.recipes.segmentation.segmenter import Segmenter
     from attnkit.run_dir import RunDir
@@ -116,6 +116,6 @@ def _open(
 
 
 def _mask_folder(save: Path, inputs: Sequence[str], segmenter: Segmenter, *, alpha: float) -> MaskFolder:
-    from attnkit.cli.saved_masks import MaskFolder
+    from attnkit.predict.saved_masks import MaskFolder
 
     return MaskFolder(save, inputs, segmenter.colours, alpha=alpha)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attnkit.cli.chosen_run import chosen_run
-from attnkit.cli.line_stream import available, lines_of
 from attnkit.cli.options import CheckpointOption, DeviceOption, RunOption
 from attnkit.cli.search_options import search_overrides
-from attnkit.cli.translate_lines import Search, as_json_line, as_text, translate_groups
 from attnkit.errors import AttnkitError, DataError, RecipeError
+from attnkit.predict.line_stream import available, lines_of
+from attnkit.predict.translated_lines import Search, as_json_line, as_text, translate_groups
 
 if TYPE_CHECKING:
     from attnkit.recipes.translation.recipe import TranslationRecipe

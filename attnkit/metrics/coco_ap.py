@@ -23,7 +23,7 @@ from attnkit.metrics.class_ranking import ClassRanking, rank_classes
 from attnkit.metrics.detection_errors import ErrorType, error_types
 from attnkit.metrics.detection_matching import match
 from attnkit.metrics.detection_table import TableBuilder
-from attnkit.metrics.image_objects import ImageFound, ImageTruth, Kind
+from attnkit.structures.image_objects import ImageFound, ImageTruth, Kind
 
 OVERLAPS = np.linspace(0.5, 0.95, 10)
 SIZES = ((0.0, 1e10), (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e10))

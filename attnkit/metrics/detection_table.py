@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attnkit.metrics.image_objects import ImageFound, ImageTruth, Kind, areas_of, best_of_each_class, overlaps
+from attnkit.structures.image_objects import ImageFound, ImageTruth, Kind, areas_of, best_of_each_class, overlaps
 
 LEAST_OVERLAP = 0.1
 """Pairs below are forgotten: what overlaps no object by so much is background (Bolya et al. 2020)."""

@@ -22,11 +22,11 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from attnkit.models.config import SwinConfig
+from attnkit.models.kernels.layer_norm import LayerNorm
+from attnkit.models.kernels.linear import Linear
 from attnkit.models.layers.conv_mlp import ConvMlp
 from attnkit.models.layers.drop_path import DropPath
 from attnkit.models.layers.dropout import Dropout
-from attnkit.models.layers.layer_norm import LayerNorm
-from attnkit.models.layers.linear import Linear
 from attnkit.models.layers.mlp import Mlp
 from attnkit.models.layers.window_attention import WindowAttention
 from attnkit.models.layers.windows import Shift, classifier_shift, padded_size

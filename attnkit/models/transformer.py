@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from attnkit.models.config import TransformerConfig
+from attnkit.models.kernels.packed_linear import PackedLinear, can_be_packed, pack_linears
 from attnkit.models.layers.attention import MultiHeadAttention
 from attnkit.models.layers.dropout import Dropout
 from attnkit.models.layers.mlp import Mlp
-from attnkit.models.layers.packed_linear import PackedLinear, can_be_packed, pack_linears
 from attnkit.models.layers.positions import Positions
 
 if TYPE_CHECKING:

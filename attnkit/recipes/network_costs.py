@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from attnkit.engine.precision import decide_precision, find_device
-from attnkit.models.inference import prepare_for_inference
+from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.macs import Convention, count_macs
 
 GMACS_FOR_SPEED = 20.0

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from attnkit.metrics.coco_ap import CocoAp
-from attnkit.metrics.image_objects import ImageFound, ImageTruth
+from attnkit.structures.image_objects import ImageFound, ImageTruth
 
 SIDE = 128
 CATEGORY_STEP = 3

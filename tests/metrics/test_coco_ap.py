@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attnkit.metrics.coco_ap import CocoAp
-from attnkit.metrics.image_objects import ImageFound, ImageTruth, best_of_each_class
+from attnkit.structures.image_objects import ImageFound, ImageTruth, best_of_each_class
 from tests.metrics.coco_sets import ap_of, both, coco_set, random_set
 
 LECTURE = [True, True, False, False, False, True, True]

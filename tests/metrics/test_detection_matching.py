@@ -5,7 +5,7 @@ import pytest
 
 from attnkit.metrics.detection_matching import match
 from attnkit.metrics.detection_table import TableBuilder
-from attnkit.metrics.image_objects import ImageFound, ImageTruth
+from attnkit.structures.image_objects import ImageFound, ImageTruth
 
 HALF, HIGH = 0.5, 0.8
 

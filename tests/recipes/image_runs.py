@@ -13,7 +13,7 @@ from PIL import Image
 from attnkit.engine.checkpoint import save_weights
 from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.run_dir import RunDir
-from tests.recipes.new_run import new_run
+from tests.new_recipe.new_run import new_run
 
 CLASSES = ("red", "green", "blue")
 COLOURS = {"red": (250, 20, 10), "green": (15, 240, 25), "blue": (5, 30, 245)}

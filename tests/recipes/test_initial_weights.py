@@ -13,7 +13,7 @@ from attnkit.recipes.base import InitConfig
 from attnkit.recipes.classification.train import train
 from attnkit.recipes.initial_weights import begin_with
 from tests.models.rcnn import nano as detectors
-from tests.recipes.new_run import new_run
+from tests.new_recipe.new_run import new_run
 from tests.recipes.tiny_images import SWIN, recipe_with
 
 VIT = {"name": "vit", "patch_size": 4, "embed_dim": 12, "depth": 1, "num_heads": 3, "mlp_ratio": 2.0}

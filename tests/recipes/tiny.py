@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from attnkit.recipes.translation.recipe import TranslationRecipe
-from tests.recipes.new_run import with_changes
+from tests.new_recipe.new_run import with_changes
 
 _RECIPE: dict[str, Any] = {
     "name": "tiny",

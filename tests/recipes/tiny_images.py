@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attnkit.recipes.classification.recipe import ClassificationRecipe
-from tests.recipes.new_run import with_changes
+from tests.new_recipe.new_run import with_changes
 
 _RECIPE: dict[str, Any] = {
     "task": "classification",

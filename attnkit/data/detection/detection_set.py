@@ -130,15 +130,15 @@ def open_detection(config: DetectionDataConfig, split: Split) -> DetectionSet | 
         DataError: it is not found, or does not have the form that the recipe says.
     """
     if isinstance(config, CocoConfig):
-        from attnkit.data.detection.coco import open_coco
+        from attnkit.data.formats.coco import open_coco
 
         return open_coco(config, split)
     if isinstance(config, YoloConfig):
-        from attnkit.data.detection.yolo import open_yolo
+        from attnkit.data.formats.yolo import open_yolo
 
         return open_yolo(config, split)
     if isinstance(config, VocConfig):
-        from attnkit.data.detection.voc import open_voc
+        from attnkit.data.formats.voc import open_voc
 
         return open_voc(config, split)
     from attnkit.data.images.shapes import open_shape_objects

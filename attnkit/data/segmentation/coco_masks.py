@@ -20,10 +20,10 @@ from attnkit.data.config import CocoMasksConfig, CocoMasksSplitConfig, Split
 from attnkit.data.data_root import DataRoot, Files
 from attnkit.data.file_tree import FileTree
 from attnkit.data.finding import Finding, and_more
-from attnkit.data.images.coco_json import CocoImage, CocoJson, repeated_categories
+from attnkit.data.formats.coco_json import CocoImage, CocoJson, repeated_categories
+from attnkit.data.formats.known_coco_json import known_coco_json
 from attnkit.data.images.decode import decode_image
 from attnkit.data.images.hold_back_files import hold_files_back
-from attnkit.data.images.known_coco_json import known_coco_json
 from attnkit.data.segmentation.coco_drawing import draw_instances, segments_of
 from attnkit.data.segmentation.mask_image import fit, fitted
 from attnkit.data.segmentation.palette import palette

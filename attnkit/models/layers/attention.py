@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from attnkit.models.kernels.linear import Linear
 from attnkit.models.layers.dropout import Dropout
-from attnkit.models.layers.linear import Linear
 
 _SHORT = 128
 """Up to this many keys, a CPU is faster by three plain products than by the fused kernel, whose backward is tiled for

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from attnkit.models.kernels.linear import Linear
 from attnkit.models.layers.dropout import Dropout
-from attnkit.models.layers.linear import Linear
 
 
 class ConvMlp(nn.Module):

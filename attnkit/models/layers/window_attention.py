@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attnkit.models.kernels.linear import Linear
 from attnkit.models.layers.dropout import Dropout
-from attnkit.models.layers.linear import Linear
 from attnkit.models.layers.relative_bias import read_bias
 from attnkit.models.layers.windows import Shift, from_windows, shift_mask, to_windows
 

@@ -10,8 +10,8 @@ from typing import cast
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attnkit.models.kernels.linear import Linear
 from attnkit.models.layers.conv_norm import ConvNorm
-from attnkit.models.layers.linear import Linear
 from attnkit.models.rcnn.config import BoxHeadConfig
 
 BOX_CELLS = 7

@@ -20,7 +20,7 @@ from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.engine.memory import keep_pages
 from attnkit.engine.precision import Precision, decide_precision, find_device
 from attnkit.metrics.accuracy import top_classes
-from attnkit.models.inference import prepare_for_inference
+from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.recipes.scored_images import known_classes, scored_images
 from attnkit.recipes.trained_weights import check_finite, class_names_in

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from attnkit.data.detection.detection_batch import DetectionBatch
 from attnkit.metrics.coco_ap import CocoAp
-from attnkit.metrics.image_objects import Kind
 from attnkit.recipes.detection.scored_objects import found_of, truth_of
 from attnkit.structures.detections import Detections
+from attnkit.structures.image_objects import Kind
 
 _KEPT = ("AP", "AP50", "AP75")
 """Of COCO's numbers; `attnkit evaluate` has them all."""

@@ -18,7 +18,7 @@ from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.engine.memory import keep_pages
 from attnkit.engine.precision import Precision, decide_precision, find_device
 from attnkit.errors import CheckpointError
-from attnkit.models.inference import prepare_for_inference
+from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.models.rcnn.select import select
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig, DetectionRecipe

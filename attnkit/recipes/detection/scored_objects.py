@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnkit.data.detection.detection_set import DetectionSet
-from attnkit.metrics.image_objects import ImageFound, ImageTruth
 from attnkit.structures.detections import Detections
+from attnkit.structures.image_objects import ImageFound, ImageTruth
 from attnkit.structures.objects import Objects
 
 

@@ -20,7 +20,7 @@ from attnkit.data.segmentation.segmentation_transforms import scene_input, scene
 from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.engine.memory import keep_pages
 from attnkit.engine.precision import Precision, decide_precision, find_device
-from attnkit.models.inference import prepare_for_inference
+from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.upernet import UperNet
 from attnkit.recipes.scored_images import known_classes, scored_images
 from attnkit.recipes.segmentation.recipe import InferenceConfig, SegmentationRecipe

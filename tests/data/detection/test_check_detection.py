@@ -3,7 +3,7 @@ import pytest
 from attnkit.data.detection.check_detection import check_detection
 from attnkit.data.detection.config import CocoConfig, ShapeObjectsConfig, VocConfig, YoloConfig
 from attnkit.errors import DataError
-from tests.data.detection.coco_files import CATEGORIES, TRAIN, H, W, annotation, coco, pictures, rectangle
+from tests.data.formats.coco_files import CATEGORIES, TRAIN, H, W, annotation, coco, pictures, rectangle
 from tests.data.image_files import picture, png, saved, write_files
 
 SPLITS = {"train": range(1, 11), "valid": range(11, 14), "test": range(14, 16)}

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from attnkit.errors import DataError
-from tests.data.detection.coco_files import TRAIN, H, W, one_set
+from tests.data.formats.coco_files import TRAIN, H, W, one_set
 from tests.data.scene_files import mask
 
 

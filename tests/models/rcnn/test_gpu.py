@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from attnkit.models.inference import prepare_for_inference
+from attnkit.models.kernels.inference import prepare_for_inference
 from tests.models.rcnn.nano import CONFIGS, IMAGE_SIZES, OPTIONS, build, images, objects, semantic
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")]

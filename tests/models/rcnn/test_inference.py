@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnkit.models.inference import prepare_for_inference
+from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.rcnn.rcnn import Rcnn
 from tests.models.rcnn.nano import CONFIGS, IMAGE_SIZES, OPTIONS, RESNET, build, images, objects
 
@@ -52,8 +52,8 @@ def test_it_says_the_same(name: str) -> None:
 @torch.inference_mode()
 def test_without_packing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU, or with a torch that has no oneDNN."""
-    monkeypatch.setattr("attnkit.models.inference.can_be_packed", lambda *_: False)
-    monkeypatch.setattr("attnkit.models.inference.can_pack_convs", lambda *_: False)
+    monkeypatch.setattr("attnkit.models.kernels.inference.can_be_packed", lambda *_: False)
+    monkeypatch.setattr("attnkit.models.kernels.inference.can_pack_convs", lambda *_: False)
     check(name)
 
 

@@ -13,7 +13,7 @@ from attnkit.engine.checkpoint import load_tensors
 from attnkit.recipe_file import load
 from attnkit.recipes.classification.task import ClassificationTask, TopAccuracy, build_task
 from attnkit.recipes.classification.train import train
-from tests.recipes.new_run import new_run
+from tests.new_recipe.new_run import new_run
 from tests.recipes.tiny_images import SWIN, recipe_with
 
 NAMES = ("circle", "square", "triangle")

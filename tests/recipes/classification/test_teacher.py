@@ -15,7 +15,7 @@ from attnkit.recipes.classification.recipe import TeacherConfig
 from attnkit.recipes.classification.task import ClassificationTask, build_task
 from attnkit.recipes.classification.teacher import Teacher, open_teacher
 from attnkit.recipes.classification.train import train
-from tests.recipes.new_run import new_run
+from tests.new_recipe.new_run import new_run
 from tests.recipes.tiny_images import SWIN, recipe_with
 
 NAMES = ("circle", "square", "triangle")

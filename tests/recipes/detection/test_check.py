@@ -8,7 +8,7 @@ from attnkit.errors import DataError
 from attnkit.recipes.detection.check import check
 from attnkit.recipes.detection.train import train
 from attnkit.run_dir import create_run
-from tests.data.detection.coco_files import annotation, coco, pictures
+from tests.data.formats.coco_files import annotation, coco, pictures
 from tests.data.image_files import write_files
 from tests.recipes.object_runs import object_recipe
 

@@ -16,7 +16,7 @@ from attnkit.recipe_file import load
 from attnkit.recipes.segmentation.class_weights import median_frequency_weights
 from attnkit.recipes.segmentation.task import MeanIou, SegmentationTask, build_task, labelled_pixels
 from attnkit.recipes.segmentation.train import train
-from tests.recipes.new_run import new_run
+from tests.new_recipe.new_run import new_run
 from tests.recipes.scene_runs import CLASSES, DRAWN, scene_recipe
 
 SHAPES = {"format": "shapes", "size": 16, "train_images": 10, "valid_images": 3, "test_images": 2, "most_shapes": 2}

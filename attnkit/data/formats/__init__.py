@@ -1,0 +1,1 @@
+"""Formats that others write and read: one format, one file."""

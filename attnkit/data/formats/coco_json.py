@@ -1,0 +1,251 @@
+"""COCO's json (Lin et al. 2014): which categories there are, and what is annotated on each image.
+
+Instances and stuff have a polygon or a run-length code per annotation, panoptic a PNG per image whose colours are
+numbers of segments. Annotations become bytes as soon as each is read, and stay so until their image is: as Python
+objects they would take many times the memory, in every process that reads images.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from attnkit.data.finding import Finding, and_more
+from attnkit.data.formats.coco_categories import CocoCategory, read_categories, without_repeated
+from attnkit.data.formats.coco_codes import are_masks, is_outline
+from attnkit.data.formats.coco_fields import (
+    ANNOTATION,
+    IMAGE,
+    NOT_AS_EXPECTED,
+    PANOPTIC,
+    Fields,
+    crowd,
+    number,
+    numbers,
+    pixels,
+    read_each,
+    segments,
+    text,
+    whole,
+)
+from attnkit.errors import DataError
+
+Kind = Literal["instances", "stuff", "panoptic"]
+
+_JSON = json.JSONEncoder(separators=(",", ":"))
+
+
+class CocoObject(NamedTuple):
+    """An annotation of instances or stuff."""
+
+    category: int
+    """Its number, in the order of their ids."""
+    id: str
+    segmentation: Any
+    """Polygons, or a run-length code; None where it is not said."""
+    box: list[float] | None
+    """Left, top, width and height."""
+    area: float | None
+    """None where it is not said."""
+    crowd: bool
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """An image of the json."""
+
+    id: int
+    file_name: str
+    height: int
+    width: int
+    annotations: bytes
+    """JSON: of instances and stuff a list of what `objects` gives, of panoptic {id: number of category}."""
+    panoptic_file: str | None
+    """The PNG; None where there is none."""
+
+    def objects(self) -> list[CocoObject]:
+        """What instances and stuff have on it, in the order of the json."""
+        return [CocoObject(*one) for one in json.loads(self.annotations)]
+
+    def segments(self) -> dict[int, int]:
+        """The numbers of the categories of a panoptic PNG's segments, by their ids."""
+        return {int(segment): number for segment, number in json.loads(self.annotations).items()}
+
+
+@dataclass(frozen=True)
+class CocoJson:
+    """What a json says."""
+
+    kind: Kind
+    names: tuple[str, ...]
+    """Of the categories, in the order of their ids."""
+    ids: tuple[int, ...]
+    colours: tuple[tuple[int, int, int] | None, ...]
+    images: list[CocoImage]
+    has_outlines: bool = False
+    """Whether objects have masks: nine tenths or more of those that are no crowds have an outline."""
+    images_unknown: tuple[int, ...] = ()
+    """For each annotation of an image that is not there, the id of that image."""
+    repeated: tuple[tuple[str, int], ...] = ()
+    """Name and id of each category that is left out: another has its name, and no annotation is of it."""
+
+
+class _Image(NamedTuple):
+    """One of the json, before its annotations are known."""
+
+    id: int
+    file_name: str
+    height: int
+    width: int
+
+
+class _Annotation(NamedTuple):
+    """One of the json, of which only what says where it belongs is still Python."""
+
+    id: str
+    image: int
+    category: int | None
+    rest: bytes
+    """All fields of a CocoObject but the category, without the bracket in front."""
+    crowd: bool
+    outlined: bool
+    panoptic_file: str | None
+    segments: dict[int, int] | None
+    """Categories by id, of panoptic ones."""
+
+
+def read_coco_json(content: bytes, place: str) -> CocoJson:
+    """Take a json apart.
+
+    Args:
+        content: its bytes.
+        place: its name in errors.
+
+    Raises:
+        DataError: it is no JSON, or has not the form that COCO's have.
+    """
+    try:
+        return _from_json(json.loads(content, object_hook=_packed), place)
+    except (*NOT_AS_EXPECTED, RecursionError) as error:
+        raise DataError(
+            f"{place}: not as COCO's json is ({type(error).__name__}: {error}); expected images, annotations and "
+            "categories, as in instances_val2017.json; correct the path, or mend the file"
+        ) from error
+
+
+def _packed(found: dict[str, Any]) -> dict[str, Any] | _Annotation:
+    """Every object of the json comes here once it is whole; annotations are packed, the others stay."""
+    if "image_id" not in found:
+        return found
+    try:
+        return _panoptic(found) if "segments_info" in found else _annotation(found)
+    except NOT_AS_EXPECTED:
+        return found  # what is wrong with it is told when its place among the others is known
+
+
+def _annotation(found: dict[str, Any]) -> _Annotation:
+    own_id, image, category = str(found.get("id")), whole(found["image_id"]), whole(found["category_id"])
+    outline, is_crowd = found.get("segmentation"), crowd(found.get("iscrowd"))
+    rest = _JSON.encode((own_id, outline, numbers(found.get("bbox")), number(found.get("area")), is_crowd))[1:].encode()
+    return _Annotation(own_id, image, category, rest, is_crowd, is_outline(outline), None, None)
+
+
+def _panoptic(found: dict[str, Any]) -> _Annotation:
+    file, parts = text(found["file_name"]), segments(found["segments_info"])
+    return _Annotation(str(found.get("id")), whole(found["image_id"]), None, b"", False, False, file, parts)
+
+
+def _from_json(about: dict[str, Any], place: str) -> CocoJson:
+    categories = read_categories(about["categories"], place)
+    images = read_each(about["images"], "image", _image, lambda _: IMAGE, place)
+    annotations = read_each(about["annotations"], "annotation", _read_before, _fields_of, place)
+    by_image: dict[int, list[_Annotation]] = {image.id: [] for image in images}
+    _check_ids(len(categories), len({category.id for category in categories}), "categories", place)
+    _check_ids(len(images), len(by_image), "images", place)
+    unknown = []
+    for annotation in annotations:
+        if annotation.image in by_image:
+            by_image[annotation.image].append(annotation)
+        else:
+            unknown.append(annotation.image)
+    kept = without_repeated(categories, _used(annotations))
+    ids = {category.id: row for row, category in enumerate(kept)}
+    objects = [annotation for annotation in annotations if not annotation.crowd]
+    return CocoJson(
+        kind=_kind(annotations, categories),
+        names=tuple(category.name for category in kept),
+        ids=tuple(ids),
+        colours=tuple(category.colour for category in kept),
+        images=[_with_annotations(image, by_image.pop(image.id), ids, place) for image in images],
+        has_outlines=are_masks(sum(one.outlined for one in objects), len(objects)),
+        images_unknown=tuple(unknown),
+        repeated=tuple((category.name, category.id) for category in categories if category.id not in ids),
+    )
+
+
+def _image(found: dict[str, Any]) -> _Image:
+    return _Image(whole(found["id"]), text(found["file_name"]), pixels(found["height"]), pixels(found["width"]))
+
+
+def _read_before(found: Any) -> _Annotation:
+    if not isinstance(found, _Annotation):
+        raise TypeError("it could not be packed")
+    return found
+
+
+def _fields_of(annotation: dict[str, Any]) -> Fields:
+    return PANOPTIC if "segments_info" in annotation else ANNOTATION
+
+
+def _used(annotations: Sequence[_Annotation]) -> set[int | None]:
+    """Ids of categories."""
+    of_segments = (one.segments.values() for one in annotations if one.segments is not None)
+    return {one.category for one in annotations}.union(*of_segments)
+
+
+def _check_ids(count: int, different: int, what: str, place: str) -> None:
+    if different < count:
+        raise DataError(
+            f"{place}: {count} {what} have but {different} different ids; expected an id for each; mend the file"
+        )
+
+
+def _kind(annotations: Sequence[_Annotation], categories: Sequence[CocoCategory]) -> Kind:
+    """Panoptic annotations list segments; stuff has a category for everything that is a thing."""
+    if any(annotation.segments is not None for annotation in annotations[:1]):
+        return "panoptic"
+    return "stuff" if any(category.is_other for category in categories) else "instances"
+
+
+def _with_annotations(image: _Image, annotations: Sequence[_Annotation], ids: dict[int, int], place: str) -> CocoImage:
+    parts: dict[int, int] = {}
+    objects: list[bytes] = []
+    for one in annotations:
+        if one.segments is None:
+            objects.append(b"[%d,%b" % (_number(one.id, one.category, ids, place), one.rest))
+        else:
+            parts |= {key: _number(str(key), category, ids, place) for key, category in one.segments.items()}
+    panoptic_file = next((one.panoptic_file for one in annotations if one.panoptic_file is not None), None)
+    packed = b"[%b]" % b",".join(objects) if panoptic_file is None else _JSON.encode(parts).encode()
+    return CocoImage(*image, annotations=packed, panoptic_file=panoptic_file)
+
+
+def _number(annotation: str, category: int | None, ids: dict[int, int], place: str) -> int:
+    if category is None or category not in ids:
+        raise DataError(
+            f"{place}: annotation {annotation} is of category {category}, which is not among the {len(ids)} "
+            "categories; expected one of them; mend the file"
+        )
+    return ids[category]
+
+
+def repeated_categories(about: CocoJson, place: str) -> list[Finding]:
+    """What to say of categories that were left out; see `CocoJson.repeated`."""
+    if not about.repeated:
+        return []
+    name, own = about.repeated[0]
+    other = about.ids[about.names.index(name)]
+    what = f"category {own} has the name of category {other}, {name}, and no annotation{and_more(len(about.repeated))}"
+    return [Finding("warning", place, what, "it is left out", "remove it, or rename it if it is another class")]

@@ -1,0 +1,1 @@
+"""What makes layers and finished models fast on a CPU."""

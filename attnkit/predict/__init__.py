@@ -1,0 +1,1 @@
+"""Inputs in, answers out, files beside them: line streams, images, overlays."""

@@ -1,0 +1,75 @@
+"""Masks as pictures: the class of each pixel as a palette image, and over the photograph with a legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from attnkit.predict.drawn_page import fitting, line_width, page, text_height
+from attnkit.predict.legend import Entry, Legend
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from attnkit.predict.segmented_images import Area
+
+_LINE = (255, 255, 255)
+_LINE_STRENGTH = 180
+"""Of 255."""
+
+
+def indexed(labels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> Image.Image:
+    """A palette image, 8 bits for each pixel: its values are the numbers of the classes.
+
+    Args:
+        labels: (H, W).
+        colours: (K, 3).
+    """
+    picture = Image.fromarray(labels)
+    rest = np.full((256 - len(colours), 3), 255, dtype=np.uint8)  # a whole palette, or the bits would be fewer
+    picture.putpalette(np.concatenate([colours, rest]).tobytes())
+    return picture
+
+
+def draw_overlay(
+    photo: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    areas: Sequence[Area],
+    colours: NDArray[np.uint8],
+    *,
+    alpha: float,
+) -> Image.Image:
+    """The colours of the classes over a photograph, lines between them, and below it what each colour means.
+
+    Images of more than 4,096 pixels along a side are reduced, those of less than 480 enlarged by a whole number.
+
+    Args:
+        photo: (H, W, 3).
+        labels: (H, W).
+        areas: the classes that are there, in the order of the legend.
+        colours: (K, 3).
+        alpha: how much of the result is colour, from 0 to 1.
+    """
+    size = fitting(labels.shape[1], labels.shape[0])
+    seen = Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC)
+    mask = indexed(labels, colours).resize(size, Image.Resampling.NEAREST)
+    picture = Image.blend(seen, mask.convert("RGB"), alpha)
+    picture.paste(_LINE, mask=_borders(np.asarray(mask), thick=line_width(size)))
+    entries = [Entry(tuple(colours[area.index].tolist()), area.name, _rounded(area.share)) for area in areas]
+    return page(picture, Legend(entries, room=size[0], text=text_height(size)).draw())
+
+
+def _borders(labels: NDArray[np.uint8], *, thick: int) -> Image.Image:
+    """Lines where the class differs from that of the pixels above or to the left."""
+    lines = np.zeros(labels.shape, dtype=np.uint8)
+    for step in range(1, thick + 1):
+        lines[step:][labels[step:] != labels[:-step]] = _LINE_STRENGTH
+        lines[:, step:][labels[:, step:] != labels[:, :-step]] = _LINE_STRENGTH
+    return Image.fromarray(lines)
+
+
+def _rounded(share: float) -> str:
+    return "<0.1 %" if share < 0.0005 else f"{100 * share:.1f} %"

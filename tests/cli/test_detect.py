@@ -1,0 +1,384 @@
+"""The contract of `attnkit detect`: what is found on each image, in order, and results that are whole or not there."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as run_lengths
+from typer.testing import CliRunner
+
+from attnkit.cli import app
+from attnkit.cli.detection_options import check_detection
+from attnkit.errors import AttnkitError, DataError
+from attnkit.predict.decode_ahead import Decoded
+from attnkit.predict.detected_images import (
+    Answer,
+    ClassCount,
+    CountTable,
+    FoundObject,
+    as_json,
+    counts_of,
+    detect_images,
+    objects_of,
+)
+from attnkit.recipes.detection.recipe import DetectionInferenceConfig
+from attnkit.structures.detections import Detections
+from attnkit.structures.masks import Masks
+from tests.recipes.object_runs import CATEGORY_IDS, CLASSES, FindsColours, object_run, painted
+from tests.recipes.scene_runs import write_png
+
+# What is said
+
+
+def thing(index, name, score, **given):
+    return FoundObject(index=index, name=name, category_id=10 + index, score=score, box=(1.0, 2.0, 4.5, 9.25), **given)
+
+
+CAT, DOG, CAT_2 = thing(3, "cat", 0.98765432), thing(0, 'dog "x"', 0.9), thing(3, "cat", 0.25)
+
+
+def test_classes_with_most_objects_come_first_and_of_equal_ones_the_surest():
+    assert counts_of([CAT, DOG, CAT_2]) == [ClassCount(3, "cat", 2, 0.98765432), ClassCount(0, 'dog "x"', 1, 0.9)]
+    assert [one.name for one in counts_of([DOG, CAT_2])] == ['dog "x"', "cat"]
+    assert counts_of([]) == []
+
+
+def test_table():
+    table = CountTable()
+    assert table.write(Answer("bad", problem="bad: empty")) == ""
+    assert table.write(Answer("x/ä.jpg", (7, 11), [DOG, CAT, CAT_2])) == (
+        'file     class    objects  best\nx/ä.jpg  cat            2  0.99\n         dog "x"        1  0.90\n'
+    )
+    assert table.write(Answer("y", (5, 3))) == "y        nothing        0\n"
+
+
+def test_json_lines():
+    boxes_alone = as_json(Answer("x/ä.jpg", (7, 11), [CAT]))
+    assert "ä.jpg" in boxes_alone
+    assert json.loads(boxes_alone) == {
+        "input": "x/ä.jpg",
+        "height": 7,
+        "width": 11,
+        "objects": [
+            {"class": "cat", "index": 3, "category_id": 13, "score": 0.987654, "box": [1.0, 2.0, 4.5, 9.25]},
+        ],
+    }
+    masked = thing(0, "dog", 0.5, area=0, code={"size": [7, 11], "counts": b""})
+    drawn = json.loads(as_json(Answer("y", (7, 11), [masked], Path("m/y_overlay.png"))))
+    assert drawn["objects"][0]["area"] == 0
+    assert "code" not in drawn["objects"][0]
+    assert drawn["overlay"] == "m/y_overlay.png"
+    assert json.loads(as_json(Answer("z", problem="z: empty"))) == {"input": "z", "error": "z: empty"}
+    assert [as_json(one).count("\n") for one in (Answer("y"), Answer("z", problem="z: empty"))] == [1, 1]
+
+
+def found(*boxes, labels=None, scores=None, probs=None):
+    return Detections(
+        boxes=torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
+        scores=torch.tensor(scores or [0.9] * len(boxes)),
+        labels=torch.tensor(labels or [0] * len(boxes), dtype=torch.int64),
+        mask_probs=probs,
+    )
+
+
+class FakeDetector:
+    class_names = ("a", "b")
+    category_ids = (7, 3)
+
+    def detect(self, pixels):
+        if pixels.shape[1] == 7:
+            raise torch.OutOfMemoryError("none left")
+        if pixels.shape[1] == 11:
+            raise RuntimeError("bug")
+        return found((0, 0, 2, 1), (0, 1, 1, 3), labels=[1, 0], scores=[0.75, 0.5], probs=torch.ones(2, 4, 4))
+
+
+def image(height):
+    return torch.zeros(3, height, 2, dtype=torch.uint8)
+
+
+def test_objects_in_plain_numbers():
+    detector = FakeDetector()
+    first, second = objects_of(detector, detector.detect(image(5)), (5, 2), 0.5)
+    assert (first.index, first.name, first.category_id, first.score) == (1, "b", 3, 0.75)
+    assert (first.box, first.area) == ((0, 0, 2, 1), 2)
+    assert (second.name, second.category_id, second.area) == ("a", 7, 2)
+    expected = [[0, 0], [1, 0], [1, 0], [0, 0], [0, 0]]
+    assert Masks.from_rle([second.code], (5, 2)).bitmap(0).int().tolist() == expected
+    boxes_alone = objects_of(detector, detector.detect(image(5)), (5, 2), None)
+    assert [(one.area, one.code) for one in boxes_alone] == [(None, None)] * 2
+
+
+class FakeSaver:
+    def __init__(self):
+        self.saved = []
+
+    def save(self, name, number, pixels, found, objects):
+        if name == "unknown":
+            raise DataError("unknown: has no id")
+        self.saved.append((name, number, len(found), len(objects)))
+        return Path(f"{name}.png")
+
+
+def detected(*images, saver=None):
+    groups = [[Decoded(name, None if problem else image(height), problem)] for name, height, problem in images]
+    return list(detect_images(FakeDetector(), groups, saver, mask_threshold=0.5))
+
+
+def test_answers_stand_where_their_images_stood_and_are_numbered_with_the_bad_ones():
+    saver = FakeSaver()
+    answers = detected(("p", 3, None), ("q", 3, "q: bad"), ("unknown", 3, None), ("r", 5, None), saver=saver)
+    assert [(one.name, one.size, one.problem, len(one.objects)) for one in answers] == [
+        ("p", (3, 2), None, 2), ("q", (0, 0), "q: bad", 0), ("unknown", (0, 0), "unknown: has no id", 0),
+        ("r", (5, 2), None, 2),
+    ]  # fmt: skip
+    assert saver.saved == [("p", 1, 2, 2), ("r", 4, 2, 2)]
+    assert answers[3].overlay == Path("r.png")
+
+
+def test_an_image_for_which_there_is_no_memory():
+    first, second = detected(("p", 7, None), ("q", 3, None))
+    assert first.problem == (
+        "p: 7x2 pixels need more memory than there is; expected room for the image in the size that it is looked at; "
+        "name a smaller one with --sizes"
+    )
+    assert second.problem is None
+
+
+def test_a_bug_is_no_bad_image():
+    with pytest.raises(RuntimeError, match=r"^bug$"):
+        detected(("p", 11, None))
+
+
+# Options
+
+NOT_GIVEN = {
+    "score_threshold": None, "nms_threshold": None, "soft_nms": None, "max_detections": None, "mask_threshold": None,
+    "sizes": None, "flip": None,
+}  # fmt: skip
+
+
+def test_options_are_the_recipe_s_names():
+    assert check_detection(**NOT_GIVEN) == {}
+    asked = check_detection(
+        score_threshold=0.0, nms_threshold=1.0, soft_nms=False, max_detections=1, mask_threshold=0.3, sizes="640, 800",
+        flip=True,
+    )  # fmt: skip
+    assert DetectionInferenceConfig().model_copy(update=asked) == DetectionInferenceConfig(
+        score_threshold=0.0, nms_threshold=1.0, max_detections=1, mask_threshold=0.3, short_sides=(640, 800), flip=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"score_threshold": 1.0}, "--score-threshold 1: no score; expected 0 or more, below 1; write 0.5"),
+        ({"score_threshold": -0.1}, "--score-threshold -0.1: no score;"),
+        ({"nms_threshold": 0.0}, "--nms-threshold 0: no overlap; expected above 0, up to 1, where no box goes; write"),
+        ({"nms_threshold": 1.1}, "--nms-threshold 1.1: no overlap;"),
+        ({"max_detections": 0}, "--max-detections 0: nothing would be found; expected 1 or more; write 100"),
+        ({"mask_threshold": 0.0}, "--mask-threshold 0: no probability that tells pixels apart; expected above"),
+        ({"mask_threshold": 1.0}, "--mask-threshold 1: no probability that tells pixels apart;"),
+        ({"sizes": "640,"}, "--sizes 640,: not a list of sizes; expected pixels from 16 to 8192, with commas"),
+        ({"sizes": "0.5"}, "--sizes 0.5: not a list of sizes;"),
+        ({"sizes": "15"}, "--sizes 15: not a list of sizes;"),
+        ({"sizes": "8193"}, "--sizes 8193: not a list of sizes;"),
+        ({"sizes": "-64"}, "--sizes -64: not a list of sizes;"),
+    ],
+)  # fmt: skip
+def test_options_that_are_no_such_thing(given, message):
+    with pytest.raises(AttnkitError, match="^" + re.escape(message)):
+        check_detection(**{**NOT_GIVEN, **given})
+
+
+# The command
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """A run, whose network is exchanged for one that finds rectangles; and pictures of them at several depths."""
+    monkeypatch.chdir(tmp_path)
+    object_run(tmp_path / "runs/coloured")
+    monkeypatch.setattr("attnkit.recipes.detection.detector.fit_weights", lambda path, tensors, model: None)
+    monkeypatch.setattr("attnkit.models.rcnn.config.MaskRcnnConfig.build", lambda config, **given: FindsColours())
+    pictures = {
+        "a.png": painted((40, 60), red=(5, 10, 25, 30, 250), green=(35, 5, 50, 35, 200)),
+        "more/a.png": painted((64, 64), blue=(8, 8, 40, 56, 230)),
+        "more/deep/b.png": painted((50, 40), red=(5, 5, 20, 20, 80)),
+    }
+    for name, pixels in pictures.items():
+        write_png(tmp_path / name, pixels.permute(1, 2, 0).numpy())
+    return tmp_path
+
+
+def detect(*arguments, stdin=None):
+    return CliRunner().invoke(app, ["detect", *arguments, "--precision", "float32"], input=stdin)
+
+
+def answers_of(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_the_newest_run_and_nothing_is_written(runs):
+    before = sorted(runs.rglob("*"))
+    result = detect("a.png", "more")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "using the newest run, runs/coloured\n"
+    assert result.stdout == (
+        "file   class  objects  best\n"
+        "a.png  red          1  0.98\n"
+        "       green        1  0.78\n"
+        "more/a.png  blue         1  0.90\n"
+        "more/deep/b.png  nothing        0\n"
+    )
+    assert sorted(runs.rglob("*")) == before
+
+
+def test_json_files_and_bad_images(runs):
+    (runs / "more/broken.jpg").write_bytes((runs / "a.png").read_bytes()[:60])
+    result = detect(
+        "--json", "more", "none.png", "a.png", "--save", "found", "--run", "runs/coloured", "--score-threshold", "0.2"
+    )
+    answers = answers_of(result)
+    assert [answer["input"] for answer in answers] == [
+        "more/a.png", "more/broken.jpg", "more/deep/b.png", "none.png", "a.png"
+    ]  # fmt: skip
+    assert [answer["error"][:12] for answer in answers if "error" in answer] == ["more/broken.", "none.png: no"]
+    overlays = [answer["overlay"] for answer in answers if "overlay" in answer]
+    assert overlays == ["found/a_overlay.png", "found/deep/b_overlay.png", "found/a_2_overlay.png"]
+    for name in overlays:
+        with Image.open(runs / name) as picture:
+            assert max(picture.size) >= 480
+    (blue,) = answers[0]["objects"]
+    assert (blue["class"], blue["index"], blue["category_id"]) == ("blue", 2, 20)
+    assert blue["box"] == pytest.approx([8, 8, 40, 56])
+    assert blue["area"] == 32 * 48
+    assert result.stderr == (
+        "2 of 5 images could not be looked at; expected images; mend or remove them, the others are done\n"
+    )
+    assert result.exit_code == 2
+    results = json.loads((runs / "found/results.json").read_bytes())
+    assert [(one["image_id"], one["file_name"], one["category_id"]) for one in results] == [
+        (1, "more/a.png", 20), (3, "more/deep/b.png", 3), (5, "a.png", 3), (5, "a.png", 7)
+    ]  # fmt: skip
+    assert results[0]["bbox"] == pytest.approx([8, 8, 32, 48])
+    assert run_lengths.area(results[0]["segmentation"]) == 32 * 48
+
+
+def test_bad_images_in_the_table_are_named_on_stderr(runs):
+    result = detect("none.png", "a.png", "--run", "runs/coloured")
+    assert result.exit_code == 2
+    assert "none.png" not in result.stdout
+    first, last = result.stderr.splitlines()
+    assert first.startswith("none.png: no such file;")
+    assert last.startswith("1 of 2 images could not be looked at;")
+
+
+def test_paths_on_stdin(runs):
+    result = detect("-", "--run", "runs/coloured", "--json", "--save", "found", stdin="more/a.png\na.png\n")
+    assert [(answer["input"], answer["overlay"]) for answer in answers_of(result)] == [
+        ("more/a.png", "found/a_overlay.png"), ("a.png", "found/a_2_overlay.png")
+    ]  # fmt: skip
+
+
+def test_an_input_that_comes_later_is_not_written_over(runs):
+    (runs / "a.png").rename(runs / "a_overlay.png")
+    before = (runs / "a_overlay.png").read_bytes()
+    result = detect("more/a.png", "a_overlay.png", "--save", ".", "--json", "--run", "runs/coloured")
+    assert [answer["overlay"] for answer in answers_of(result)] == ["a_2_overlay.png", "a_overlay_overlay.png"]
+    assert (runs / "a_overlay.png").read_bytes() == before
+
+
+def test_every_way_to_look(runs):
+    plain = answers_of(detect("a.png", "more/a.png", "--run", "runs/coloured", "--json"))
+    ways = ["--sizes", "64,128", "--flip", "--soft-nms", "--nms-threshold", "0.4"]
+    for way in (ways, [*ways, "--max-detections", "2"]):
+        found = answers_of(detect("a.png", "more/a.png", "--run", "runs/coloured", "--json", *way))
+        for one, other in zip(plain, found, strict=True):
+            best = {thing["class"]: thing for thing in reversed(other["objects"])}
+            for thing in one["objects"]:
+                assert best[thing["class"]]["box"] == pytest.approx(thing["box"], abs=1)
+
+
+def test_options_reach_the_detector(runs, monkeypatch):
+    import attnkit.recipes.detection.detector as module
+
+    def load(recipe, run, **options):
+        raise DataError(f"{recipe.inference} {options['device']} {options['precision']} {options['weights']}")
+
+    monkeypatch.setattr(module, "load_detector", load)
+    result = detect(
+        "a.png", "--run", "runs/coloured", "--no-flip", "--sizes", "96", "--max-detections", "500", "--device", "cpu",
+        "--mask-threshold", "0.25",
+    )  # fmt: skip
+    expected = DetectionInferenceConfig(
+        score_threshold=0.5, max_detections=500, mask_threshold=0.25, short_sides=(96,), flip=False
+    )
+    assert result.stderr == f"{expected} cpu float32 runs/coloured/model.safetensors\n"
+
+
+def test_boxes_alone(runs):
+    object_run(runs / "runs/boxes", masks=False)
+    result = detect("a.png", "--run", "runs/boxes", "--json", "--save", "found")
+    ((first, _),) = [answer["objects"] for answer in answers_of(result)]
+    assert "area" not in first
+    assert "segmentation" not in json.loads((runs / "found/results.json").read_bytes())[0]
+
+
+def test_ids_of_a_data_set(runs):
+    about = {"images": [{"id": 42, "file_name": "a.png"}, {"id": 41, "file_name": "deep/b.png"}]}
+    (runs / "about.json").write_text(json.dumps(about))
+    result = detect("a.png", "more/deep", "--run", "runs/coloured", "--save", "found", "--image-ids", "about.json")
+    assert result.exit_code == 0, result.output
+    assert {one["image_id"] for one in json.loads((runs / "found/results.json").read_bytes())} == {42}
+    (runs / "c.png").write_bytes((runs / "a.png").read_bytes())
+    result = detect("c.png", "a.png", "--run", "runs/coloured", "--save", "found", "--image-ids", "about.json")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("c.png: not among the 2 images of about.json;")
+
+
+def test_images_of_a_data_set_are_looked_at_as_they_are_stored(runs):
+    """On its side by its EXIF data: turned for people, not where boxes are compared with a data set's."""
+    with Image.open(runs / "a.png") as picture:
+        exif = picture.getexif()
+        exif[0x0112] = 6
+        picture.save(runs / "turned.png", exif=exif)
+    (runs / "about.json").write_text(json.dumps({"images": [{"id": 1, "file_name": "turned.png"}]}))
+    (seen,) = answers_of(detect("turned.png", "--run", "runs/coloured", "--json"))
+    assert (seen["height"], seen["width"]) == (60, 40)
+    given = ["--save", "found", "--image-ids", "about.json"]
+    (stored,) = answers_of(detect("turned.png", "--run", "runs/coloured", "--json", *given))
+    assert (stored["height"], stored["width"]) == (40, 60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.png", "--precision", "half"], "--precision: there is no 'half'; expected auto, float32 or bfloat16;"),
+        (["a.png", "--alpha", "1.5"], "--alpha 1.5: no share; expected 0 (the photograph) to 1 (colours); write 0.5"),
+        (["a.png", "--score-threshold", "1"], "--score-threshold 1: no score; expected 0 or more, below 1; write 0.5"),
+        (["a.png", "--image-ids", "x.json"], "--image-ids x.json: given without --save; expected a folder for results"),
+        (["a.png", "--run", "nowhere"], "nowhere: no such folder; expected a folder made by attnkit train"),
+        (["a.png", "--run", "runs/text"], "runs/text: a translation run; expected a detection run; name one with -"),
+        (["more", "--run", "runs/coloured", "--save", "more/found"], "--save more/found: lies in more, whose images a"),
+        (["a.png", "--checkpoint", "gone"], "using the newest run, runs/coloured\ngone: no such file; expected"),
+    ],
+)  # fmt: skip
+def test_mistakes(runs, arguments, message):
+    (runs / "runs/text").mkdir()
+    (runs / "runs/text/recipe.yaml").write_text("task: translation\n")
+    result = CliRunner().invoke(app, ["detect", *arguments])
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith(message)
+    assert result.stderr.count("\n") == 1 + message.count("\n")
+
+
+def test_classes_of_the_run(runs):
+    assert detect("a.png", "--json", "--run", "runs/coloured").exit_code == 0
+    ((red, green),) = [answer["objects"] for answer in answers_of(detect("a.png", "--json"))]
+    assert [one["class"] for one in (red, green)] == list(CLASSES[:2])
+    assert [one["category_id"] for one in (red, green)] == list(CATEGORY_IDS[:2])

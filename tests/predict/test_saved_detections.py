@@ -1,0 +1,273 @@
+"""What `attnkit detect --save` writes: overlays that stay readable, and results that are whole or not there."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pycocotools import mask as run_lengths
+
+from attnkit.data.formats.results_json import ResultsJson
+from attnkit.errors import AttnkitError, DataError
+from attnkit.predict.coco_image_ids import CocoImageIds
+from attnkit.predict.detected_images import FoundObject
+from attnkit.predict.object_labels import Label, place_labels
+from attnkit.predict.object_overlay import colour_of, draw_objects
+from attnkit.predict.saved_detections import DetectionFolder
+from attnkit.structures.detections import Detections
+from attnkit.structures.masks import Masks
+
+
+def found(*boxes, labels=None, scores=None, probs=None):
+    return Detections(
+        boxes=torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
+        scores=torch.tensor(scores or [0.9] * len(boxes)),
+        labels=torch.tensor(labels or [0] * len(boxes), dtype=torch.int64),
+        mask_probs=probs,
+    )
+
+
+# Pictures
+
+GREY = (100, 100, 100)
+
+
+def overlay(detections, names=("a", "b", "c"), *, size=(300, 500), threshold=None, alpha=0.5, photo=None):
+    photo = np.full((*size, 3), 100, dtype=np.uint8) if photo is None else photo
+    objects = [
+        FoundObject(index=label, name=names[label % len(names)], category_id=1, score=score, box=tuple(box))
+        for label, score, box in zip(
+            detections.labels.tolist(), detections.scores.tolist(), detections.boxes.tolist(), strict=True
+        )
+    ]
+    return draw_objects(photo, detections, objects, mask_threshold=threshold, alpha=alpha)
+
+
+def mixed(colour, alpha):
+    return tuple(100 * (1 - alpha) + value * alpha for value in colour)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_masks_are_mixed_in_inside_boxes_and_outlined(alpha):
+    probs = torch.zeros(1, 4, 4)
+    probs[:, :, 2:] = 1.0  # the right half of the box
+    picture = overlay(found((100, 50, 300, 250), probs=probs), threshold=0.5, alpha=alpha)
+    colour = colour_of(0)
+    assert picture.getpixel((250, 150)) == pytest.approx(mixed(colour, alpha), abs=1)
+    assert picture.getpixel((150, 150)) == GREY
+    assert picture.getpixel((350, 150)) == GREY
+    assert picture.getpixel((200, 150)) == colour, "the outline"
+    assert picture.getpixel((299, 150)) != GREY
+    for corner in [(100, 240), (110, 249), (299, 240)]:
+        assert picture.getpixel(corner) != GREY
+    assert picture.getpixel((99, 240)) == picture.getpixel((110, 250)) == GREY, "x2 and y2 are exclusive"
+
+
+def test_the_surest_lies_on_top():
+    both = found((100, 50, 300, 250), (100, 50, 300, 250), labels=[2, 1], probs=torch.ones(2, 4, 4))
+    assert overlay(both, threshold=0.5, alpha=1.0).getpixel((200, 150)) == colour_of(2)
+
+
+def test_boxes_without_masks():
+    picture = overlay(found((100, 50, 300, 250), labels=[1]))
+    assert picture.getpixel((200, 150)) == GREY
+    assert picture.getpixel((100, 200)) == picture.getpixel((101, 200)) != GREY
+    assert picture.getpixel((102, 200)) == GREY
+
+
+def test_the_legend_has_a_swatch_for_each_class_that_was_found():
+    picture = overlay(found((100, 50, 300, 250), (10, 10, 50, 50), labels=[0, 2]))
+    legend = np.array(picture)[300:]
+    colours = {tuple(colour) for colour in legend.reshape(-1, 3).tolist()}
+    assert {colour_of(0), colour_of(2)} <= colours
+    assert colour_of(1) not in colours
+
+
+def test_nothing_found_is_the_photograph():
+    picture = overlay(found())
+    assert picture.size == (500, 300)
+    assert set(np.array(picture).reshape(-1, 3).flatten().tolist()) == {100}
+
+
+def test_every_class_has_a_colour():
+    assert len({colour_of(index) for index in range(255)}) == 255
+    assert colour_of(1202) == colour_of(1202 % 255)
+
+
+@pytest.mark.parametrize(("size", "expected"), [((7, 11), (308, 484)), ((100, 8192), (50, 4096))])
+def test_boxes_and_masks_go_with_the_size_of_the_picture(size, expected):
+    whole = found((0, 0, size[1] / 2, size[0]), probs=torch.ones(1, 4, 4))
+    drawn = np.array(overlay(whole, size=size, threshold=0.5, alpha=1.0))[: expected[0]]
+    middle = drawn[expected[0] // 2]
+    assert middle.shape[0] >= expected[1]
+    assert tuple(middle[expected[1] // 2 - 10]) == colour_of(0)
+    assert tuple(middle[expected[1] // 2 + 10]) == GREY
+
+
+def test_hundreds_of_objects_on_a_tiny_image():
+    boxes = [(x, y, x + 2, y + 2) for x in range(0, 60, 3) for y in range(0, 60, 3)]
+    picture = overlay(found(*boxes, probs=torch.ones(len(boxes), 4, 4)), size=(60, 60), threshold=0.5)
+    drawn = np.array(picture)[:480, :480]
+    assert (drawn == GREY).all(-1).mean() > 0.3, "labels do not cover what lies between"
+    assert all(tuple(drawn[8 * y + 8, 8 * x + 8]) != GREY for x, y, _, _ in boxes)
+
+
+# Labels beside boxes
+
+
+def label(box, name="horse", score=0.987):
+    return Label(tuple(map(float, box)), (200, 10, 10), name, score)
+
+
+def meet(one, other):
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def test_a_label_stands_above_its_box_or_inside_where_there_is_no_room():
+    (above,) = place_labels([label((100, 50, 300, 250))], (500, 300), text=13)
+    assert above.words == "horse 0.99"
+    assert (above.place[0], above.place[3]) == (100, 50)
+    (inside,) = place_labels([label((100, 2, 300, 250))], (500, 300), text=13)
+    assert inside.place[1] == 2
+    (shifted,) = place_labels([label((480, 50, 500, 250))], (500, 300), text=13)
+    assert shifted.place[2] == 500
+
+
+def test_labels_hide_no_other():
+    boxes = [(100 + shift, 50 + shift, 300 + shift, 250 - shift) for shift in range(0, 60, 4)]
+    placed = place_labels([label(box) for box in boxes], (500, 300), text=13)
+    assert len(placed) > 5
+    for number, one in enumerate(placed):
+        assert not any(meet(one.place, other.place) for other in placed[:number])
+
+
+def test_among_many_objects_labels_are_short_or_left_out():
+    many = [label((40 * (k % 12), 20 + 30 * (k // 12), 40 * (k % 12) + 30, 44 + 30 * (k // 12))) for k in range(60)]
+    placed = place_labels([label((0, 280, 300, 299)), *many], (500, 300), text=13)
+    assert placed[0].words == "horse 0.99"
+    assert {one.words for one in placed[1:]} == {"0.99"}
+    tiny = [label((x, 50, x + 5, 55)) for x in range(0, 500, 10)]
+    assert place_labels(tiny, (500, 300), text=13) == []
+    assert len(place_labels(tiny[:20:5], (500, 300), text=13)) == 4, "of few objects each has its label"
+
+
+def test_among_many_objects_no_label_hides_the_middle_of_one():
+    """A large box, with small ones where its label would stand, and elsewhere."""
+    small = [label((x, y, x + 6, y + 6)) for x in range(100, 400, 20) for y in (42, 52)]
+    alone, *_ = place_labels([label((100, 50, 300, 250)), *small[:5]], (500, 300), text=13)
+    assert alone.place[3] == 50
+    among, *_ = place_labels([label((100, 50, 300, 250)), *small], (500, 300), text=13)
+    assert among.place[1] == 250, "below the box, where there is no other"
+
+
+def test_a_picture_smaller_than_a_label():
+    assert place_labels([label((0, 0, 8, 8))], (8, 8), text=13) == []
+
+
+# Results
+
+
+def thing(index, name, score, **given):
+    return FoundObject(index=index, name=name, category_id=10 + index, score=score, box=(1.0, 2.0, 4.5, 9.25), **given)
+
+
+CODE = run_lengths.encode(np.asfortranarray(np.eye(3, 5, dtype=np.uint8)))
+
+
+def test_results_are_as_coco_has_them(tmp_path):
+    path = tmp_path / "new" / "results.json"
+    with ResultsJson(path) as results:
+        results.add(7, "a.jpg", [thing(0, "dog", 0.1, area=3, code=CODE), thing(3, "cat", 0.123456789123)])
+        results.add(8, "b.jpg", [])
+        results.add(9, "ä.jpg", [thing(1, "cow", 0.5)])
+        assert not path.exists()
+    first, second, third = json.loads(path.read_bytes())
+    assert first == {
+        "image_id": 7,
+        "file_name": "a.jpg",
+        "category_id": 10,
+        "bbox": [1.0, 2.0, 3.5, 7.25],
+        "score": 0.1,
+        "segmentation": {"size": [3, 5], "counts": CODE["counts"].decode()},
+    }
+    assert Masks.from_rle([first["segmentation"]], (3, 5)).bitmap(0).int().tolist() == np.eye(3, 5).tolist()
+    assert (second["score"], "segmentation" in second) == (0.123456789, False)
+    assert (third["image_id"], third["file_name"]) == (9, "ä.jpg")
+    assert [file.name for file in path.parent.iterdir()] == ["results.json"]
+
+
+def test_float32_keeps_all_its_digits(tmp_path):
+    score = float(np.float32(0.1) + np.float32(1e-8))
+    with ResultsJson(tmp_path / "r.json") as results:
+        results.add(1, "a", [thing(0, "dog", score)])
+    assert np.float32(json.loads((tmp_path / "r.json").read_bytes())[0]["score"]) == np.float32(score)
+
+
+def test_no_findings_are_an_empty_list(tmp_path):
+    with ResultsJson(tmp_path / "r.json"):
+        pass
+    assert json.loads((tmp_path / "r.json").read_bytes()) == []
+
+
+def test_results_are_whole_or_as_they_were(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text("before")
+
+    def interrupted():
+        with ResultsJson(path) as results:
+            results.add(1, "a", [thing(0, "dog", 0.5)])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# What a json calls images
+
+
+def ids_of(tmp_path, *images):
+    path = tmp_path / "about.json"
+    path.write_text(json.dumps({"images": [{"id": number, "file_name": name} for number, name in images]}))
+    return CocoImageIds(path)
+
+
+def test_ids_are_found_by_name_and_by_the_folders_that_the_json_has(tmp_path):
+    ids = ids_of(tmp_path, (11, "a.jpg"), (12, "x/a.jpg"), (13, "./y\\b.jpg"))
+    names = ["a.jpg", "/data/x/a.jpg", "z/a.jpg", "some/y/b.jpg", str(tmp_path / "y/b.jpg")]
+    assert [ids.find(name) for name in names] == [11, 12, 11, 13, 13]
+
+
+def test_an_image_without_an_id(tmp_path):
+    ids = ids_of(tmp_path, (11, "x/a.jpg"))
+    with pytest.raises(DataError, match=r"^y/a.jpg: not among the 1 images of .*about.json; expected a file that it l"):
+        ids.find("y/a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "not as COCO's json is (TypeError: list indices must be integers"),
+        ("{", "not as COCO's json is (JSONDecodeError: "),
+        ('{"images": [{"id": 1}]}', "not as COCO's json is (KeyError: 'file_name'); expected images, each with"),
+        ('{"images": []}', "lists no images; expected those that are detected on; name another"),
+    ],
+)  # fmt: skip
+def test_a_json_that_is_none(tmp_path, content, message):
+    path = tmp_path / "about.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match="^" + re.escape(f"--image-ids {path}: {message}")):
+        CocoImageIds(path)
+
+
+def test_a_json_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match=r"^--image-ids gone: no such file; expected a json as COCO's; check the name$"):
+        CocoImageIds(Path("gone"))
+
+
+def test_overlays_do_not_go_where_images_are_looked_for(tmp_path):
+    with pytest.raises(AttnkitError, match=re.escape(f"lies in {tmp_path}, whose images are looked at;")):
+        DetectionFolder(tmp_path / "found", [str(tmp_path)], mask_threshold=None, alpha=0.5)
