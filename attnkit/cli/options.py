@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast, get_type_hints
 
 import typer
 
@@ -59,3 +63,42 @@ def refuse_alpha(alpha: float) -> None:
     """
     if not 0 <= alpha <= 1:
         raise AttnkitError(f"--alpha {alpha:g}: no share; expected 0 (the photograph) to 1 (colours); write 0.5")
+
+
+def spread_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take options as dataclasses: each field of one is an option of its own on the command line.
+
+    A parameter that is annotated with a dataclass takes its fields' place: their annotations, made of typer.Option,
+    and their defaults. The command gets the dataclass, filled in. So options that belong together are declared once,
+    where they are used, and travel as one value.
+
+    Raises:
+        TypeError: two parameters or fields of the command have one name.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, tuple[type[Any], frozenset[str]]] = {}
+    parameters: list[Parameter] = []
+    for name, parameter in signature(command).parameters.items():
+        if not is_dataclass(hints[name]):
+            parameters.append(parameter.replace(annotation=hints[name], kind=Parameter.KEYWORD_ONLY))
+            continue
+        group = cast("type[Any]", hints[name])
+        own = get_type_hints(group, include_extras=True)
+        groups[name] = group, frozenset(own)
+        parameters += [
+            Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=own[field.name])
+            for field in fields(group)
+        ]
+
+    @wraps(command)
+    def spread(**values: Any) -> None:
+        for name, (group, names) in groups.items():
+            values[name] = group(**{field: values.pop(field) for field in names})
+        command(**values)
+
+    names = [parameter.name for parameter in parameters]
+    if len(set(names)) < len(names):
+        raise TypeError(f"{command.__name__}: two options of one name among {', '.join(names)}")
+    spread.__dict__["__signature__"] = Signature(parameters)
+    spread.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return spread
