@@ -80,7 +80,7 @@ def import_(
     """
     from attnkit import recipe_file
     from attnkit.engine.checkpoint import save_tensors
-    from attnkit.recipes.import_ import import_weights
+    from attnkit.new_recipe.imported_run import import_weights
     from attnkit.run_dir import RunDir, create_run, write_whole
 
     imported = import_weights(

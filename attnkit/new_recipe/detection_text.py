@@ -11,7 +11,7 @@ from attnkit.data.detection.split_folders import SPLITS
 from attnkit.models.config import SwinConfig
 from attnkit.new_recipe.detection_data import OwnData
 from attnkit.new_recipe.detection_size import Sizing
-from attnkit.recipes.recipe_head import recipe_head
+from attnkit.new_recipe.recipe_text import recipe_head
 
 _AVERAGED = 2000
 """From so many steps on an average of the weights is kept; it looks back over some five hundred."""

@@ -10,7 +10,7 @@ from attnkit import recipe_file
 from attnkit.models.config import ResNetConfig
 from attnkit.models.rcnn.config import MaskRcnnConfig
 from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES
-from attnkit.recipes.detection.fine_tuning import published_fine_tuning
+from attnkit.new_recipe.fine_tuning_detection import published_fine_tuning
 
 NAMES = recipe_file.shipped_recipes()
 PAPER = [name for name in NAMES if name.startswith("translation/wmt14_")]

@@ -24,10 +24,10 @@ from attnkit.models.config import UperNetConfig
 from attnkit.models.layers.image_positions import Interpolation
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
 from attnkit.recipes import Recipe
-from attnkit.recipes.classification.import_ import describe_classifier
-from attnkit.recipes.detection.import_ import describe_detector
-from attnkit.recipes.imported_recipe import ImportedRecipe
-from attnkit.recipes.segmentation.import_ import describe_segmenter
+from attnkit.new_recipe.imported_classifier import describe_classifier
+from attnkit.new_recipe.imported_detector import describe_detector
+from attnkit.new_recipe.imported_recipe import ImportedRecipe
+from attnkit.new_recipe.imported_segmenter import describe_segmenter
 
 Normalization = Literal["imagenet", "half"]
 
