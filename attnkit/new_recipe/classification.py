@@ -19,9 +19,9 @@ from attnkit.errors import DataError
 from attnkit.models.config import SwinConfig
 from attnkit.new_recipe.classification_size import FEW_IMAGES, SMALL_SIDE, Folder, Sizing, size_recipe
 from attnkit.new_recipe.image_recipe import NewRecipe, few_images, refuse_to_overwrite, sample, why_held_back
+from attnkit.new_recipe.recipe_text import recipe_head
 from attnkit.new_recipe.sizing import this_machine
 from attnkit.new_recipe.training_speed import seconds_per_step
-from attnkit.new_recipe.recipe_text import recipe_head
 from attnkit.run_dir import write_whole
 
 FEWEST_IMAGES = 20

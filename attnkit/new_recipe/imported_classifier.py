@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from attnkit.data.config import ImageConfig, ImageFolderConfig
 from attnkit.models.config import ClassifierConfig, SwinConfig, ViTConfig
-from attnkit.recipes.classification.architectures import published_name
 from attnkit.new_recipe.fine_tuning import published_fine_tuning
-from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.new_recipe.imported_recipe import ImportedRecipe, sizes_of, written
+from attnkit.recipes.classification.architectures import published_name
+from attnkit.recipes.classification.recipe import ClassificationRecipe
 
 
 def describe_classifier(name: str, model: ClassifierConfig, image: ImageConfig, *, size: int) -> ImportedRecipe:

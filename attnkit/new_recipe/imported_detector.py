@@ -9,10 +9,10 @@ from attnkit.interop.coco_classes import COCO, TORCHVISION
 from attnkit.interop.imported_weights import DetectedParts
 from attnkit.models.config import SwinConfig
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
-from attnkit.recipes.classification.architectures import published_name
 from attnkit.new_recipe.fine_tuning_detection import published_fine_tuning
-from attnkit.recipes.detection.recipe import DetectionInferenceConfig, DetectionRecipe
 from attnkit.new_recipe.imported_recipe import ImportedRecipe, sizes_of, written
+from attnkit.recipes.classification.architectures import published_name
+from attnkit.recipes.detection.recipe import DetectionInferenceConfig, DetectionRecipe
 
 HTC_SCORE = 0.001
 """mmdetection's least score of findings of HTC, so that as many as are wanted are there; 0.05 for the others."""

@@ -23,11 +23,11 @@ from attnkit.interop.recognise import recognise
 from attnkit.models.config import UperNetConfig
 from attnkit.models.layers.image_positions import Interpolation
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
-from attnkit.recipes import Recipe
 from attnkit.new_recipe.imported_classifier import describe_classifier
 from attnkit.new_recipe.imported_detector import describe_detector
 from attnkit.new_recipe.imported_recipe import ImportedRecipe
 from attnkit.new_recipe.imported_segmenter import describe_segmenter
+from attnkit.recipes import Recipe
 
 Normalization = Literal["imagenet", "half"]
 

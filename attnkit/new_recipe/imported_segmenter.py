@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from attnkit.data.config import MaskFilesConfig, SceneConfig
 from attnkit.models.config import ResNetConfig, UperNetConfig
-from attnkit.recipes.classification.architectures import published_name
-from attnkit.new_recipe.imported_recipe import ImportedRecipe, sizes_of, written
 from attnkit.new_recipe.fine_tuning_segmentation import published_fine_tuning
+from attnkit.new_recipe.imported_recipe import ImportedRecipe, sizes_of, written
+from attnkit.recipes.classification.architectures import published_name
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
 
 ADE20K_CLASSES = 150

@@ -8,8 +8,8 @@ from textwrap import fill, indent
 
 from attnkit.data.config import MaskFilesConfig, MaskSplitConfig, Split
 from attnkit.models.config import SwinConfig
-from attnkit.new_recipe.segmentation_size import Sizing
 from attnkit.new_recipe.recipe_text import recipe_head
+from attnkit.new_recipe.segmentation_size import Sizing
 
 _SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 

@@ -12,8 +12,8 @@ from attnkit.data.text.held_back import HeldBack, Kept, write_pairs
 from attnkit.data.text.languages import language_of
 from attnkit.data.text.parallel_text import ParallelText, TextPairs
 from attnkit.errors import DataError, RecipeError
-from attnkit.new_recipe.translation_size import Sizing, TextSize, measure, size_recipe
 from attnkit.new_recipe.recipe_text import recipe_head
+from attnkit.new_recipe.translation_size import Sizing, TextSize, measure, size_recipe
 from attnkit.run_dir import write_whole
 
 FEWEST_PAIRS = 200

@@ -17,9 +17,9 @@ from attnkit.engine.checkpoint import load_weights, save_tensors
 from attnkit.errors import CheckpointError, DataError
 from attnkit.interop import timm_weights, torchvision_weights, transformers_weights
 from attnkit.models.config import ResNetConfig, SwinConfig, ViTConfig
-from attnkit.recipes.classification.architectures import ARCHITECTURES, published_name
 from attnkit.new_recipe.fine_tuning import published_fine_tuning
 from attnkit.new_recipe.imported_run import import_weights, read_class_names
+from attnkit.recipes.classification.architectures import ARCHITECTURES, published_name
 from tests.interop.foreign_weights import K, close, images, shaken
 
 VIT = ViTConfig(embed_dim=12, depth=2, num_heads=3, patch_size=4)

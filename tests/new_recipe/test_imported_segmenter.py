@@ -17,10 +17,10 @@ from attnkit.data.segmentation.palette import palette
 from attnkit.engine.checkpoint import load_weights, save_tensors
 from attnkit.errors import AttnkitError
 from attnkit.models.config import ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
-from attnkit.new_recipe.imported_run import import_weights
-from attnkit.recipes.segmentation.architectures import SEGMENTATION_ARCHITECTURES
 from attnkit.new_recipe.fine_tuning_segmentation import published_fine_tuning
+from attnkit.new_recipe.imported_run import import_weights
 from attnkit.new_recipe.imported_segmenter import describe_segmenter
+from attnkit.recipes.segmentation.architectures import SEGMENTATION_ARCHITECTURES
 from tests.interop.foreign_weights import close
 from tests.reference import mmseg_network as mmseg
 from tests.reference.test_mmseg_weights import images, random

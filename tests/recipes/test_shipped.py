@@ -9,8 +9,8 @@ import torch
 from attnkit import recipe_file
 from attnkit.models.config import ResNetConfig
 from attnkit.models.rcnn.config import MaskRcnnConfig
-from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES
 from attnkit.new_recipe.fine_tuning_detection import published_fine_tuning
+from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES
 
 NAMES = recipe_file.shipped_recipes()
 PAPER = [name for name in NAMES if name.startswith("translation/wmt14_")]
