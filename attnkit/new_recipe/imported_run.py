@@ -23,10 +23,12 @@ from attnkit.interop.recognise import recognise
 from attnkit.models.config import UperNetConfig
 from attnkit.models.layers.image_positions import Interpolation
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
-from attnkit.new_recipe.imported_classifier import describe_classifier
-from attnkit.new_recipe.imported_detector import describe_detector
-from attnkit.new_recipe.imported_recipe import ImportedRecipe
-from attnkit.new_recipe.imported_segmenter import describe_segmenter
+from attnkit.new_recipe.imported_recipe import (
+    ImportedRecipe,
+    describe_classifier,
+    describe_detector,
+    describe_segmenter,
+)
 from attnkit.recipes import Recipe
 
 Normalization = Literal["imagenet", "half"]
@@ -131,9 +133,9 @@ def read_class_names(source: str) -> tuple[str, ...]:
     for number, class_name in enumerate(names, start=1):
         if not class_name or class_name in names[: number - 1]:
             what = f"'{class_name}' stands there twice" if class_name else "an empty line"
-            raise DataError(f"{source}:{number}: {what}; expected one class name per line, each once; mend the file")
+            raise DataError(f"{source}:{number}: {what}; expected one class name per line, each once; fix the file")
     if not names:
-        raise DataError(f"{source}: empty; expected class names, one per line; mend the file")
+        raise DataError(f"{source}: empty; expected class names, one per line; fix the file")
     return names
 
 
@@ -163,7 +165,8 @@ def _normalized(image: PixelsConfig, normalization: Normalization | None) -> Pix
         return image
     keys = ("mean", "std")
     imagenet = {key: type(image).model_fields[key].default for key in keys}
-    return image.model_copy(update=imagenet if normalization == "imagenet" else dict.fromkeys(keys, GOOGLE_MEAN_STD))
+    changes = imagenet if normalization == "imagenet" else dict.fromkeys(keys, GOOGLE_MEAN_STD)
+    return type(image).model_validate({**dict(image), **changes})
 
 
 def _facts(

@@ -16,7 +16,7 @@ from attnkit.errors import DataError
 from attnkit.interop.coco_classes import coco_classes
 from attnkit.interop.imported_weights import DetectedParts
 from attnkit.models.rcnn.config import RpnConfig
-from attnkit.new_recipe.imported_detector import describe_detector
+from attnkit.new_recipe.imported_recipe import describe_detector
 from attnkit.new_recipe.imported_run import import_weights
 from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES
 from tests.interop.foreign_weights import close

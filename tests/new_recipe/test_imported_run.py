@@ -17,7 +17,7 @@ from attnkit.engine.checkpoint import load_weights, save_tensors
 from attnkit.errors import CheckpointError, DataError
 from attnkit.interop import timm_weights, torchvision_weights, transformers_weights
 from attnkit.models.config import ResNetConfig, SwinConfig, ViTConfig
-from attnkit.new_recipe.fine_tuning import published_fine_tuning
+from attnkit.new_recipe.fine_tuning import classifier_tuning
 from attnkit.new_recipe.imported_run import import_weights, read_class_names
 from attnkit.recipes.classification.architectures import ARCHITECTURES, published_name
 from tests.interop.foreign_weights import K, close, images, shaken
@@ -156,9 +156,9 @@ def test_no_classifier_and_nobody_says_which_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ant\n\nbee\n", r":2: an empty line; expected one class name per line, each once; mend the file"),
+        ("ant\n\nbee\n", r":2: an empty line; expected one class name per line, each once; fix the file"),
         ("ant\nbee\nant\n", r":3: 'ant' stands there twice; expected one class name per line, each once"),
-        ("", r": empty; expected class names, one per line; mend the file"),
+        ("", r": empty; expected class names, one per line; fix the file"),
     ],
 )
 def test_wrong_class_names(tmp_path: Path, text: str, message: str) -> None:
@@ -201,7 +201,7 @@ def test_published_architectures_by_name() -> None:
     ids=["vit", "deit", "swin", "resnet"],
 )
 def test_published_fine_tuning(model: Any, batch: int, steps: int, lr: float, optimizer: str, drop_path: float) -> None:
-    tuning = published_fine_tuning(model)
+    tuning = classifier_tuning(model)
     assert tuning.drop_path_rate == drop_path
     assert tuning.batch.images * tuning.train.accumulate == batch
     assert (tuning.train.steps, tuning.train.schedule.lr, tuning.train.optimizer.name) == (steps, lr, optimizer)

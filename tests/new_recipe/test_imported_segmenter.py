@@ -17,9 +17,9 @@ from attnkit.data.segmentation.palette import palette
 from attnkit.engine.checkpoint import load_weights, save_tensors
 from attnkit.errors import AttnkitError
 from attnkit.models.config import ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
-from attnkit.new_recipe.fine_tuning_segmentation import published_fine_tuning
+from attnkit.new_recipe.fine_tuning import segmenter_tuning
+from attnkit.new_recipe.imported_recipe import describe_segmenter
 from attnkit.new_recipe.imported_run import import_weights
-from attnkit.new_recipe.imported_segmenter import describe_segmenter
 from attnkit.recipes.segmentation.architectures import SEGMENTATION_ARCHITECTURES
 from tests.interop.foreign_weights import close
 from tests.reference import mmseg_network as mmseg
@@ -144,7 +144,7 @@ def test_published_networks_by_name() -> None:
     ids=["swin", "vit", "resnet"],
 )
 def test_published_training(backbone: Any, optimizer: str, lr: float, power: float, drop_path: float) -> None:
-    tuning = published_fine_tuning(UperNetConfig(backbone=backbone))
+    tuning = segmenter_tuning(UperNetConfig(backbone=backbone))
     assert (tuning.train.steps, tuning.batch.images, tuning.drop_path_rate) == (160_000, 16, drop_path)
     assert (tuning.train.optimizer.name, tuning.train.schedule.lr, tuning.train.schedule.power) == (
         optimizer,

@@ -9,7 +9,7 @@ import torch
 from attnkit import recipe_file
 from attnkit.models.config import ResNetConfig
 from attnkit.models.rcnn.config import MaskRcnnConfig
-from attnkit.new_recipe.fine_tuning_detection import published_fine_tuning
+from attnkit.new_recipe.fine_tuning import detector_tuning
 from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES
 
 NAMES = recipe_file.shipped_recipes()
@@ -304,13 +304,13 @@ def test_htc_learns_from_maps_of_stuff(name):
 @pytest.mark.parametrize("name", [name for name in DETECTORS if not name.startswith("htcpp")])
 def test_imported_detectors_are_trained_as_the_shipped_ones(name):
     recipe = recipe_file.load(f"detection/{name}")
-    tuning = published_fine_tuning(recipe.model)
+    tuning = detector_tuning(recipe.model)
     assert (tuning.train, tuning.augment, tuning.batch) == (recipe.train, recipe.augment, recipe.batch)
     assert tuning.drop_path_rate == recipe.model.backbone.drop_path_rate
 
 
 def test_detectors_on_resnet_are_trained_as_mmdetection_s():
-    tuning = published_fine_tuning(MaskRcnnConfig(backbone=ResNetConfig(name="resnet")))
+    tuning = detector_tuning(MaskRcnnConfig(backbone=ResNetConfig(name="resnet")))
     train = tuning.train
     assert train.optimizer.model_dump() == {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 1e-4}
     assert (train.schedule.lr, train.schedule.milestones) == (0.02, (8 * 7330, 11 * 7330))
