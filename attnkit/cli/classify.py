@@ -11,9 +11,10 @@ import typer
 
 from attnkit.cli.chosen_run import chosen_run, chosen_weights
 from attnkit.cli.options import CheckpointOption, DeviceOption, PrecisionOption, RunOption, refuse_precision
+from attnkit.data.formats.class_list import CSV_HEADER, ImageClasses, format_csv, format_json
 from attnkit.errors import AttnkitError, DataError
 from attnkit.machine import cores
-from attnkit.predict.classified_images import CSV_HEADER, Answer, AnswerTable, as_csv, as_json, classify_groups
+from attnkit.predict.classified_images import AnswerTable, classify_groups
 from attnkit.predict.decode_ahead import decode_ahead
 from attnkit.predict.image_answers import put
 from attnkit.predict.image_inputs import image_inputs, in_groups
@@ -64,7 +65,7 @@ def classify(
     top = min(top, len(classifier.class_names))
     if csv:
         put(CSV_HEADER)
-    write = as_json if json_lines else as_csv if csv else AnswerTable(top=top).write
+    write = format_json if json_lines else format_csv if csv else AnswerTable(top=top).write
     _answer(classify_groups(classifier, decoded, top=top), write, name_problems=not json_lines and not csv)
 
 
@@ -79,7 +80,9 @@ def _open(run: Path | None, checkpoint: Path | None, *, device: str, precision: 
     return load_classifier(recipe, folder, device=device, precision=precision, weights=weights)  # type: ignore[arg-type]
 
 
-def _answer(groups: Iterable[list[Answer]], write: Callable[[list[Answer]], str], *, name_problems: bool) -> None:
+def _answer(
+    groups: Iterable[list[ImageClasses]], write: Callable[[list[ImageClasses]], str], *, name_problems: bool
+) -> None:
     """Print answers as they come; leave with an error if some images had none."""
     total = failed = 0
     for answers in groups:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 
 from attnkit.cli.chosen_run import chosen_run, chosen_weights
+from attnkit.data.formats.class_list import CSV_HEADER, ImageClasses, NamedClass, format_csv, format_json
 from attnkit.data.formats.real_labels import read_real_labels
 from attnkit.errors import AttnkitError
 from attnkit.evaluation.asked import ClassificationOptions, Evaluation, ImageOptions
 from attnkit.evaluation.kept_scores import keep_scores
 from attnkit.evaluation.predicted import Predicted, predicted_by_file
-from attnkit.predict.classified_images import CSV_HEADER, Answer, as_csv, as_json
 from attnkit.report.class_tables import print_class_scores, print_scores, worst_first
 from attnkit.report.confusion_plot import write_confusion
 
@@ -106,19 +106,17 @@ def _depth(metric: str) -> int:
 
 def _save(path: Path, predicted: Predicted) -> None:
     """Write the predictions as attnkit classify prints them, to be read by --predictions."""
-    from attnkit.recipes.classification.classifier import Guess
     from attnkit.run_dir import write_whole
 
     assert predicted.probs is not None, "a run knows them"
-    answers = [
-        Answer(name, [Guess(int(k), predicted.class_names[k], float(p)) for k, p in zip(best, probs, strict=True)])
-        for name, best, probs in zip(
-            predicted.inputs, predicted.top[:, :_SAVED], predicted.probs[:, :_SAVED], strict=True
-        )
+    names, top, probs = predicted.class_names, predicted.top[:, :_SAVED], predicted.probs[:, :_SAVED]
+    rows = [
+        ImageClasses(name, tuple(NamedClass(names[k], int(k), float(p)) for k, p in zip(*best, strict=True)))
+        for name, *best in zip(predicted.inputs, top, probs, strict=True)
     ]
-    text = as_json(answers) if path.suffix.lower() == ".jsonl" else CSV_HEADER + as_csv(answers)
+    text = format_json(rows) if path.suffix.lower() == ".jsonl" else CSV_HEADER + format_csv(rows)
     write_whole(path, text.encode("utf-8", "surrogateescape"))
-    typer.echo(f"{path}: predictions of {len(answers)} images", err=True)
+    typer.echo(f"{path}: predictions of {len(rows)} images", err=True)
 
 
 def _score(
@@ -160,7 +158,9 @@ def _score_by(metric: str, predicted: Predicted, real: str | None) -> Score:
     best = predicted.top[:, 0]
     if metric == "real":
         assert real is not None, "checked before"
-        sets = read_real_labels(real, predicted.inputs, predicted.class_names, own_numbers=predicted.own_numbers)
+        sets = read_real_labels(
+            real, predicted.inputs, predicted.class_names, own_numbers=predicted.own_numbers, warn=_warn
+        )
         return real_accuracy(best, sets)
     assert predicted.labels is not None, "checked before"
     if metric == "ece":
@@ -178,6 +178,10 @@ def _score_by(metric: str, predicted: Predicted, real: str | None) -> Score:
             "ask for that"
         )
     return top_k(predicted.top, predicted.labels, k)
+
+
+def _warn(message: str) -> None:
+    typer.echo(message, err=True)
 
 
 def _classes(predicted: Predicted) -> list[ClassScore]:

@@ -152,7 +152,7 @@ class _Reader:
 
     def check_codes(self) -> None:
         """Refuse a code that is broken."""
-        from attnkit.data.formats.run_length_codes import first_broken
+        from attnkit.data.formats.outlines import first_broken
 
         codes = [code for _, code in self._unchecked]
         broken = first_broken(codes)
@@ -172,7 +172,7 @@ class _Reader:
 
     def _is_outlined(self, one: CocoObject) -> bool:
         """Whether there is something to draw; counted."""
-        from attnkit.data.formats.coco_codes import is_outline
+        from attnkit.data.formats.outlines import is_outline
 
         why = why_empty(one.segmentation)
         outlined = why is None and is_outline(one.segmentation)

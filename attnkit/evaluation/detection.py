@@ -10,7 +10,7 @@ import typer
 
 from attnkit.cli.chosen_run import chosen_run, chosen_weights
 from attnkit.cli.detection_options import check_detection
-from attnkit.data.formats.results_json import ResultsJson
+from attnkit.data.formats.coco_results import CocoResult, CocoResultsWriter
 from attnkit.errors import AttnkitError, DataError
 from attnkit.evaluation.asked import DetectionOptions, Evaluation, ImageOptions
 from attnkit.evaluation.detection_files import score_files
@@ -112,7 +112,7 @@ def _detect(
         recipe, run, device=asked.device, precision=cast("Precision", options.precision or "auto"), weights=weights
     )
     scoring: DetectionScoring | None = None
-    saver = None if asked.save is None else ResultsJson(asked.save)
+    saver = None if asked.save is None else CocoResultsWriter(asked.save)
     with saver or nullcontext():
         for one in detect_split(detector, recipe, run, cast("Split", asked.split), inference=inference):
             masks = detector.has_masks and one.objects.masks is not None
@@ -134,9 +134,7 @@ def _detect(
     return scoring, about
 
 
-def _save(saver: ResultsJson, detector: Detector, one: DetectedImage, found: ImageFound) -> None:
-    from attnkit.predict.detected_images import FoundObject
-
+def _save(saver: CocoResultsWriter, detector: Detector, one: DetectedImage, found: ImageFound) -> None:
     detections = one.detections
     codes: Sequence[Rle | None] = found.rles or [None] * len(detections)
     rows = zip(
@@ -146,11 +144,8 @@ def _save(saver: ResultsJson, detector: Detector, one: DetectedImage, found: Ima
         codes,
         strict=True,
     )
-    objects = [
-        FoundObject(label, detector.class_names[label], detector.category_ids[label], score, tuple(box), code=code)
-        for label, score, box, code in rows
-    ]
-    saver.add(one.image_id, one.place, objects)
+    results = [CocoResult(detector.category_ids[label], score, tuple(box), code) for label, score, box, code in rows]
+    saver.add(one.image_id, one.place, results)
 
 
 def _variant(inference: DetectionInferenceConfig, usual: DetectionInferenceConfig) -> str:

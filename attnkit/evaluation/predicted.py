@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from attnkit.data.formats.class_list import ImageClasses, NamedClass, is_number, read_classes
+from attnkit.data.formats.class_list import ImageClasses, NamedClass, is_number, match_inputs, read_classes
 from attnkit.errors import DataError
-from attnkit.evaluation.matching_inputs import match_inputs
 
 if TYPE_CHECKING:
     import numpy as np

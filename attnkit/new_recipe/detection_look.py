@@ -10,7 +10,7 @@ import numpy as np
 from attnkit.data.classification.image_set import IntArray
 from attnkit.data.detection.annotation import Annotation, Box, box_of
 from attnkit.data.detection.object_files import ObjectFiles
-from attnkit.data.formats.coco_codes import is_outline
+from attnkit.data.formats.outlines import is_outline
 from attnkit.errors import DataError
 from attnkit.new_recipe.detection_size import Size
 from attnkit.new_recipe.image_recipe import sample

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from attnkit.data.formats.class_list import ImageClasses, NamedClass
 from attnkit.predict.decode_ahead import Decoded
 from attnkit.report.growing_table import GrowingTable, shown
 
-CSV_COLUMNS = ("input", "rank", "class", "index", "probability", "error")
 ONE_LINE = 3
 """Up to so many classes the table has one line per image."""
 
@@ -40,57 +36,17 @@ class Classifier(Protocol):
         """The most probable classes of each image, best first."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What is said of one image: its classes, best first, or what was wrong with it."""
-
-    name: str
-    guesses: Sequence[Guess]
-    problem: str | None = None
-
-
 def classify_groups(
     classifier: Classifier, groups: Iterable[Sequence[Decoded[Any]]], *, top: int
-) -> Iterator[list[Answer]]:
+) -> Iterator[list[ImageClasses]]:
     """Classify groups of images, and give the answers of each as soon as they are known, one per image, in order."""
     for group in groups:
         guesses = iter(classifier.classify([one.image for one in group if one.problem is None], top=top))
-        yield [Answer(one.name, () if one.problem else next(guesses), one.problem) for one in group]
+        yield [ImageClasses(one.name, () if one.problem else _named(next(guesses)), one.problem) for one in group]
 
 
-def as_json(answers: Iterable[Answer]) -> str:
-    """A JSON object per image, one per line."""
-    return "".join(json.dumps(_plain(answer), ensure_ascii=False) + "\n" for answer in answers)
-
-
-def _plain(answer: Answer) -> dict[str, Any]:
-    if answer.problem is not None:
-        return {"input": answer.name, "error": answer.problem}
-    predictions = [
-        {"class": guess.name, "index": guess.index, "probability": _rounded(guess.probability)}
-        for guess in answer.guesses
-    ]
-    return {"input": answer.name, "predictions": predictions}
-
-
-def as_csv(answers: Iterable[Answer]) -> str:
-    """A row per predicted class; an image that could not be read has one row, with the error. Without the header."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    for answer in answers:
-        if answer.problem is not None:
-            writer.writerow([answer.name, "", "", "", "", answer.problem])
-        for rank, guess in enumerate(answer.guesses, start=1):
-            writer.writerow([answer.name, rank, guess.name, guess.index, _rounded(guess.probability), ""])
-    return text.getvalue()
-
-
-CSV_HEADER = ",".join(CSV_COLUMNS) + "\n"
-
-
-def _rounded(probability: float) -> float:
-    """Six digits: more would be noise of the arithmetic."""
-    return float(f"{probability:.6g}")
+def _named(guesses: Sequence[Guess]) -> tuple[NamedClass, ...]:
+    return tuple(NamedClass(one.name, one.index, one.probability) for one in guesses)
 
 
 class AnswerTable:
@@ -105,7 +61,7 @@ class AnswerTable:
         self._table = GrowingTable()
         self._started = False
 
-    def write(self, answers: Iterable[Answer]) -> str:
+    def write(self, answers: Iterable[ImageClasses]) -> str:
         """The lines of some images; the first time behind a line of headings."""
         read = [answer for answer in answers if answer.problem is None]
         rows = self._wide(read) if self._top <= ONE_LINE else self._long(read)
@@ -115,21 +71,22 @@ class AnswerTable:
             rows.insert(0, heads)
         return self._table.lines(rows)
 
-    def _wide(self, answers: Iterable[Answer]) -> list[list[str]]:
+    def _wide(self, answers: Iterable[ImageClasses]) -> list[list[str]]:
         return [
-            [shown(answer.name), *(cell for guess in answer.guesses for cell in _cells(guess))] for answer in answers
+            [shown(answer.input or ""), *(cell for guess in answer.classes for cell in _cells(guess))]
+            for answer in answers
         ]
 
-    def _long(self, answers: Iterable[Answer]) -> list[list[str]]:
+    def _long(self, answers: Iterable[ImageClasses]) -> list[list[str]]:
         return [
-            [shown(answer.name) if rank == 1 else "", str(rank), *_cells(guess)]
+            [shown(answer.input or "") if rank == 1 else "", str(rank), *_cells(guess)]
             for answer in answers
-            for rank, guess in enumerate(answer.guesses, start=1)
+            for rank, guess in enumerate(answer.classes, start=1)
         ]
 
 
 _LONG_HEADS = ["file", "rank", "class", "prob."]
 
 
-def _cells(guess: Guess) -> list[str]:
-    return [shown(guess.name), f"{guess.probability:.4f}"]
+def _cells(guess: NamedClass) -> list[str]:
+    return [shown(guess.name or ""), f"{guess.probability:.4f}"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnkit.data.formats.results_json import ResultsJson
+from attnkit.data.formats.coco_results import CocoResult, CocoResultsWriter
 from attnkit.predict.drawn_page import png
 from attnkit.predict.object_overlay import draw_objects
 from attnkit.predict.saved_places import SavedPlaces
@@ -45,7 +45,7 @@ class DetectionFolder:
             AttnkitError: it lies in a folder of inputs.
         """
         self._places = SavedPlaces(folder, inputs, done="looked at", written="overlays")
-        self._results = ResultsJson(folder / RESULTS)
+        self._results = CocoResultsWriter(folder / RESULTS)
         self._mask_threshold, self._alpha = mask_threshold, alpha
         self._find_id = find_id
 
@@ -85,5 +85,6 @@ class DetectionFolder:
             alpha=self._alpha,
         )
         write_whole(overlay, png(picture))
-        self._results.add(image_id, name, objects)
+        results = (CocoResult(one.category_id, one.score, one.box, one.code) for one in objects)
+        self._results.add(image_id, name, results)
         return overlay

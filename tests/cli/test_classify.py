@@ -16,8 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 from attnkit.cli import app
+from attnkit.data.formats.class_list import ImageClasses, NamedClass
 from attnkit.errors import DataError
-from attnkit.predict.classified_images import Answer, AnswerTable, as_csv, as_json, classify_groups
+from attnkit.predict.classified_images import AnswerTable, classify_groups
 from attnkit.predict.decode_ahead import Decoded, decode_ahead
 from attnkit.predict.image_inputs import ImageInput, image_inputs, in_groups
 from tests.recipes.image_runs import colour_run, write_picture
@@ -207,8 +208,12 @@ class FakeClassifier:
         return [[Guess(image + k, f"class {image + k}", 1 / (2 + k)) for k in range(top)] for image in images]
 
 
-GUESSES = (Guess(7, "grüner Tee", 0.98765432), Guess(11, 'a "b", c', 1.23456789e-7))
-ANSWERS = [Answer("x/ä.jpg", GUESSES), Answer("bad.png", (), "bad.png: empty file"), Answer("y", GUESSES)]
+GUESSES = (NamedClass("grüner Tee", 7, 0.98765432), NamedClass('a "b", c', 11, 1.23456789e-7))
+ANSWERS = [
+    ImageClasses("x/ä.jpg", GUESSES),
+    ImageClasses("bad.png", (), "bad.png: empty file"),
+    ImageClasses("y", GUESSES),
+]
 
 
 def test_answers_stand_where_their_images_stood():
@@ -217,33 +222,9 @@ def test_answers_stand_where_their_images_stood():
         [Decoded("d", None, "d: bad")],
     ]
     first, second = classify_groups(FakeClassifier(), groups, top=2)
-    assert [(one.name, one.problem) for one in first] == [("a", None), ("b", "b: bad"), ("c", None)]
-    assert [[guess.index for guess in one.guesses] for one in first] == [[3, 4], [], [5, 6]]
-    assert second == [Answer("d", (), "d: bad")]
-
-
-def test_json_lines():
-    lines = as_json(ANSWERS).splitlines()
-    assert "grüner Tee" in lines[0]
-    assert [json.loads(line) for line in lines] == [
-        {
-            "input": "x/ä.jpg",
-            "predictions": [
-                {"class": "grüner Tee", "index": 7, "probability": 0.987654},
-                {"class": 'a "b", c', "index": 11, "probability": 1.23457e-07},
-            ],
-        },
-        {"input": "bad.png", "error": "bad.png: empty file"},
-        json.loads(lines[0]) | {"input": "y"},
-    ]
-
-
-def test_csv_rows():
-    assert list(csv.reader(io.StringIO(as_csv(ANSWERS[:2])))) == [
-        ["x/ä.jpg", "1", "grüner Tee", "7", "0.987654", ""],
-        ["x/ä.jpg", "2", 'a "b", c', "11", "1.23457e-07", ""],
-        ["bad.png", "", "", "", "", "bad.png: empty file"],
-    ]
+    assert [(one.input, one.problem) for one in first] == [("a", None), ("b", "b: bad"), ("c", None)]
+    assert [[guess.index for guess in one.classes] for one in first] == [[3, 4], [], [5, 6]]
+    assert second == [ImageClasses("d", (), "d: bad")]
 
 
 def test_table_with_a_line_per_image():
@@ -253,14 +234,14 @@ def test_table_with_a_line_per_image():
         'x/ä.jpg  grüner Tee  0.9877  a "b", c  0.0000\n'
         'y        grüner Tee  0.9877  a "b", c  0.0000\n'
     )
-    wider = table.write([Answer("z" * 9, (Guess(0, "茶", 0.5), Guess(1, "x", 0.25)))])
+    wider = table.write([ImageClasses("z" * 9, (NamedClass("茶", 0, 0.5), NamedClass("x", 1, 0.25)))])
     assert wider == "zzzzzzzzz  茶          0.5000  x         0.2500\n", "an ideograph is two columns wide"
     assert table.write(ANSWERS[:1]).startswith("x/ä.jpg    grüner Tee")
 
 
 def test_table_of_more_classes():
-    guesses = [*GUESSES, Guess(1, "c", 0.5), Guess(2, "d", 0.25)]
-    assert AnswerTable(top=4).write([Answer("a.jpg", guesses), Answer("b.jpg", guesses[2:])]) == (
+    guesses = [*GUESSES, NamedClass("c", 1, 0.5), NamedClass("d", 2, 0.25)]
+    assert AnswerTable(top=4).write([ImageClasses("a.jpg", guesses), ImageClasses("b.jpg", guesses[2:])]) == (
         "file   rank  class       prob.\n"
         "a.jpg  1     grüner Tee  0.9877\n"
         '       2     a "b", c    0.0000\n'
@@ -274,7 +255,7 @@ def test_table_of_more_classes():
 def test_names_cannot_break_the_table():
     assert (
         AnswerTable(top=1)
-        .write([Answer("a\n\x1b[31m.png", GUESSES[:1])])
+        .write([ImageClasses("a\n\x1b[31m.png", GUESSES[:1])])
         .splitlines()[1]
         .startswith("a\\n\\x1b[31m.png  grüner")
     )

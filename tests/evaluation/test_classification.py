@@ -14,7 +14,6 @@ from attnkit.cli import app
 from attnkit.data.formats.class_list import read_classes
 from attnkit.errors import AttnkitError
 from attnkit.evaluation.asked import METRICS
-from attnkit.evaluation.matching_inputs import match_inputs
 from attnkit.metrics.accuracy import wilson_interval
 from attnkit.metrics.text import TEXT_METRICS
 from attnkit.report import confusion_plot, picture_file
@@ -435,21 +434,6 @@ def test_folder_classes_are_numbered_as_sorted(run):
     assert [(row.input, row.classes[0].name, row.classes[0].index) for row in rows[:3]] == [
         ("data/test/blue/b.png", "blue", 0), ("data/test/green/g.png", "green", 1), ("data/test/red/r.png", "red", 2)
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("wanted", "known", "places"),
-    [
-        (["a/1.jpg", "./b/1.jpg"], ["b/1.jpg", "a/1.jpg"], [1, 0]),
-        (["/x/a/1.jpg", "/x/b/1.jpg"], ["b/1.jpg", "a/1.jpg", "c/1.jpg"], [1, 0]),
-        (["/x/a/1.jpg"], ["y/2.jpg", "y/1.jpg"], [1]),
-        (["val.tar:1.jpg"], ["2.jpg", "1.jpg"], [1]),
-        (["a/1.jpg", "b/1.jpg"], ["1.jpg", "2.jpg"], [None, None]),
-        (["a/1.jpg", "a/3.jpg"], ["a/1.jpg", "a/2.jpg"], [0, None]),
-    ],
-)
-def test_matching_of_paths(wanted, known, places):
-    assert match_inputs(wanted, known) == places
 
 
 # The confusion matrix

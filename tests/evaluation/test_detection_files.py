@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from attnkit.data.formats.coco_codes import code_of, runs_of
+from attnkit.data.formats.outlines import code_of, runs_of
 from attnkit.evaluation.asked import METRICS
 from attnkit.report import precision_recall_plot
 from tests.evaluation.command import evaluate, refused

@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pycocotools import mask as run_lengths
 
-from attnkit.data.formats.results_json import ResultsJson
 from attnkit.errors import AttnkitError, DataError
 from attnkit.predict.coco_image_ids import CocoImageIds
 from attnkit.predict.detected_images import FoundObject
@@ -17,7 +15,6 @@ from attnkit.predict.object_labels import Label, place_labels
 from attnkit.predict.object_overlay import colour_of, draw_objects
 from attnkit.predict.saved_detections import DetectionFolder
 from attnkit.structures.detections import Detections
-from attnkit.structures.masks import Masks
 
 
 def found(*boxes, labels=None, scores=None, probs=None):
@@ -164,66 +161,6 @@ def test_among_many_objects_no_label_hides_the_middle_of_one():
 
 def test_a_picture_smaller_than_a_label():
     assert place_labels([label((0, 0, 8, 8))], (8, 8), text=13) == []
-
-
-# Results
-
-
-def thing(index, name, score, **given):
-    return FoundObject(index=index, name=name, category_id=10 + index, score=score, box=(1.0, 2.0, 4.5, 9.25), **given)
-
-
-CODE = run_lengths.encode(np.asfortranarray(np.eye(3, 5, dtype=np.uint8)))
-
-
-def test_results_are_as_coco_has_them(tmp_path):
-    path = tmp_path / "new" / "results.json"
-    with ResultsJson(path) as results:
-        results.add(7, "a.jpg", [thing(0, "dog", 0.1, area=3, code=CODE), thing(3, "cat", 0.123456789123)])
-        results.add(8, "b.jpg", [])
-        results.add(9, "ä.jpg", [thing(1, "cow", 0.5)])
-        assert not path.exists()
-    first, second, third = json.loads(path.read_bytes())
-    assert first == {
-        "image_id": 7,
-        "file_name": "a.jpg",
-        "category_id": 10,
-        "bbox": [1.0, 2.0, 3.5, 7.25],
-        "score": 0.1,
-        "segmentation": {"size": [3, 5], "counts": CODE["counts"].decode()},
-    }
-    assert Masks.from_rle([first["segmentation"]], (3, 5)).bitmap(0).int().tolist() == np.eye(3, 5).tolist()
-    assert (second["score"], "segmentation" in second) == (0.123456789, False)
-    assert (third["image_id"], third["file_name"]) == (9, "ä.jpg")
-    assert [file.name for file in path.parent.iterdir()] == ["results.json"]
-
-
-def test_float32_keeps_all_its_digits(tmp_path):
-    score = float(np.float32(0.1) + np.float32(1e-8))
-    with ResultsJson(tmp_path / "r.json") as results:
-        results.add(1, "a", [thing(0, "dog", score)])
-    assert np.float32(json.loads((tmp_path / "r.json").read_bytes())[0]["score"]) == np.float32(score)
-
-
-def test_no_findings_are_an_empty_list(tmp_path):
-    with ResultsJson(tmp_path / "r.json"):
-        pass
-    assert json.loads((tmp_path / "r.json").read_bytes()) == []
-
-
-def test_results_are_whole_or_as_they_were(tmp_path):
-    path = tmp_path / "results.json"
-    path.write_text("before")
-
-    def interrupted():
-        with ResultsJson(path) as results:
-            results.add(1, "a", [thing(0, "dog", 0.5)])
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert path.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 # What a json calls images

@@ -10,8 +10,8 @@ import torch
 from pycocotools import mask as rle
 from torch import Tensor
 
-from attnkit.data.formats.coco_codes import code_of, is_outline
 from attnkit.data.formats.coco_fields import NOT_DRAWN
+from attnkit.data.formats.outlines import code_of, is_outline
 from attnkit.errors import DataError
 from attnkit.structures.boxes import box_areas
 from attnkit.structures.masks import Masks

@@ -11,7 +11,7 @@ from attnkit.data.detection.annotation import Annotation, box_of
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.seen_objects import SeenObjects, areas_of, seen_on
 from attnkit.data.finding import Finding, and_more
-from attnkit.data.formats.coco_codes import LEAST_COORDINATES
+from attnkit.data.formats.outlines import LEAST_COORDINATES
 from attnkit.structures.objects import Objects
 
 _BEYOND = 1.0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from attnkit.data.classification.image_set import IntArray
 from attnkit.data.detection.annotation import Annotation
-from attnkit.data.formats.coco_codes import is_outline, short_polygon
+from attnkit.data.formats.outlines import is_outline, short_polygon
 from attnkit.structures.objects import Objects
 
 _NEAR = 5.0

@@ -10,7 +10,7 @@ from attnkit.data.classification.image_set import IntArray
 from attnkit.data.detection.annotation import Annotation
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.image_sizes import Size
-from attnkit.data.formats.coco_codes import is_outline
+from attnkit.data.formats.outlines import is_outline
 from attnkit.errors import DataError
 
 _MOST_NAMED = 10

@@ -1,4 +1,4 @@
-"""Files that say of which class an image is: predictions, and true labels. Free of torch.
+"""Files that say which classes images are of, predicted or true, read and written. Free of torch.
 
 They may be
 - what `attnkit classify --json` or `--csv` printed;
@@ -14,9 +14,11 @@ A class is a name, or a number from 0.
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,11 @@ from typing import Any
 from attnkit.errors import DataError
 
 _MOST_CLASSES = 1_000_000
-"""A larger number is none of a class."""
+"""No class has a larger number."""
 _PATH_AND_CLASS = re.compile(
     r"(?P<path>.+?\.(?:jpe?g|jfif|png|bmp|gif|webp|tiff?|p[bgp]m))(?:\s*,\s*|\s+)(?P<label>\S.*)", re.IGNORECASE
 )
+CSV_HEADER = "input,rank,class,index,probability,error\n"
 _EITHER = (
     "expected lines of 'path class', a table with the columns input and label, or what attnkit classify --json gave"
 )
@@ -44,13 +47,15 @@ class NamedClass:
 
 @dataclass(frozen=True)
 class ImageClasses:
-    """What a file says of one image: its classes, the most probable first; none where it could not be read."""
+    """What is said of one image: its classes, the most probable first; none where it could not be read."""
 
-    place: str
-    """File and line, for messages."""
     input: str | None
-    """The image; none where the file holds classes alone."""
+    """The image; None where the file holds classes alone."""
     classes: tuple[NamedClass, ...]
+    problem: str | None = None
+    """Why the image could not be read; None where it could, or where the file does not say why."""
+    place: str = ""
+    """The file and line that it was read from, for messages."""
 
 
 def read_classes(name: str) -> list[ImageClasses]:
@@ -88,7 +93,8 @@ def _of_folder(folder: Path) -> list[ImageClasses]:
     number = {name: i for i, name in enumerate(sorted({name.partition("/")[0] for name in names}))}
     classes = [(name, name.partition("/")[0]) for name in names]
     return [
-        ImageClasses(str(folder / name), str(folder / name), (NamedClass(one, number[one]),)) for name, one in classes
+        ImageClasses(str(folder / name), (NamedClass(one, number[one]),), place=str(folder / name))
+        for name, one in classes
     ]
 
 
@@ -98,14 +104,14 @@ def _of_json(line: str, place: str) -> ImageClasses:
         if not isinstance(value, dict) or not isinstance(value["input"], str):
             raise ValueError("no object with an input")
         if "error" in value and "predictions" not in value:
-            return ImageClasses(place, value["input"], ())
+            return ImageClasses(value["input"], (), place=place)
         listed = value.get("predictions", [value])
-        return ImageClasses(place, value["input"], tuple(_json_class(one) for one in listed))
+        return ImageClasses(value["input"], tuple(map(_json_class, listed)), place=place)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(
             f"{place}: no prediction ({reason}); expected a line of attnkit classify --json, such as "
-            '{"input": "a.jpg", "predictions": [{"class": "cat", "probability": 0.9}]}; mend the line'
+            '{"input": "a.jpg", "predictions": [{"class": "cat", "probability": 0.9}]}; fix the line'
         ) from error
 
 
@@ -177,7 +183,7 @@ def _of_table(lines: Sequence[str], header: list[str], name: str) -> Iterator[Im
                     f"{place}: rank {row['rank']}; expected {len(of_image)}, best first, none left out; sort the file"
                 )
     for image, classes in found.items():
-        yield ImageClasses(places[image], image, tuple(classes))
+        yield ImageClasses(image, tuple(classes), place=places[image])
 
 
 def _table_class(row: dict[str, str], place: str) -> NamedClass:
@@ -189,7 +195,7 @@ def _table_class(row: dict[str, str], place: str) -> NamedClass:
     except ValueError as error:
         raise DataError(
             f"{place}: no class ({error}); expected a name or a number from 0, and probabilities from 0 to 1; "
-            "mend the line"
+            "fix the line"
         ) from error
 
 
@@ -200,11 +206,9 @@ def _of_lines(lines: Sequence[str], name: str) -> Iterator[ImageClasses]:
         place, parts = f"{name}:{number}", _split(line)
         if not line.strip() or (parts is not None) != with_paths:
             what = "a path and a class" if with_paths else "a class alone"
-            raise DataError(
-                f"{place}: '{line.strip()}'; expected {what}, as in line 1; mend the line, or {_EITHER[9:]}"
-            )
+            raise DataError(f"{place}: '{line.strip()}'; expected {what}, as in line 1; fix the line, or {_EITHER[9:]}")
         path, label = parts if parts is not None else (None, line.strip())
-        yield ImageClasses(place, path, (_class(label, None),))
+        yield ImageClasses(path, (_class(label, None),), place=place)
 
 
 def _split(line: str) -> tuple[str, str] | None:
@@ -224,3 +228,61 @@ def _refuse_twice(rows: Sequence[ImageClasses]) -> None:
         first = places.setdefault(row.input, row.place)
         if first != row.place:
             raise DataError(f"{row.place}: '{row.input}' stands in {first}, too; expected each image once; remove one")
+
+
+def format_json(rows: Iterable[ImageClasses]) -> str:
+    """A JSON object per image, one per line."""
+    return "".join(json.dumps(_plain(row), ensure_ascii=False) + "\n" for row in rows)
+
+
+def _plain(row: ImageClasses) -> dict[str, Any]:
+    if row.problem is not None:
+        return {"input": row.input, "error": row.problem}
+    predictions = [
+        {"class": one.name, "index": one.index, "probability": _rounded(one.probability)} for one in row.classes
+    ]
+    return {"input": row.input, "predictions": predictions}
+
+
+def format_csv(rows: Iterable[ImageClasses]) -> str:
+    """A row per class; an image that could not be read has one row, with the error. Without CSV_HEADER."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in rows:
+        if row.problem is not None:
+            writer.writerow([row.input, "", "", "", "", row.problem])
+        for rank, one in enumerate(row.classes, start=1):
+            writer.writerow([row.input, rank, one.name, one.index, _rounded(one.probability), ""])
+    return text.getvalue()
+
+
+def _rounded(probability: float | None) -> float | None:
+    """Six digits: more would be noise of the arithmetic."""
+    return None if probability is None else float(f"{probability:.6g}")
+
+
+def match_inputs(wanted: Sequence[str], known: Sequence[str]) -> list[int | None]:
+    """For each wanted name its place among the known ones; none where it is not there.
+
+    Names are compared as they are, then as paths from the working directory, then by folder and file name, then by file
+    name alone; the first of these counts that tells all names apart and finds every wanted one.
+    """
+    for key in _KEYS:
+        places = {key(name): place for place, name in enumerate(known)}
+        keys = [key(name) for name in wanted]
+        if len(places) == len(known) and len(set(keys)) == len(keys) and all(one in places for one in keys):
+            return [places[one] for one in keys]
+    exactly = {os.path.normpath(name): place for place, name in enumerate(known)}
+    return [exactly.get(os.path.normpath(name)) for name in wanted]
+
+
+def file_name(name: str) -> str:
+    """The last part of a path, or of a member of an archive."""
+    return name.rpartition("/")[2].rpartition(":")[2]
+
+
+def _folder_and_file(name: str) -> str:
+    return "/".join(name.split("/")[-2:]).rpartition(":")[2]
+
+
+_KEYS: tuple[Callable[[str], str], ...] = (os.path.normpath, os.path.abspath, _folder_and_file, file_name)

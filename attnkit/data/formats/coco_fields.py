@@ -17,7 +17,7 @@ NOT_DRAWN = (*NOT_AS_EXPECTED, IndexError)
 
 _MOST_NAMED = 10
 _LONGEST = 60
-"""Characters of a value in a message."""
+"""Characters of a value in a message that has little else."""
 _BITS = 63
 
 Read = TypeVar("Read")
@@ -134,19 +134,19 @@ def read_each(
 def _what_is_wrong(found: Any, numbered: str, what: str, fields: Callable[[Any], Fields]) -> str:
     """Which field it is, what it holds, and what was expected."""
     if not isinstance(found, dict):
-        return f"{numbered} is {brief(found)}; expected an object with fields"
-    name = numbered if found.get("id") is None else f"{what} {brief(found['id'])}"
+        return f"{numbered} is {brief(found, _LONGEST)}; expected an object with fields"
+    name = numbered if found.get("id") is None else f"{what} {brief(found['id'], _LONGEST)}"
     for key, field in fields(found).items():
         if key not in found and field.needed:
             return f"{name} has no {key}; expected {field.expected}"
         try:
             field.read(found.get(key))
         except NOT_AS_EXPECTED:
-            return f"{name} has the {key} {brief(found[key])}; expected {field.expected}"
+            return f"{name} has the {key} {brief(found[key], _LONGEST)}; expected {field.expected}"
     raise AssertionError("a field that cannot be read is among those of its kind")
 
 
-def brief(value: Any, longest: int = _LONGEST) -> str:
+def brief(value: Any, longest: int = 40) -> str:
     """A value as the json has it, shortened to so many characters."""
     try:
         written = json.dumps(value, ensure_ascii=False, default=str)

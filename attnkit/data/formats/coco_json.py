@@ -14,7 +14,6 @@ from typing import Any, Literal, NamedTuple
 
 from attnkit.data.finding import Finding, and_more
 from attnkit.data.formats.coco_categories import CocoCategory, read_categories, without_repeated
-from attnkit.data.formats.coco_codes import are_masks, is_outline
 from attnkit.data.formats.coco_fields import (
     ANNOTATION,
     IMAGE,
@@ -30,6 +29,7 @@ from attnkit.data.formats.coco_fields import (
     text,
     whole,
 )
+from attnkit.data.formats.outlines import are_masks, is_outline
 from attnkit.errors import DataError
 
 Kind = Literal["instances", "stuff", "panoptic"]

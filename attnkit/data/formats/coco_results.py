@@ -1,27 +1,33 @@
-"""Anyone's detections, in COCO's json of results: a list with an object per detection."""
+"""COCO's json of results, a list with an object per detection: anyone's are read, a run's are written."""
 
 from __future__ import annotations
 
 import json
+import os
 from array import array
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, NamedTuple
 
-from attnkit.data.formats.coco_fields import NOT_DRAWN
-from attnkit.data.formats.outlines import brief, cannot_be_drawn, code_unchecked, why_empty
-from attnkit.data.formats.wrong_detection import what_is_wrong
+import numpy as np
+from pycocotools import mask
+
+from attnkit.data.formats.coco_fields import NOT_DRAWN, brief
+from attnkit.data.formats.coco_json import CocoJson
+from attnkit.data.formats.outlines import cannot_be_drawn, code_unchecked, first_broken, why_empty
 from attnkit.errors import DataError
-
-if TYPE_CHECKING:
-    from attnkit.data.formats.coco_json import CocoJson
-    from attnkit.structures.image_objects import ImageFound, Rle
+from attnkit.structures.image_objects import ImageFound, Rle
 
 _FORM = (
     "expected a list of detections, each with image_id, category_id, score and bbox (left, top, width, height) or "
     "segmentation, as COCO's results have"
 )
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
+_LARGEST = 1e300
+"""Numbers beyond it cannot be calculated with; NaN is not below it either."""
 
 
 class CocoResults:
@@ -41,8 +47,6 @@ class CocoResults:
         Raises:
             DataError: it is none, or a detection in it is not as it should be, or of another image or category.
         """
-        import numpy as np
-
         reader = _Reader(place, truth, truth_place)
         reader.read(content)
         self._truth, self._place = truth, place
@@ -65,10 +69,6 @@ class CocoResults:
         """What was found on each image, in the order of the truth's. A detection without a mask has an empty one where
         others have some.
         """
-        import numpy as np
-
-        from attnkit.structures.image_objects import ImageFound
-
         order = self._images.argsort(kind="stable")
         ends = np.searchsorted(self._images[order], np.arange(len(self._truth.images) + 1))
         codes = self._filled() if self.has_masks else None
@@ -109,8 +109,6 @@ class CocoResults:
 
     def share_outside(self) -> float:
         """The share of boxes that reach beyond their image: of nearly all where corners were written."""
-        import numpy as np
-
         if not len(self):
             return 0.0
         limits = np.array([(image.width, image.height) for image in self._truth.images])[self._images] + 1.0
@@ -146,7 +144,7 @@ class _Reader:
             raise DataError(f"{self._place}: not a list; {_FORM}; correct the path")
         for number, left in enumerate(found, start=1):
             if left is not None:
-                raise self._error(number, f"{brief(left)} has no image_id; {_FORM}; mend the file")
+                raise self._error(number, f"{brief(left)} has no image_id; {_FORM}; fix the file")
         self._check_codes()
         self._box_masks()
 
@@ -167,7 +165,7 @@ class _Reader:
         except NOT_DRAWN:
             fine = False
         if not fine:
-            raise self._error(len(self.scores) + 1, what_is_wrong(found, self._truth, self._truth_place))
+            raise self._error(len(self.scores) + 1, _what_is_wrong(found, self._truth, self._truth_place))
         if box is _NO_BOX:
             self._boxed.append(len(self.codes))
         if code is not None:
@@ -194,8 +192,6 @@ class _Reader:
         return code_unchecked(None, height, width)
 
     def _check_codes(self) -> None:
-        from attnkit.data.formats.run_length_codes import first_broken
-
         broken = first_broken(self.codes)
         if broken is not None:
             code = self.codes[broken]
@@ -204,9 +200,6 @@ class _Reader:
 
     def _box_masks(self) -> None:
         """The box around each mask that came without one."""
-        import numpy as np
-        from pycocotools import mask
-
         if self._boxed:
             rows = [self.coded[number] for number in self._boxed]
             boxes = mask.toBbox([self.codes[number] for number in self._boxed])
@@ -214,3 +207,120 @@ class _Reader:
 
     def _error(self, number: int, what: str) -> DataError:
         return DataError(f"{self._place}: detection {number}: {what}")
+
+
+def _what_is_wrong(found: dict[str, Any], truth: CocoJson, truth_place: str) -> str:
+    """The end of a message: what is wrong with a detection of `truth`, what was expected, what to do."""
+    image, category, score = found["image_id"], found.get("category_id"), found.get("score")
+    ids = [one.id for one in truth.images]
+    if not _is_among(image, ids):
+        return (
+            f"image_id {brief(image)} is not among the {len(ids)} images of {truth_place}; expected one of its ids, "
+            f"such as {_first_of(ids)}; give the truth of these images, or write its ids"
+        )
+    if not _is_among(category, truth.ids):
+        return (
+            f"category_id {brief(category)} is not among the {len(truth.ids)} categories of {truth_place}; expected "
+            f"one of its ids, such as {_first_of(truth.ids)}; write these ids, and not numbers of classes from 0"
+        )
+    if not _is_number(score):
+        return f"score {brief(score)}; expected a number; fix the file"
+    outline = found.get("segmentation")
+    if (found.get("bbox") or not outline) and not _is_box(found.get("bbox")):
+        return f"bbox {brief(found.get('bbox'))}; expected four numbers: left, top, width and height; fix the file"
+    height, width = next((one.height, one.width) for one in truth.images if one.id == image)
+    return cannot_be_drawn(outline, height, width)
+
+
+def _is_among(value: Any, ids: Sequence[int]) -> bool:
+    return isinstance(value, int | float) and value in ids
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
+
+
+def _is_box(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value)) and min(value[2:]) >= 0
+
+
+def _first_of(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values[:3]))
+
+
+class CocoResult(NamedTuple):
+    """A detection that is to be written."""
+
+    category_id: int
+    score: float
+    box: tuple[float, float, float, float]
+    """x1 y1 x2 y2 in pixels."""
+    code: Rle | None = None
+    """The mask, where there are masks."""
+
+
+class CocoResultsWriter:
+    """A file of results while it grows, a line per detection, so that none has to stay in memory. Under its own name it
+    is there only once it is whole: leave the context without an error.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Begin with nothing written.
+
+        Args:
+            path: of the file; its folder need not exist.
+        """
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+        self._file: IO[str] | None = None
+        self._empty = True
+
+    def __enter__(self) -> CocoResultsWriter:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._partial.open("w", encoding="utf-8")
+        self._file.write("[")
+        return self
+
+    def add(self, image_id: int, file_name: str, results: Iterable[CocoResult]) -> None:
+        """Write the detections on an image.
+
+        Args:
+            image_id: what the json calls it.
+            file_name: as it was named; COCO's tools ignore this field.
+            results: on it.
+        """
+        assert self._file is not None, "inside the context"
+        for one in results:
+            line = json.dumps({"image_id": image_id, "file_name": file_name, **_as_json(one)})
+            self._file.write(("\n" if self._empty else ",\n") + line)
+            self._empty = False
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        assert self._file is not None, "it was entered"
+        try:
+            with self._file as file:
+                if error is None:
+                    file.write("]\n" if self._empty else "\n]\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+            if error is None:
+                self._partial.replace(self._path)
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+
+def _as_json(one: CocoResult) -> dict[str, Any]:
+    x1, y1, x2, y2 = one.box
+    result: dict[str, Any] = {
+        "category_id": one.category_id,
+        "bbox": [_digits(value) for value in (x1, y1, x2 - x1, y2 - y1)],
+        "score": _digits(one.score),
+    }
+    if one.code is not None:
+        result["segmentation"] = {"size": list(one.code["size"]), "counts": one.code["counts"].decode("ascii")}
+    return result
+
+
+def _digits(value: float) -> float:
+    """As many as float32 has, so that results score as what was found does."""
+    return float(f"{value:.9g}")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import typer
-
+from attnkit.data.formats.class_list import file_name, match_inputs
 from attnkit.errors import DataError
-from attnkit.evaluation.matching_inputs import file_name, match_inputs
 
 NEVER = -2
 """In place of a class that no prediction names."""
@@ -19,7 +17,12 @@ _FORM = "expected a list of lists of classes, or an object from path to list; ge
 
 
 def read_real_labels(
-    name: str, inputs: Sequence[str], class_names: Sequence[str], *, own_numbers: Mapping[int, int] | None = None
+    name: str,
+    inputs: Sequence[str],
+    class_names: Sequence[str],
+    *,
+    own_numbers: Mapping[int, int] | None = None,
+    warn: Callable[[str], None],
 ) -> list[set[int]]:
     """The classes of each image, none of an image that has none.
 
@@ -33,6 +36,7 @@ def read_real_labels(
         class_names: of the K classes.
         own_numbers: the place in `class_names` of each numbered class, where not all classes are there; a class that
             is missing was never predicted. None where a class's number is its place.
+        warn: is told where only the order of the images can say which list is whose.
 
     Raises:
         DataError: the file is something else, an image is not in it, or a class does not exist.
@@ -48,7 +52,7 @@ def read_real_labels(
     places = {class_name: k for k, class_name in enumerate(class_names)}
     known = own_numbers is None
     numbers = {k: k for k in range(len(class_names))} if own_numbers is None else own_numbers
-    found = _of_inputs(value, inputs, name)
+    found = _of_inputs(value, inputs, name, warn)
     return [{_place_of(one, places, numbers, name, all_known=known) for one in listed} for listed in found]
 
 
@@ -56,7 +60,9 @@ def _lists(value: dict[str, Any] | list[Any]) -> list[Any]:
     return list(value.values()) if isinstance(value, dict) else value
 
 
-def _of_inputs(value: dict[str, Any] | list[Any], inputs: Sequence[str], name: str) -> list[list[Any]]:
+def _of_inputs(
+    value: dict[str, Any] | list[Any], inputs: Sequence[str], name: str, warn: Callable[[str], None]
+) -> list[list[Any]]:
     if isinstance(value, dict):
         lists = _lists(value)
         places = match_inputs(inputs, list(value))
@@ -66,7 +72,7 @@ def _of_inputs(value: dict[str, Any] | list[Any], inputs: Sequence[str], name: s
         if all(numbers):
             places = [int(found[1]) - 1 for found in numbers if found]
         elif len(value) == len(inputs):
-            typer.echo(f"{name}: taken in the order of the images, whose names are not ImageNet's", err=True)
+            warn(f"{name}: taken in the order of the images, whose names are not ImageNet's")
             places = list(range(len(value)))
         else:
             raise DataError(

@@ -21,7 +21,7 @@ from attnkit.data.detection.detection_set import check_names
 from attnkit.data.detection.object_files import Notes, ObjectFiles
 from attnkit.data.detection.split_folders import SPLITS
 from attnkit.data.finding import Finding, and_more
-from attnkit.data.formats.coco_codes import are_masks
+from attnkit.data.formats.outlines import are_masks
 from attnkit.data.formats.yolo_files import NAME_FILES, YoloAbout, find_images, find_label, find_names
 from attnkit.errors import DataError
 
