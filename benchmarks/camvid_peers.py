@@ -28,9 +28,11 @@ from torch.nn.functional import cross_entropy, pad
 from trained_by_clock import ClockTraining, Numbers, add_options, begin, rows_of, table
 
 from attnkit.data.config import MaskFilesConfig, SceneAugmentConfig, SceneConfig
+from attnkit.data.open import open_data
 from attnkit.data.segmentation.segmentation_batches import EvalScenes, SegmentationBatch, TrainScenes
-from attnkit.data.segmentation.segmentation_set import IGNORE, SegmentationSet, open_segmentation, pixels_per_class
+from attnkit.data.segmentation.segmentation_set import SegmentationSet, pixels_per_class
 from attnkit.metrics.mean_iou import SegmentationCounts, SegmentationScores, iou_scores
+from attnkit.structures.arrays import IGNORE
 
 _CLASSES = ("Sky", "Building", "Pole", "Road", "Pavement", "Tree", "Sign", "Fence", "Car", "Pedestrian", "Bicyclist")
 _DATA = MaskFilesConfig(format="mask_files", path="camvid/camvid.tar", classes=_CLASSES, ignore=(len(_CLASSES),))
@@ -86,8 +88,8 @@ class Network(nn.Module):
 def main() -> None:
     options = parse()
     begin(options)
-    train = open_segmentation(_DATA, "train")
-    valid, test = open_segmentation(_DATA, "valid"), open_segmentation(_DATA, "test")
+    train = open_data(_DATA, "train")
+    valid, test = open_data(_DATA, "valid"), open_data(_DATA, "test")
     assert train is not None
     assert valid is not None
     assert test is not None

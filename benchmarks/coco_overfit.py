@@ -29,8 +29,9 @@ from measured import keep, machine
 from pycocotools import mask
 
 from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
-from attnkit.data.detection.detection_set import DetectionSet, open_detection
+from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.image_sizes import object_size
+from attnkit.data.open import open_data
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.engine.log import open_log
 from attnkit.engine.loop import Parts, fit
@@ -133,7 +134,7 @@ def train(recipe: DetectionRecipe, run: RunDir) -> None:
     write_whole(run.recipe, text)
     if run.finished:
         return
-    everything = open_detection(recipe.data, "train")
+    everything = open_data(recipe.data, "train")
     assert everything is not None
     data = learnable(everything, recipe)
     log = open_log(run, recipe.train)

@@ -33,7 +33,7 @@ from trained_by_clock import ClockTraining, Numbers, add_options, begin, rows_of
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.detection_batch import DetectionBatch
 from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
-from attnkit.data.detection.detection_set import open_detection
+from attnkit.data.open import open_data
 from attnkit.metrics.coco_ap import CocoAp, CocoScores
 from attnkit.recipe_file import load
 from attnkit.recipes.detection.recipe import DetectionRecipe
@@ -120,7 +120,7 @@ def main() -> None:
     begin(options)
     recipe = load(options.recipe)
     assert isinstance(recipe, DetectionRecipe)
-    train, valid = open_detection(recipe.data, "train"), open_detection(recipe.data, "valid")
+    train, valid = open_data(recipe.data, "train"), open_data(recipe.data, "valid")
     assert train is not None
     assert valid is not None
     image, augment = sizes(recipe, options.short_side)

@@ -122,14 +122,14 @@ def attnkit_recipe(size: Size, precision: str) -> Any:
 
 def attnkit_batches(folder: Path) -> Any:
     from attnkit.data.config import PairOfFiles, TextPairsConfig
+    from attnkit.data.open import open_data
     from attnkit.data.text.batching import TokenBatches
-    from attnkit.data.text.parallel_text import open_pairs
     from attnkit.data.text.token_cache import build_token_cache
     from attnkit.tokenizers.load import load_tokenizer
 
     files = json.loads((folder / "files.json").read_text())
     tokenizer = load_tokenizer(folder / "tokenizer")
-    pairs = open_pairs(TextPairsConfig(train=PairOfFiles(**files)), "train")
+    pairs = open_data(TextPairsConfig(train=PairOfFiles(**files)), "train")
     cache = build_token_cache(pairs, tokenizer, tokenizer, max_length=256, max_ratio=4.0, folder=folder / "tokens")
     return TokenBatches(cache, batch_tokens=(BATCH_TOKENS, BATCH_TOKENS), seed=1)
 

@@ -124,9 +124,9 @@ def _export_translation(run: RunDir, folder: Path, checkpoint: Path | None) -> N
 
 def _check_lines(recipe: TranslationRecipe) -> list[str]:
     """Sentences to compare translations on, of what the run has not been trained on where there is such."""
-    from attnkit.data.text.parallel_text import open_pairs
+    from attnkit.data.open import open_data
 
-    found = open_pairs(recipe.data, "test") or open_pairs(recipe.data, "valid") or open_pairs(recipe.data, "train")
+    found = open_data(recipe.data, "test") or open_data(recipe.data, "valid") or open_data(recipe.data, "train")
     assert found is not None
     return list(islice(found.src_lines(), _CHECK_LINES))
 

@@ -13,6 +13,7 @@ from attnkit.config import Config, Range, Std
 
 Split = Literal["train", "valid", "test"]
 """The parts of a data set."""
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
 class PairOfFiles(Config):

@@ -6,9 +6,11 @@ import os
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from attnkit.data.file_tree import FileTree, open_tree_once
+from attnkit.data.archive import ArchiveTree
+from attnkit.data.file_tree import FileTree, FolderTree
 from attnkit.data.files import find_file_or_folder
 from attnkit.data.images.decode import SUFFIXES
 from attnkit.errors import DataError
@@ -125,6 +127,34 @@ class DataRoot:
         if path not in self._trees:
             self._trees[path] = open_tree_once(path)
         return self._trees[path]
+
+
+def open_tree(path: Path) -> FileTree:
+    """Open a folder, or a .tar, .tar.gz, .tar.bz2, .tar.xz or .zip, told by their first bytes.
+
+    Raises:
+        DataError: it is neither, or broken.
+    """
+    if path.is_dir():
+        return FolderTree(path)
+    return ArchiveTree(path)
+
+
+def open_tree_once(path: Path) -> FileTree:
+    """As `open_tree`, but an archive that has not changed since this process opened it is not listed again.
+
+    One command opens a set several times: to check it, and for each split.
+    """
+    if path.is_dir():
+        return FolderTree(path)
+    stat = path.stat()
+    return _known_archive(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@lru_cache(maxsize=3)
+def _known_archive(path: Path, *state: int) -> FileTree:
+    del state  # there to make a changed file another one; the time of change too, for that of writing can be set back
+    return open_tree(path)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 from attnkit.errors import DataError
@@ -128,33 +127,3 @@ def _walk(folder: Path, below: str, above: set[tuple[int, int]]) -> Iterator[tup
                 yield from _walk(folder / entry.name, f"{name}/", above | {here})
             elif entry.is_file() or entry.is_symlink():
                 yield name, False
-
-
-def open_tree(path: Path) -> FileTree:
-    """Open a folder, or a .tar, .tar.gz, .tar.bz2, .tar.xz or .zip, told by their first bytes.
-
-    Raises:
-        DataError: it is neither, or broken.
-    """
-    if path.is_dir():
-        return FolderTree(path)
-    from attnkit.data.archive import ArchiveTree
-
-    return ArchiveTree(path)
-
-
-def open_tree_once(path: Path) -> FileTree:
-    """As `open_tree`, but an archive that has not changed since this process opened it is not listed again.
-
-    One command opens a set several times: to check it, and for each split.
-    """
-    if path.is_dir():
-        return FolderTree(path)
-    stat = path.stat()
-    return _known_archive(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-
-
-@lru_cache(maxsize=3)
-def _known_archive(path: Path, *state: int) -> FileTree:
-    del state  # there to make a changed file another one; the time of change too, for that of writing can be set back
-    return open_tree(path)

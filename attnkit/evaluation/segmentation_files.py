@@ -95,8 +95,7 @@ def _pairs(predictions: str, labels: str) -> Pairs:
 
 def _masks(name: str) -> Files:
     """The files of a folder, without the overlays that lie beside the masks that attnkit segment writes."""
-    from attnkit.data.data_root import Files
-    from attnkit.data.file_tree import open_tree
+    from attnkit.data.data_root import Files, open_tree
     from attnkit.data.files import find_file_or_folder
 
     path = Path(name).expanduser()

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from attnkit.engine.checkpoint import named_weights
 from attnkit.errors import CheckpointError
 from attnkit.interop.export_weights import TrainedNetwork
-from attnkit.interop.onnx_file import Size, in_words, new_file, open_session, times, write_graph
+from attnkit.interop.onnx_file import in_words, new_file, open_session, times, write_graph
 from attnkit.models.config import AlexNetConfig, ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.layers.image_positions import resize_positions
+from attnkit.structures.arrays import Size
 
 INPUT, OUTPUT = "images", "logits"
 TOLERANCE = 1e-4

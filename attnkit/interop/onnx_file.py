@@ -15,9 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from attnkit.errors import AttnkitError
-
-Size = tuple[int, int]
-"""Height and width, in pixels."""
+from attnkit.structures.arrays import Size
 
 OPSET = 18
 

@@ -23,9 +23,10 @@ from torchvision.ops import box_iou
 
 from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop.export_weights import CELL, TrainedNetwork
-from attnkit.interop.onnx_file import Size, new_file, open_session, times, write_graph
+from attnkit.interop.onnx_file import new_file, open_session, times, write_graph
 from attnkit.models.layers.conv_norm import ConvNorm
 from attnkit.models.rcnn.rcnn import Rcnn
+from attnkit.structures.arrays import Size
 
 INPUT, OUTPUTS = "images", ("boxes", "scores", "labels", "masks")
 IMAGES = 3

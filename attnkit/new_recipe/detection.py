@@ -10,19 +10,20 @@ from torch import Tensor
 
 from attnkit.data.config import Split
 from attnkit.data.data_root import listed
-from attnkit.data.detection.detection_set import open_detection
 from attnkit.data.detection.object_files import ObjectFiles
+from attnkit.data.open import open_data
 from attnkit.engine.precision import autocast, find_device
 from attnkit.errors import DataError
 from attnkit.models.rcnn.config import MaskRcnnConfig
 from attnkit.new_recipe.detection_data import OwnData
 from attnkit.new_recipe.detection_look import Counts, Look, count_objects, look_at, some_with_objects
-from attnkit.new_recipe.detection_size import FEW_IMAGES, Pictures, Size, size_recipe
+from attnkit.new_recipe.detection_size import FEW_IMAGES, Pictures, size_recipe
 from attnkit.new_recipe.detection_text import recipe_text
 from attnkit.new_recipe.image_recipe import NewRecipe, few_images, refuse_to_overwrite, why_held_back
 from attnkit.new_recipe.sizing import this_machine
 from attnkit.new_recipe.training_speed import seconds_per_step
 from attnkit.run_dir import write_whole
+from attnkit.structures.arrays import Size
 from attnkit.structures.masks import Masks
 from attnkit.structures.objects import Objects
 
@@ -83,7 +84,7 @@ def new_detection(
 
 
 def _opened(config: OwnData, split: Split) -> ObjectFiles | None:
-    images = open_detection(config, split)
+    images = open_data(config, split)
     assert images is None or isinstance(images, ObjectFiles), "somebody's own data are files"
     return images
 

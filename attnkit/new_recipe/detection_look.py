@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attnkit.data.classification.image_set import IntArray
 from attnkit.data.detection.annotation import Annotation, Box, box_of
 from attnkit.data.detection.object_files import ObjectFiles
 from attnkit.data.formats.outlines import is_outline
 from attnkit.errors import DataError
-from attnkit.new_recipe.detection_size import Size
 from attnkit.new_recipe.image_recipe import sample
+from attnkit.structures.arrays import IntArray, Size
 
 _MOST_FILES = 50_000
 """Files of annotations that are read to count objects, evenly chosen; a json is read whole in any case."""

@@ -9,6 +9,7 @@ from attnkit.data.detection.enough_detections import USUAL_DETECTIONS, enough_de
 from attnkit.models.rcnn.config import MaskRcnnConfig, RpnConfig
 from attnkit.new_recipe.detection_networks import MICRO, NANO, PATCH_SIZE, SMALL, TINY, Network, activation_bytes
 from attnkit.new_recipe.sizing import Machine, hold_back, largest_affordable, power_of_two, training_length
+from attnkit.structures.arrays import Size
 
 FEW_IMAGES = 10_000
 """With fewer, weights that exist help more than anything else (He et al. 2018, arXiv:1811.08883)."""
@@ -57,8 +58,6 @@ class Pictures:
     objects have at most these."""
 
 
-Size = tuple[int, int]
-"""Height and width."""
 Speed = Callable[[MaskRcnnConfig, Size], float]
 """Training images per second of a model, at a size."""
 

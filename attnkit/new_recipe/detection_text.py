@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from textwrap import indent
 
+from attnkit.data.config import SPLITS
 from attnkit.data.detection.config import CocoConfig
-from attnkit.data.detection.split_folders import SPLITS
 from attnkit.models.config import SwinConfig
 from attnkit.new_recipe.detection_data import OwnData
 from attnkit.new_recipe.detection_size import Sizing

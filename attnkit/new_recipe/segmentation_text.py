@@ -6,12 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from textwrap import fill, indent
 
-from attnkit.data.config import MaskFilesConfig, MaskSplitConfig, Split
+from attnkit.data.config import SPLITS, MaskFilesConfig, MaskSplitConfig
 from attnkit.models.config import SwinConfig
 from attnkit.new_recipe.recipe_text import recipe_head
 from attnkit.new_recipe.segmentation_size import Sizing
-
-_SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
 def recipe_text(
@@ -66,7 +64,7 @@ def _data_text(config: MaskFilesConfig, class_names: Sequence[str], sizing: Sizi
         return json.dumps(value, ensure_ascii=False)
 
     lines = ["format: mask_files", f"path: {written(config.path)}"]
-    for split in _SPLITS:
+    for split in SPLITS:
         folders: MaskSplitConfig | None = getattr(config, split)
         if folders is not None:
             lines.append(f"{split}: {{images: {written(folders.images)}, masks: {written(folders.masks)}}}")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from attnkit.structures.arrays import Size
+
 if TYPE_CHECKING:
     import torch
 
     from attnkit.data.config import Split
     from attnkit.engine.log import RunLog
     from attnkit.engine.task import Task
-
-Size = tuple[int, int]
-"""Height and width."""
 
 
 def progress_of_check(say: Callable[[str], None]) -> Callable[[Split, int, int], None]:

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from attnkit.data.file_tree import open_tree, open_tree_once
+from attnkit.data.data_root import open_tree, open_tree_once
 from attnkit.data.files import cache_folder, find_file_or_folder
 from attnkit.errors import DataError
 from tests.data.image_files import write_files, write_tar, write_zip

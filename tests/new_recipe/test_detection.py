@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from attnkit import recipe_file
 from attnkit.cli import app
-from attnkit.data.detection.detection_set import open_detection
+from attnkit.data.open import open_data
 from attnkit.new_recipe import detection as new_detection
 from attnkit.new_recipe.detection_networks import NANO
 from attnkit.new_recipe.sizing import Machine
@@ -54,7 +54,7 @@ def refused(*arguments, **given):
 
 
 def sizes(recipe):
-    sets = [open_detection(recipe.data, split) for split in ("train", "valid", "test")]
+    sets = [open_data(recipe.data, split) for split in ("train", "valid", "test")]
     return [None if one is None else len(one) for one in sets]
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from attnkit.data.detection.detection_set import open_detection
+from attnkit.data.open import open_data
 from attnkit.errors import DataError
 from attnkit.new_recipe.detection_data import coco_data, found_data
 from tests.data.formats.coco_files import annotation, coco, pictures
@@ -30,7 +30,7 @@ def splits(config):
 
 
 def sizes(config):
-    sets = [open_detection(config, split) for split in ("train", "valid", "test")]
+    sets = [open_data(config, split) for split in ("train", "valid", "test")]
     return [None if one is None else len(one) for one in sets]
 
 

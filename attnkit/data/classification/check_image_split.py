@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from attnkit.data.classification.image_folder import FileImages
-from attnkit.data.classification.image_set import ArrayImages, ImageSet
+from attnkit.data.classification.image_set import ArrayImages, FileImages, ImageSet
 from attnkit.data.config import Split
 from attnkit.data.file_tree import FolderTree
 from attnkit.data.finding import Finding

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 from attnkit.data.classification.check_image_split import ImageSplitCheck, ImageStats
 from attnkit.data.classification.image_folder import ImageFolders, find_image_folders
-from attnkit.data.classification.image_set import open_images
-from attnkit.data.config import ImageFolderConfig, ImagesConfig, Split
+from attnkit.data.config import SPLITS, ImageFolderConfig, ImagesConfig, Split
 from attnkit.data.finding import DataReport, Finding
 from attnkit.data.images.check_equal_images import shared_images
+from attnkit.data.open import open_data
 from attnkit.errors import DataError
 
-_SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 _WHY_HELD_OUT = {
     "valid": "the best checkpoint cannot be chosen, nor training stopped early",
     "test": "the model cannot be scored on images that it has not seen",
@@ -35,8 +34,8 @@ def check_images(
     try:
         if isinstance(config, ImageFolderConfig):
             found += _left_out(find_image_folders(config))
-        for split in _SPLITS:
-            images = open_images(config, split)
+        for split in SPLITS:
+            images = open_data(config, split)
             if images is None:
                 found += _missing(split, quick=quick)
                 continue

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attnkit.data.classification.hold_back import split_off
-from attnkit.data.classification.image_set import ArrayImages, ImageSet, IntArray
+from attnkit.data.classification.image_set import ArrayImages, ImageSet, split_off
 from attnkit.data.config import CifarConfig, Split
-from attnkit.data.file_tree import FileTree, open_tree
+from attnkit.data.data_root import open_tree
+from attnkit.data.file_tree import FileTree
 from attnkit.data.files import find_file_or_folder
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
 
 _IMAGE_BYTES = 3 * 32 * 32
 

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from attnkit.data.cached_folder import cached_folder
-from attnkit.data.classification.image_folder import FileImages
-from attnkit.data.classification.image_set import ArrayImages, ImageSet, Progress
+from attnkit.data.classification.image_set import ArrayImages, FileImages, ImageSet, Progress
 from attnkit.data.files import cache_folder
 from attnkit.data.images.decode import decode_image, image_size
 from attnkit.errors import DataError

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
-from attnkit.data.classification.hold_back import split_off
-from attnkit.data.classification.image_set import ImageSet, IntArray
+from attnkit.data.classification.image_cache import decoded
+from attnkit.data.classification.image_set import FileImages, ImageSet, Progress, split_off
 from attnkit.data.config import ImageFolderConfig, Split
-from attnkit.data.file_tree import FileTree, open_tree_once
+from attnkit.data.data_root import open_tree_once
+from attnkit.data.file_tree import FileTree
 from attnkit.data.files import find_file_or_folder
-from attnkit.data.images.decode import SUFFIXES, decode_image
+from attnkit.data.images.decode import SUFFIXES
 from attnkit.errors import DataError
 
 _USUAL_NAMES: dict[Split, tuple[str, ...]] = {
@@ -31,38 +30,6 @@ _USUAL_NAMES: dict[Split, tuple[str, ...]] = {
     "test": ("test", "testing"),
 }
 _MOST_NAMES_SHOWN = 10
-
-
-class FileImages(ImageSet):
-    """Images that are decoded when they are read."""
-
-    def __init__(self, tree: FileTree, numbers: IntArray, labels: IntArray, class_names: Sequence[str]) -> None:
-        """Take files by their numbers in the tree, and the class of each."""
-        self.tree, self.numbers, self.labels, self.class_names = tree, numbers, labels, tuple(class_names)
-
-    def place(self, index: int) -> str:
-        """Its file, or archive and member."""
-        return self.tree.place(int(self.numbers[index]))
-
-    def read(self, index: int) -> Tensor:
-        """Decode one image."""
-        return decode_image(self.read_bytes(index), self.place(index))
-
-    def read_bytes(self, index: int) -> bytes:
-        """The file of one image.
-
-        Raises:
-            DataError: it cannot be read.
-        """
-        return self.tree.read(int(self.numbers[index]))
-
-    def path(self, index: int) -> Path:
-        """The file of one image that lies in a folder."""
-        return self.tree.path / self.tree.names[self.numbers[index]]
-
-    def select(self, rows: IntArray) -> FileImages:
-        """Some of the images."""
-        return FileImages(self.tree, self.numbers[rows], self.labels[rows], self.class_names)
 
 
 @dataclass
@@ -110,22 +77,22 @@ class ImageFolders:
         return FileImages(self.tree, np.concatenate(numbers), labels, names)
 
 
-def open_image_folder(
-    config: ImageFolderConfig, split: Split, *, prepare: Callable[[FileImages], ImageSet]
-) -> ImageSet | None:
+def open_image_folder(config: ImageFolderConfig, split: Split, *, progress: Progress | None = None) -> ImageSet | None:
     """Open one split; None if there is no folder for it and nothing is held back for it.
+
+    Small images of one size are decoded once, into the cache.
 
     Args:
         config: where the folder is.
         split: which one.
-        prepare: what to make of the images of a folder before parts of them are held back.
+        progress: called while images are decoded into the cache.
 
     Raises:
         DataError: the folder is not found, has no class folders, or a split has a class that training has not.
     """
     found = find_image_folders(config)
     if split != "train" and split in found.splits:
-        return prepare(found.images(split))
+        return decoded(found.images(split), progress=progress)
     images = found.images("train")
     below = len(found.splits["train"].folder)
 
@@ -133,7 +100,8 @@ def open_image_folder(
         return found.tree.names[images.numbers[index]][below:].lstrip("/")
 
     has_valid, has_test = "valid" in found.splits, "test" in found.splits
-    return split_off(prepare(images), split, config.hold_back, has_valid=has_valid, has_test=has_test, name=name)
+    images_or_pixels = decoded(images, progress=progress)
+    return split_off(images_or_pixels, split, config.hold_back, has_valid=has_valid, has_test=has_test, name=name)
 
 
 def find_image_folders(config: ImageFolderConfig) -> ImageFolders:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attnkit.data.config import CifarConfig, ImageFolderConfig, ImagesConfig, NpzImagesConfig, Split
+from attnkit.data.config import HoldBackConfig, Split
+from attnkit.data.file_tree import FileTree
+from attnkit.data.images.decode import decode_image
+from attnkit.data.images.hold_back import held_back
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
 
-IntArray = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 """Called now and then with how many images are done, of how many."""
 
@@ -109,32 +113,58 @@ class ArrayImages(ImageSet):
         )
 
 
-def open_images(config: ImagesConfig, split: Split, *, progress: Progress | None = None) -> ImageSet | None:
-    """Open one split of a recipe's data; None if there is no such split and nothing is held back for it.
+class FileImages(ImageSet):
+    """Images that are decoded when they are read."""
 
-    Folders of small images of one size are decoded once, into the cache.
+    def __init__(self, tree: FileTree, numbers: IntArray, labels: IntArray, class_names: Sequence[str]) -> None:
+        """Take files by their numbers in the tree, and the class of each."""
+        self.tree, self.numbers, self.labels, self.class_names = tree, numbers, labels, tuple(class_names)
+
+    def place(self, index: int) -> str:
+        """Its file, or archive and member."""
+        return self.tree.place(int(self.numbers[index]))
+
+    def read(self, index: int) -> Tensor:
+        """Decode one image."""
+        return decode_image(self.read_bytes(index), self.place(index))
+
+    def read_bytes(self, index: int) -> bytes:
+        """The file of one image.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        return self.tree.read(int(self.numbers[index]))
+
+    def path(self, index: int) -> Path:
+        """The file of one image that lies in a folder."""
+        return self.tree.path / self.tree.names[self.numbers[index]]
+
+    def select(self, rows: IntArray) -> FileImages:
+        """Some of the images."""
+        return FileImages(self.tree, self.numbers[rows], self.labels[rows], self.class_names)
+
+
+def split_off(
+    images: ImageSet,
+    split: Split,
+    config: HoldBackConfig,
+    *,
+    has_valid: bool,
+    has_test: bool,
+    name: Callable[[int], str] = str,
+) -> ImageSet | None:
+    """The part of training images that one split gets, or None if it gets none.
 
     Args:
-        config: the data of the recipe.
-        split: which one.
-        progress: called while images are decoded into the cache.
-
-    Raises:
-        DataError: it is not found, or does not have the form that the recipe says.
+        images: all that the data has for training.
+        split: train, or one that the data has no own images for.
+        config: the shares of each class.
+        has_valid: whether the data has validation images of its own.
+        has_test: whether it has test images of its own.
+        name: of each image; where it has none, its number.
     """
-    if isinstance(config, ImageFolderConfig):
-        from attnkit.data.classification.image_cache import decoded
-        from attnkit.data.classification.image_folder import open_image_folder
-
-        return open_image_folder(config, split, prepare=lambda images: decoded(images, progress=progress))
-    if isinstance(config, CifarConfig):
-        from attnkit.data.classification.cifar import open_cifar
-
-        return open_cifar(config, split)
-    if isinstance(config, NpzImagesConfig):
-        from attnkit.data.classification.npz_images import open_npz_images
-
-        return open_npz_images(config, split)
-    from attnkit.data.images.shapes import open_shapes
-
-    return open_shapes(config, split)
+    rows = held_back(images.labels, name, config, valid=not has_valid, test=not has_test)[split]
+    if not len(rows):
+        return None
+    return images if len(rows) == len(images) else images.select(rows)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnkit.data.classification.hold_back import split_off
-from attnkit.data.classification.image_set import ArrayImages, ImageSet, IntArray
+from attnkit.data.classification.image_set import ArrayImages, ImageSet, split_off
 from attnkit.data.config import NpzImagesConfig, Split
 from attnkit.data.files import find_file
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
 
 _NAMES: dict[Split, tuple[tuple[str, str], ...]] = {
     "train": (("x_train", "y_train"), ("train_images", "train_labels")),

@@ -13,20 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnkit.data.classification.image_set import IntArray
 from attnkit.data.detection.config import DetectionImageConfig
 from attnkit.data.detection.copy_paste import paste
 from attnkit.data.detection.detection_batch import DetectionBatch
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.detection_transforms import ObjectVariation, object_input
 from attnkit.data.detection.drawn_classes import drawn_classes
-from attnkit.data.detection.image_sizes import Size, padded
+from attnkit.data.detection.image_sizes import padded
 from attnkit.data.detection.object_image import ObjectImage
 from attnkit.data.detection.object_order import ObjectOrder
 from attnkit.data.images.broken_images import Broken, OneByOne, read_all, read_or_replace
 from attnkit.data.images.epoch_batches import Job
-from attnkit.data.segmentation.segmentation_set import IGNORE
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IGNORE, IntArray, Size
 from attnkit.structures.objects import Objects
 
 Semantic: TypeAlias = Literal["none", "instances", "maps"]

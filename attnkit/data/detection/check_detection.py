@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attnkit.data.config import Split
+from attnkit.data.config import SPLITS, Split
 from attnkit.data.detection.check_detection_split import DetectionSplitCheck, DetectionStats
 from attnkit.data.detection.config import DetectionDataConfig, ShapeObjectsConfig
-from attnkit.data.detection.detection_set import open_detection
 from attnkit.data.detection.enough_detections import USUAL_LIMITS, DetectionLimits
 from attnkit.data.finding import DataReport, Finding
 from attnkit.data.images.check_equal_images import shared_images
+from attnkit.data.open import open_data
 from attnkit.errors import DataError
 
-_SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 _WHY_HELD_OUT = {
     "valid": "the best checkpoint cannot be chosen, nor training stopped early",
     "test": "the model cannot be scored on images that it has not seen",
@@ -41,8 +40,8 @@ def check_detection(
     report = DataReport[DetectionStats]()
     checks: dict[Split, DetectionSplitCheck] = {}
     try:
-        for split in _SPLITS:
-            data = open_detection(config, split)
+        for split in SPLITS:
+            data = open_data(config, split)
             if data is None:
                 found += [] if quick and split == "test" else [_missing(config, split, of=len(checks["train"].images))]
                 continue

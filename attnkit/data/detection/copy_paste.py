@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnkit.data.detection.image_sizes import Size
 from attnkit.data.detection.object_image import ObjectImage
+from attnkit.structures.arrays import Size
 from attnkit.structures.masks import Masks
 from attnkit.structures.objects import Objects
 

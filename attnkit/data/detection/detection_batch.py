@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from attnkit.data.classification.image_set import IntArray
-from attnkit.data.detection.image_sizes import Size
+from attnkit.structures.arrays import IntArray, Size
 from attnkit.structures.objects import Objects
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from attnkit.data.classification.image_set import IntArray
 from attnkit.data.detection.batch_making import EvalMaker, Semantic, TrainMaker
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.detection_batch import DetectionBatch
@@ -18,6 +17,7 @@ from attnkit.data.detection.trained_images import trained_images
 from attnkit.data.images.epoch_batches import EpochBatches, in_their_order
 from attnkit.data.images.image_workers import Workers, made_in_order, num_workers
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
 
 
 class TrainObjects:

@@ -6,12 +6,10 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
-from attnkit.data.classification.image_set import IntArray
-from attnkit.data.config import Split
 from attnkit.data.detection.annotation import Annotation
-from attnkit.data.detection.config import CocoConfig, DetectionDataConfig, VocConfig, YoloConfig
 from attnkit.data.finding import Finding
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
 from attnkit.structures.objects import Objects
 
 
@@ -117,30 +115,3 @@ def check_names(names: tuple[str, ...], place: str) -> None:
     if len(set(names)) < len(names):
         twice = next(name for number, name in enumerate(names) if name in names[:number])
         raise DataError(f"{place}: two classes are named {twice}; expected a name for each; rename one of them")
-
-
-def open_detection(config: DetectionDataConfig, split: Split) -> DetectionSet | None:
-    """Open one split of a recipe's data; None if there is no such split and nothing is held back for it.
-
-    Args:
-        config: the data of the recipe.
-        split: which one.
-
-    Raises:
-        DataError: it is not found, or does not have the form that the recipe says.
-    """
-    if isinstance(config, CocoConfig):
-        from attnkit.data.formats.coco import open_coco
-
-        return open_coco(config, split)
-    if isinstance(config, YoloConfig):
-        from attnkit.data.formats.yolo import open_yolo
-
-        return open_yolo(config, split)
-    if isinstance(config, VocConfig):
-        from attnkit.data.formats.voc import open_voc
-
-        return open_voc(config, split)
-    from attnkit.data.images.shapes import open_shape_objects
-
-    return open_shape_objects(config, split)

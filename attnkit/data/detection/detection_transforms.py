@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from attnkit.data.classification.image_set import IntArray
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.image_sizes import object_size
 from attnkit.data.detection.large_scale_jitter import LargeScaleJitter
@@ -18,6 +17,7 @@ from attnkit.data.detection.object_image import ObjectImage, Window, resize_pixe
 from attnkit.data.detection.resizing import CHANCES, Resizing, Views
 from attnkit.data.images.image_randomness import UIntArray, uniforms
 from attnkit.data.segmentation.segmentation_transforms import distort
+from attnkit.structures.arrays import IntArray
 
 _FLIP, _FLIP_VERTICAL, _PASTE = range(CHANCES, CHANCES + 3)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from attnkit.data.segmentation.segmentation_set import IGNORE
+from attnkit.structures.arrays import IGNORE
 from attnkit.structures.objects import Objects
 
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attnkit.data.classification.image_set import IntArray
 from attnkit.data.detection.config import DetectionImageConfig
+from attnkit.structures.arrays import FloatArray, IntArray, Size
 
-FloatArray = NDArray[np.float64]
-Size = tuple[int, int]
-"""Height and width, in pixels."""
 STRIDE = 32
 """Pixels per cell of a backbone's last map."""
 

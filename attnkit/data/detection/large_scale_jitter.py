@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attnkit.data.classification.image_set import IntArray
-from attnkit.data.detection.image_sizes import FloatArray, padded, rounded
+from attnkit.data.detection.image_sizes import padded, rounded
 from attnkit.data.detection.resizing import Resizing, Views, drawn_number, window_before
+from attnkit.structures.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attnkit.data.classification.image_set import IntArray
 from attnkit.data.detection.config import CropBranchConfig
-from attnkit.data.detection.image_sizes import FloatArray, brought_to, padded
+from attnkit.data.detection.image_sizes import brought_to, padded
 from attnkit.data.detection.resizing import Resizing, Views, drawn_number, window_before
+from attnkit.structures.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True)

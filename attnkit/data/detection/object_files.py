@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from attnkit.data.classification.image_set import IntArray
 from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.detection.annotation import Annotation, objects_of
 from attnkit.data.detection.detection_set import DetectionSet
@@ -18,8 +17,9 @@ from attnkit.data.detection.semantic_maps import SemanticMaps
 from attnkit.data.file_tree import FileTree
 from attnkit.data.finding import Finding
 from attnkit.data.images.decode import decode_image, stored_and_seen
-from attnkit.data.images.hold_back_files import hold_files_back
+from attnkit.data.images.hold_back import hold_files_back
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
 from attnkit.structures.objects import Objects
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torchvision.ops import clip_boxes_to_image
 from torchvision.transforms.v2 import functional
 
-from attnkit.data.detection.image_sizes import Size
+from attnkit.structures.arrays import Size
 from attnkit.structures.boxes import box_areas, flip_boxes, scale_boxes
 from attnkit.structures.masks import Masks
 from attnkit.structures.objects import Objects

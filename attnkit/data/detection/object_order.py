@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attnkit.data.classification.image_set import IntArray
 from attnkit.data.images.epoch_batches import Job
 from attnkit.data.images.image_randomness import UIntArray, image_seeds
+from attnkit.structures.arrays import IntArray
 
 
 class Cut(NamedTuple):

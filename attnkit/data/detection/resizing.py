@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attnkit.data.classification.image_set import IntArray
-from attnkit.data.detection.image_sizes import FloatArray, padded
+from attnkit.data.detection.image_sizes import padded
+from attnkit.structures.arrays import FloatArray, IntArray
 
 CHANCES = 7
 """Numbers from 0 up to 1 that are drawn for an image."""

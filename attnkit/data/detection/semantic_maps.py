@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from attnkit.data.data_root import Files
 from attnkit.data.images.file_names import find_image
 from attnkit.data.segmentation.mask_image import as_numbers, decode_mask
-from attnkit.data.segmentation.segmentation_set import IGNORE
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IGNORE
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from attnkit.data.data_root import DataRoot, Files
 from attnkit.data.images.file_names import find_image
 from attnkit.errors import DataError
 
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training", "train2017"),
     "valid": ("val", "valid", "validation", "dev", "val2017"),

@@ -10,18 +10,17 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from attnkit.data.classification.image_set import IntArray
-from attnkit.data.config import Split
+from attnkit.data.config import SPLITS, Split
 from attnkit.data.data_root import DataRoot, listed
 from attnkit.data.detection.annotation import Annotation, Box
 from attnkit.data.detection.config import VocConfig
 from attnkit.data.detection.detection_set import check_names
 from attnkit.data.detection.object_files import Notes, ObjectFiles
-from attnkit.data.detection.split_folders import SPLITS
 from attnkit.data.file_tree import FileTree
 from attnkit.data.formats.coco_fields import LARGEST_SIDE
 from attnkit.data.formats.voc_files import VocPairs, find_pairs
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
 
 _ROOT = "annotation"
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")

@@ -12,18 +12,17 @@ import math
 
 import numpy as np
 
-from attnkit.data.classification.image_set import IntArray
-from attnkit.data.config import Split
+from attnkit.data.config import SPLITS, Split
 from attnkit.data.data_root import DataRoot
 from attnkit.data.detection.annotation import Annotation
 from attnkit.data.detection.config import YoloConfig
 from attnkit.data.detection.detection_set import check_names
 from attnkit.data.detection.object_files import Notes, ObjectFiles
-from attnkit.data.detection.split_folders import SPLITS
 from attnkit.data.finding import Finding, and_more
 from attnkit.data.formats.outlines import are_masks
 from attnkit.data.formats.yolo_files import NAME_FILES, YoloAbout, find_images, find_label, find_names
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
 
 _BOX = 5
 _LEAST_POLYGON = 7

@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from attnkit.data.classification.image_set import IntArray
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
 
 One = TypeVar("One")
 Read = TypeVar("Read")

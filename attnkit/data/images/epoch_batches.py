@@ -11,10 +11,10 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from attnkit.data.classification.image_set import IntArray
 from attnkit.data.images.broken_images import Broken, Read, Reader, read_or_replace
 from attnkit.data.images.image_randomness import UIntArray, image_seeds
 from attnkit.data.images.image_workers import made_in_order
+from attnkit.structures.arrays import IntArray
 
 Batch = TypeVar("Batch")
 

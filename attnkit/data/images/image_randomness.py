@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attnkit.data.classification.image_set import IntArray
+from attnkit.structures.arrays import IntArray
 
 UIntArray = NDArray[np.uint64]
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attnkit.data.config import SegmentationDataConfig, Split
+from attnkit.data.config import SPLITS, SegmentationDataConfig, Split
 from attnkit.data.finding import DataReport, Finding
 from attnkit.data.images.check_equal_images import shared_images
+from attnkit.data.open import open_data
 from attnkit.data.segmentation.check_segmentation_split import SegmentationSplitCheck, SegmentationStats
-from attnkit.data.segmentation.segmentation_set import open_segmentation
 from attnkit.errors import DataError
 
-_SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 _WHY_HELD_OUT = {
     "valid": "the best checkpoint cannot be chosen, nor training stopped early",
     "test": "the model cannot be scored on images that it has not seen",
@@ -33,8 +32,8 @@ def check_segmentation(
     report = DataReport[SegmentationStats]()
     checks: dict[Split, SegmentationSplitCheck] = {}
     try:
-        for split in _SPLITS:
-            data = open_segmentation(config, split)
+        for split in SPLITS:
+            data = open_data(config, split)
             if data is None:
                 found += _missing(split, quick=quick)
                 continue

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from attnkit.data.classification.image_set import IntArray
 from attnkit.data.config import Split
 from attnkit.data.data_root import listed
 from attnkit.data.finding import Finding, and_more
@@ -17,6 +16,7 @@ from attnkit.data.segmentation.mask_classes import MaskCounts, counts_of
 from attnkit.data.segmentation.mask_files import MaskFiles
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
 
 _TOLD_EVERY = 500
 _MOST_NAMED = 10

@@ -12,8 +12,9 @@ from attnkit.data.formats.coco_fields import NOT_DRAWN
 from attnkit.data.formats.coco_json import CocoImage
 from attnkit.data.formats.outlines import runs_of
 from attnkit.data.segmentation.mask_image import decode_mask
-from attnkit.data.segmentation.segmentation_set import IGNORE, LabelMap
+from attnkit.data.segmentation.segmentation_set import LabelMap
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IGNORE
 
 
 def draw_instances(labels: LabelMap, annotations: Sequence[tuple[int, Any]], first: int, place: str) -> None:

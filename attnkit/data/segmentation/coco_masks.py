@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnkit.data.classification.image_set import IntArray
 from attnkit.data.config import CocoMasksConfig, CocoMasksSplitConfig, Split
 from attnkit.data.data_root import DataRoot, Files
 from attnkit.data.file_tree import FileTree
@@ -23,12 +22,13 @@ from attnkit.data.finding import Finding, and_more
 from attnkit.data.formats.coco_json import CocoImage, CocoJson, repeated_categories
 from attnkit.data.formats.known_coco_json import known_coco_json
 from attnkit.data.images.decode import decode_image
-from attnkit.data.images.hold_back_files import hold_files_back
+from attnkit.data.images.hold_back import hold_files_back
 from attnkit.data.segmentation.coco_drawing import draw_instances, segments_of
 from attnkit.data.segmentation.mask_image import fit, fitted
 from attnkit.data.segmentation.palette import palette
-from attnkit.data.segmentation.segmentation_set import IGNORE, LabelMap, SegmentationSet, check_names
+from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet, check_names
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IGNORE, IntArray
 
 _BACKGROUND = "background"
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from attnkit.data.finding import and_more
 from attnkit.data.segmentation.mask_image import Values, as_numbers
 from attnkit.data.segmentation.palette import palette
-from attnkit.data.segmentation.segmentation_set import IGNORE, LabelMap, check_names
+from attnkit.data.segmentation.segmentation_set import LabelMap, check_names
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IGNORE
 
 _MOST_SHOWN = 10
 _LARGEST_ID = 65535

@@ -10,13 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attnkit.data.classification.image_set import IntArray
 from attnkit.data.config import MaskFilesConfig, Split
 from attnkit.data.data_root import DataRoot
 from attnkit.data.file_tree import FileTree
 from attnkit.data.finding import Finding
 from attnkit.data.images.decode import decode_image, image_size
-from attnkit.data.images.hold_back_files import hold_files_back
+from attnkit.data.images.hold_back import hold_files_back
 from attnkit.data.segmentation.mask_classes import MaskClasses, given_classes, read_classes
 from attnkit.data.segmentation.mask_folders import find_pairs
 from attnkit.data.segmentation.mask_image import Values, decode_mask, fit, fitted, mask_colours
@@ -24,6 +23,7 @@ from attnkit.data.segmentation.mask_pairs import Pairs
 from attnkit.data.segmentation.mask_values import found_classes
 from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
 
 _HELD_OUT: tuple[Split, ...] = ("valid", "test")
 

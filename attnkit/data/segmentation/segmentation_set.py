@@ -8,14 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attnkit.data.classification.image_set import IntArray
-from attnkit.data.config import CocoMasksConfig, MaskFilesConfig, SegmentationDataConfig, Split
 from attnkit.data.finding import Finding
 from attnkit.data.segmentation.palette import MOST_CLASSES
 from attnkit.errors import DataError
-
-IGNORE = 255
-"""In every label map: a pixel of no class, neither learned nor scored."""
+from attnkit.structures.arrays import IntArray
 
 LabelMap = NDArray[np.uint8]
 """(H, W), numbers of classes or IGNORE."""
@@ -96,26 +92,3 @@ def pixels_per_class(labels: LabelMap, num_classes: int) -> IntArray:
     """How many pixels of a label map each class has: (K,) int64; IGNORE is left out."""
     counts: IntArray = np.bincount(labels.ravel(), minlength=256)[:num_classes]
     return counts
-
-
-def open_segmentation(config: SegmentationDataConfig, split: Split) -> SegmentationSet | None:
-    """Open one split of a recipe's data; None if there is no such split and nothing is held back for it.
-
-    Args:
-        config: the data of the recipe.
-        split: which one.
-
-    Raises:
-        DataError: it is not found, or does not have the form that the recipe says.
-    """
-    if isinstance(config, MaskFilesConfig):
-        from attnkit.data.segmentation.mask_files import open_mask_files
-
-        return open_mask_files(config, split)
-    if isinstance(config, CocoMasksConfig):
-        from attnkit.data.segmentation.coco_masks import open_coco_masks
-
-        return open_coco_masks(config, split)
-    from attnkit.data.images.shapes import open_shape_scenes
-
-    return open_shape_scenes(config, split)

@@ -16,7 +16,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from attnkit.data.config import SceneAugmentConfig, SceneConfig
-from attnkit.data.segmentation.segmentation_set import IGNORE, LabelMap
+from attnkit.data.segmentation.segmentation_set import LabelMap
+from attnkit.structures.arrays import IGNORE, Size
 
 _MOST_REDRAWN = 10
 _BRIGHTNESS = 32
@@ -25,9 +26,6 @@ _CONTRAST = _SATURATION = (0.5, 1.5)
 """Factors."""
 _HUE = 18 / 180
 """Of a turn, either way."""
-
-Size = tuple[int, int]
-"""Height and width, in pixels."""
 
 
 def scene_size(size: Size, image: SceneConfig, factor: float = 1.0) -> Size:

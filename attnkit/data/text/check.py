@@ -7,9 +7,10 @@ from itertools import islice
 
 from attnkit.data.config import PairsConfig, Split
 from attnkit.data.finding import DataReport, Finding
+from attnkit.data.open import open_data
 from attnkit.data.text.check_shared import HeldOut
 from attnkit.data.text.check_split import SplitCheck, SplitStats, UnknowingEncoder
-from attnkit.data.text.parallel_text import Pair, ParallelText, open_pairs
+from attnkit.data.text.parallel_text import Pair, ParallelText
 from attnkit.errors import DataError
 
 _QUICK_PAIRS = 50_000
@@ -48,7 +49,7 @@ def check_parallel_text(
     # Training text comes last: while it streams by, it is compared with what is held out.
     for split in ("valid", "test", "train"):
         try:
-            pairs = open_pairs(config, split)
+            pairs = open_data(config, split)
             if pairs is None:
                 found[split].append(_missing(split))
                 continue

@@ -11,13 +11,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from attnkit.data.config import (
-    EmbeddedTatoebaConfig,
-    JsonlPairsConfig,
-    PairsConfig,
-    ReverseDigitsConfig,
     Split,
-    TextPairsConfig,
-    TsvPairsConfig,
 )
 from attnkit.data.files import find_file, hash_file, read_lines
 from attnkit.errors import DataError
@@ -77,34 +71,6 @@ class ParallelText(ABC):
             src.append(pair.src)
             tgt.append(pair.tgt)
         return src, tgt
-
-
-def open_pairs(config: PairsConfig, split: Split) -> ParallelText | None:
-    """Open one split of a recipe's data; None if the recipe has no such split.
-
-    Raises:
-        DataError: a file is not found.
-    """
-    if isinstance(config, TextPairsConfig):
-        pair = getattr(config, split)
-        return None if pair is None else TextPairs(pair.src, pair.tgt)
-    if isinstance(config, EmbeddedTatoebaConfig):
-        return embedded_tatoeba(split)
-    if isinstance(config, ReverseDigitsConfig):
-        from attnkit.data.text.reverse_digits import ReverseDigits
-
-        return ReverseDigits(config, split)
-    name = getattr(config, split)
-    if name is None:
-        return None
-    if isinstance(config, TsvPairsConfig):
-        from attnkit.data.text.columns import TsvPairs
-
-        return TsvPairs(name, src_column=config.src_column, tgt_column=config.tgt_column)
-    assert isinstance(config, JsonlPairsConfig)
-    from attnkit.data.text.columns import JsonlPairs
-
-    return JsonlPairs(name, src_key=config.src_key, tgt_key=config.tgt_key)
 
 
 class TextPairs(ParallelText):

@@ -11,11 +11,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from attnkit.structures.arrays import IGNORE
+
 LEVEL = 1
 """At whose size the levels of the pyramid are brought together: the second finest."""
 
-IGNORE = 255
-"""Of pixels that have no class."""
 
 _LEVELS = 5
 _CONVS = 4

@@ -115,9 +115,9 @@ def classes_of(data: ImagesConfig) -> int | None:
             from attnkit.data.classification.image_folder import find_image_folders
 
             return len(find_image_folders(data).splits["train"].class_names)
-        from attnkit.data.classification.image_set import open_images
+        from attnkit.data.open import open_data
 
-        images = open_images(data, "train")
+        images = open_data(data, "train")
     except DataError:
         return None
     return None if images is None else len(images.class_names)

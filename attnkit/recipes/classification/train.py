@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attnkit.data.classification.check_images import check_images
 from attnkit.data.classification.image_batches import EvalImages, TrainImages
-from attnkit.data.classification.image_set import ImageSet, open_images
+from attnkit.data.classification.image_set import ImageSet
+from attnkit.data.open import open_data
 from attnkit.engine.log import open_log
 from attnkit.engine.loop import Parts, fit
 from attnkit.engine.precision import find_device
@@ -49,7 +50,7 @@ def train(recipe: ClassificationRecipe, run: RunDir, *, resume: bool, device: st
         num_classes=len(images.class_names),
         warn=log.warn,
     )
-    valid = open_images(recipe.data, "valid")
+    valid = open_data(recipe.data, "valid")
     valid_batches = (
         None
         if valid is None
@@ -64,7 +65,7 @@ def train(recipe: ClassificationRecipe, run: RunDir, *, resume: bool, device: st
 
 
 def _training_images(recipe: ClassificationRecipe) -> ImageSet:
-    images = open_images(recipe.data, "train")
+    images = open_data(recipe.data, "train")
     if images is None:
         raise DataError("data.train: none; expected training images; name their folder in the recipe")
     return images

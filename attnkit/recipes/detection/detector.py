@@ -12,8 +12,8 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from attnkit.data.config import Split
-from attnkit.data.detection.detection_set import DetectionSet, open_detection
-from attnkit.data.detection.image_sizes import Size
+from attnkit.data.detection.detection_set import DetectionSet
+from attnkit.data.open import open_data
 from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.engine.memory import keep_pages
 from attnkit.engine.precision import Precision, decide_precision, find_device
@@ -26,6 +26,7 @@ from attnkit.recipes.detection.views import Look, View, looks
 from attnkit.recipes.scored_images import known_classes, scored_images
 from attnkit.recipes.trained_weights import check_finite, class_names_in
 from attnkit.run_dir import RunDir
+from attnkit.structures.arrays import Size
 from attnkit.structures.detections import Detections
 from attnkit.structures.objects import Objects
 
@@ -243,7 +244,7 @@ def detect_split(
     Raises:
         DataError: the recipe has no such split, or one of its files cannot be read, or has a class that is unknown.
     """
-    images = scored_images(open_detection(recipe.data, split), run, split)
+    images = scored_images(open_data(recipe.data, split), run, split)
     number = torch.from_numpy(known_classes(images.class_names, detector.class_names, run, split))
     return _detected(detector, images, number, inference)
 

@@ -86,9 +86,9 @@ class DetectionRecipe(BaseRecipe):
 
     def has_split(self, split: Literal["train", "valid", "test"]) -> bool:
         """Whether there are images of that kind."""
-        from attnkit.data.detection.detection_set import open_detection
+        from attnkit.data.open import open_data
 
-        return open_detection(self.data, split) is not None
+        return open_data(self.data, split) is not None
 
     def check_data(self, *, deep: bool, say: Callable[[str], None]) -> CheckedData:
         """Look at every file from outside; deep: decode every image and mask."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attnkit.data.detection.check_detection import check_detection
 from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
-from attnkit.data.detection.detection_set import DetectionSet, open_detection
+from attnkit.data.detection.detection_set import DetectionSet
+from attnkit.data.open import open_data
 from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit
 from attnkit.engine.precision import find_device
@@ -45,7 +46,7 @@ def train(recipe: DetectionRecipe, run: RunDir, *, resume: bool, device: str) ->
         workers=batch.workers,
         warn=log.warn,
     )
-    valid = open_detection(recipe.data, "valid")
+    valid = open_data(recipe.data, "valid")
     valid_batches = (
         None
         if valid is None
@@ -59,7 +60,7 @@ def train(recipe: DetectionRecipe, run: RunDir, *, resume: bool, device: str) ->
 
 
 def _training_data(recipe: DetectionRecipe) -> DetectionSet:
-    data = open_detection(recipe.data, "train")
+    data = open_data(recipe.data, "train")
     if data is None:
         raise DataError("data.train: none; expected training images and their objects; name them in the recipe")
     return data

@@ -14,8 +14,9 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from attnkit.data.config import Split
+from attnkit.data.open import open_data
 from attnkit.data.segmentation.palette import palette
-from attnkit.data.segmentation.segmentation_set import IGNORE, LabelMap, SegmentationSet, open_segmentation
+from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet
 from attnkit.data.segmentation.segmentation_transforms import scene_input, scene_size
 from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.engine.memory import keep_pages
@@ -29,6 +30,7 @@ from attnkit.recipes.segmentation.view_memory import bytes_of_views, pixels_per_
 from attnkit.recipes.segmentation.views import View
 from attnkit.recipes.trained_weights import check_finite, class_names_in
 from attnkit.run_dir import RunDir
+from attnkit.structures.arrays import IGNORE
 
 MEMORY = 4 << 30
 """Bytes for what a network computes on the way, of whole images; one that needs more is seen through windows."""
@@ -232,7 +234,7 @@ def segment_split(
     Raises:
         DataError: the recipe has no such split, or one of its files cannot be read, or has a class that is unknown.
     """
-    scenes = scored_images(open_segmentation(recipe.data, split), run, split)
+    scenes = scored_images(open_data(recipe.data, split), run, split)
     number = np.full(256, IGNORE, dtype=np.uint8)  # the model's, of each class of the data
     number[: len(scenes.class_names)] = known_classes(scenes.class_names, segmenter.class_names, run, split)
     return _segmented(segmenter, scenes, number, inference)

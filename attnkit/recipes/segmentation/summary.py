@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from attnkit.data.segmentation.segmentation_set import open_segmentation
+from attnkit.data.open import open_data
 from attnkit.errors import DataError
 from attnkit.models.config import UperNetConfig
 from attnkit.models.macs import Convention
@@ -71,7 +71,7 @@ def _count(
 
 def _classes_of(recipe: SegmentationRecipe) -> int | None:
     try:
-        data = open_segmentation(recipe.data, "train")
+        data = open_data(recipe.data, "train")
     except DataError:
         return None
     return None if data is None else len(data.class_names)

@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from attnkit.data.segmentation.segmentation_batches import SegmentationBatch
-from attnkit.data.segmentation.segmentation_set import IGNORE, SegmentationSet
+from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.engine.task import Loss, Task
 from attnkit.metrics.mean_iou import SegmentationCounts, iou_scores
 from attnkit.models.layers.resize import resize
 from attnkit.models.upernet import UperNet
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
+from attnkit.structures.arrays import IGNORE
 
 
 class SegmentationTask(Task):

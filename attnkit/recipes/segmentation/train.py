@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from attnkit.data.open import open_data
 from attnkit.data.segmentation.check_segmentation import check_segmentation
 from attnkit.data.segmentation.segmentation_batches import EvalScenes, TrainScenes
-from attnkit.data.segmentation.segmentation_set import SegmentationSet, open_segmentation
+from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit
 from attnkit.engine.precision import find_device
@@ -42,7 +43,7 @@ def train(recipe: SegmentationRecipe, run: RunDir, *, resume: bool, device: str)
         workers=recipe.batch.workers,
         warn=log.warn,
     )
-    valid = open_segmentation(recipe.data, "valid")
+    valid = open_data(recipe.data, "valid")
     valid_batches = (
         None
         if valid is None
@@ -56,7 +57,7 @@ def train(recipe: SegmentationRecipe, run: RunDir, *, resume: bool, device: str)
 
 
 def _training_data(recipe: SegmentationRecipe) -> SegmentationSet:
-    data = open_segmentation(recipe.data, "train")
+    data = open_data(recipe.data, "train")
     if data is None:
         raise DataError("data.train: none; expected training images and masks; name their folders in the recipe")
     return data

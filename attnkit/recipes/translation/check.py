@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from attnkit.data.finding import DataReport, Finding
+from attnkit.data.open import open_data
 from attnkit.data.text.check import check_parallel_text
 from attnkit.data.text.check_split import SideStats, SplitStats
-from attnkit.data.text.parallel_text import open_pairs
 from attnkit.errors import DataError
 from attnkit.recipes.base import CheckedData
 from attnkit.recipes.translation.recipe import TranslationRecipe
@@ -57,7 +57,7 @@ def _report(recipe: TranslationRecipe, *, tokens: bool, say: Say) -> DataReport[
 
 def _learn_tokenizers(recipe: TranslationRecipe, say: Say) -> tuple[Tokenizer, Tokenizer]:
     """What training would learn, in a folder that is thrown away."""
-    pairs, config = open_pairs(recipe.data, "train"), recipe.tokenizer
+    pairs, config = open_data(recipe.data, "train"), recipe.tokenizer
     assert pairs is not None
     say(f"learning {config.name} from the training text")
     with TemporaryDirectory() as folder:

@@ -90,9 +90,9 @@ class TranslationRecipe(BaseRecipe):
 
     def has_split(self, split: Literal["train", "valid", "test"]) -> bool:
         """Whether there are pairs of that kind."""
-        from attnkit.data.text.parallel_text import open_pairs
+        from attnkit.data.open import open_data
 
-        return open_pairs(self.data, split) is not None
+        return open_data(self.data, split) is not None
 
     def check_data(self, *, deep: bool, say: Callable[[str], None]) -> CheckedData:
         """Look at every pair; deep: count tokens and unknown ones too."""

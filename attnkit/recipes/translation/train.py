@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from attnkit.data.open import open_data
 from attnkit.data.text.batching import Batch, TokenBatches, batches_in_order_of_length
 from attnkit.data.text.check import check_parallel_text
-from attnkit.data.text.parallel_text import ParallelText, open_pairs
+from attnkit.data.text.parallel_text import ParallelText
 from attnkit.data.text.subword_sampling import SubwordSampler
 from attnkit.data.text.token_cache import build_token_cache
 from attnkit.engine.log import RunLog, open_log
@@ -37,7 +38,7 @@ def train(recipe: TranslationRecipe, run: RunDir, *, resume: bool, device: str) 
     src_tokenizer, tgt_tokenizer = _tokenizers(recipe, run, pairs, log)
     task = build_task(recipe, src_tokenizer, tgt_tokenizer)
     train_batches = _train_batches(recipe, pairs, src_tokenizer, tgt_tokenizer, log)
-    valid = open_pairs(recipe.data, "valid")
+    valid = open_data(recipe.data, "valid")
     valid_batches = None
     if valid is not None:
         src, task.references = valid.read()
@@ -76,7 +77,7 @@ def _check_reach(recipe: TranslationRecipe, pairs: ParallelText, valid: ValidBat
 
 
 def _training_pairs(recipe: TranslationRecipe) -> ParallelText:
-    pairs = open_pairs(recipe.data, "train")
+    pairs = open_data(recipe.data, "train")
     if pairs is None:
         raise DataError("data.train: none; expected training pairs; name them in the recipe")
     return pairs

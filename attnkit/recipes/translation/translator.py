@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from attnkit.data.config import Split
+from attnkit.data.open import open_data
 from attnkit.data.text.batching import make_batch
-from attnkit.data.text.parallel_text import open_pairs
 from attnkit.decoding.config import DecodeConfig
 from attnkit.decoding.hypothesis import Hypothesis
 from attnkit.decoding.search import search
@@ -247,7 +247,7 @@ def translate_split(
         DataError: the recipe has no such split.
     """
     translator = open_translator(recipe, run, device=device, checkpoint=checkpoint)
-    pairs = open_pairs(recipe.data, split)
+    pairs = open_data(recipe.data, split)
     if pairs is None:
         raise DataError(
             f"{run.recipe}: data.{split}: none; expected a {split} set; name one in the recipe, or use --split"

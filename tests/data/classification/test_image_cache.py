@@ -3,7 +3,8 @@ import os
 import numpy as np
 import pytest
 
-from attnkit.data.classification.image_set import ArrayImages, open_images
+from attnkit.data.classification.image_folder import open_image_folder
+from attnkit.data.classification.image_set import ArrayImages
 from attnkit.data.config import ImageFolderConfig
 from attnkit.data.files import cache_folder
 from attnkit.errors import DataError
@@ -13,7 +14,7 @@ FILES = {f"train/{name}/{i}.png": png(5, 7, seed=i) for i, name in enumerate("aa
 
 
 def opened(root, **options):
-    return open_images(
+    return open_image_folder(
         ImageFolderConfig(format="image_folder", path=str(root), hold_back={"valid": 0}), "train", **options
     )
 

@@ -3,9 +3,9 @@ import re
 import numpy as np
 import pytest
 
-from attnkit.data.classification.image_folder import FileImages
-from attnkit.data.classification.image_set import ArrayImages, open_images
+from attnkit.data.classification.image_set import ArrayImages, FileImages
 from attnkit.data.config import HoldBackConfig, ImageFolderConfig
+from attnkit.data.open import open_data
 from attnkit.errors import DataError
 from tests.data.image_files import picture, pixels, png, write_files, write_tar, write_zip
 
@@ -18,7 +18,7 @@ def files(*names, side=BIG):
 
 
 def opened(path, split="train", **options):
-    return open_images(ImageFolderConfig(format="image_folder", path=str(path), **options), split)
+    return open_data(ImageFolderConfig(format="image_folder", path=str(path), **options), split)
 
 
 def names(images):

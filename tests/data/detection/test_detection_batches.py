@@ -9,8 +9,8 @@ from attnkit.data.detection.detection_batch import DetectionBatch
 from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
 from attnkit.data.detection.detection_transforms import object_input
 from attnkit.data.detection.drawn_classes import drawn_classes
-from attnkit.data.segmentation.segmentation_set import IGNORE
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IGNORE
 from tests.data.detection.listed_objects import SIZES, ListedObjects, rectangles
 
 IMAGE = DetectionImageConfig(short_side=40, long_side=70)

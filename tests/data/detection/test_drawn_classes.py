@@ -1,7 +1,7 @@
 import torch
 
 from attnkit.data.detection.drawn_classes import drawn_classes
-from attnkit.data.segmentation.segmentation_set import IGNORE
+from attnkit.structures.arrays import IGNORE
 from attnkit.structures.masks import Masks
 from attnkit.structures.objects import Objects
 

@@ -6,8 +6,9 @@ import pytest
 from pycocotools import mask as rle
 
 from attnkit.data.config import CocoMasksConfig, HoldBackConfig
-from attnkit.data.segmentation.segmentation_set import IGNORE, open_segmentation
+from attnkit.data.open import open_data
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IGNORE
 from tests.data.image_files import png, write_files, write_tar
 from tests.data.scene_files import mask
 
@@ -37,7 +38,7 @@ def coco(annotations, categories=CATEGORIES, images=(1,)):
 
 def opened(path, split="train", **options):
     train = options.pop("train", {"images": "train", "annotations": "a/train.json"})
-    return open_segmentation(CocoMasksConfig(format="coco_masks", path=str(path), train=train, **options), split)
+    return open_data(CocoMasksConfig(format="coco_masks", path=str(path), train=train, **options), split)
 
 
 def data(tmp_path, content, images=(1,), files=None, **options):

@@ -5,8 +5,8 @@ import pytest
 
 from attnkit.data.segmentation.mask_classes import MaskClasses, NamedIds, counts_of, given_classes, read_classes
 from attnkit.data.segmentation.palette import palette
-from attnkit.data.segmentation.segmentation_set import IGNORE
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IGNORE
 
 ROAD, SKY, VOID = (128, 64, 128), (70, 130, 180), (0, 0, 0)
 IN_JSON = {

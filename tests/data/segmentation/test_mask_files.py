@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from attnkit.data.config import HoldBackConfig, MaskFilesConfig
-from attnkit.data.segmentation.segmentation_set import IGNORE, open_segmentation
+from attnkit.data.open import open_data
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IGNORE
 from tests.data.image_files import picture, pixels, png, write_files, write_tar
 from tests.data.scene_files import labels, mask, scenes
 
@@ -15,7 +16,7 @@ NAMES = ("b/two", "one", "three")
 
 
 def opened(path, split="train", **options):
-    return open_segmentation(MaskFilesConfig(format="mask_files", path=str(path), **options), split)
+    return open_data(MaskFilesConfig(format="mask_files", path=str(path), **options), split)
 
 
 def with_mask(tmp_path, values, image=None, **options):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from attnkit.data.file_tree import open_tree
+from attnkit.data.data_root import open_tree
 from attnkit.data.segmentation import mask_values
 from attnkit.data.segmentation.mask_values import found_classes
 from attnkit.errors import DataError

@@ -6,9 +6,10 @@ import torch
 
 from attnkit.data.config import SceneAugmentConfig, SceneConfig
 from attnkit.data.segmentation.segmentation_batches import EvalScenes, SegmentationBatch, TrainScenes
-from attnkit.data.segmentation.segmentation_set import IGNORE, SegmentationSet
+from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.data.segmentation.segmentation_transforms import scene_input
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IGNORE
 
 IMAGE = SceneConfig(crop=(11, 13))
 AUGMENT = SceneAugmentConfig()

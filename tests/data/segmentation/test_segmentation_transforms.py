@@ -7,7 +7,6 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from attnkit.data.config import SceneAugmentConfig, SceneConfig
-from attnkit.data.segmentation.segmentation_set import IGNORE
 from attnkit.data.segmentation.segmentation_transforms import (
     SceneVariation,
     distort,
@@ -17,6 +16,7 @@ from attnkit.data.segmentation.segmentation_transforms import (
     share_of_commonest,
     turn_hue,
 )
+from attnkit.structures.arrays import IGNORE
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}
 """So that 0..255 comes out as it is."""

@@ -6,12 +6,13 @@ import pytest
 from pydantic import TypeAdapter
 
 from attnkit.data.config import PairsConfig
-from attnkit.data.text.parallel_text import Pair, open_pairs
+from attnkit.data.open import open_data
+from attnkit.data.text.parallel_text import Pair
 from attnkit.errors import DataError
 
 
 def opened(split="train", **data):
-    return open_pairs(TypeAdapter(PairsConfig).validate_python(data), split)
+    return open_data(TypeAdapter(PairsConfig).validate_python(data), split)
 
 
 @pytest.fixture(autouse=True)

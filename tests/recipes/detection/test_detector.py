@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from attnkit.data.detection.config import DetectionImageConfig
-from attnkit.data.detection.detection_set import open_detection
 from attnkit.data.detection.detection_transforms import object_input
+from attnkit.data.open import open_data
 from attnkit.engine.checkpoint import load_tensors, load_weights, save_tensors
 from attnkit.errors import CheckpointError, DataError
 from attnkit.recipes.detection import detector as module
@@ -265,7 +265,7 @@ def test_a_split(run):
     recipe = object_recipe()
     detector = colour_detector()
     detector.class_names = ("circle", "square", "triangle")
-    data = open_detection(recipe.data, "test")
+    data = open_data(recipe.data, "test")
     images = list(detect_split(detector, recipe, run, "test", inference=seen_with(score_threshold=0.9)))
     assert [one.index for one in images] == [0, 1]
     for one in images:
@@ -284,7 +284,7 @@ def test_labels_are_the_model_s_numbers(run):
     recipe = object_recipe()
     detector = colour_detector()
     detector.class_names = ("triangle", "moon", "square", "circle")
-    data = open_detection(recipe.data, "test")
+    data = open_data(recipe.data, "test")
     number = np.array([3, 2, 0])
     for one in detect_split(detector, recipe, run, "test"):
         assert one.objects.labels.tolist() == number[data.read_objects(one.index).labels].tolist()

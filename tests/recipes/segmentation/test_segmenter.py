@@ -6,12 +6,12 @@ import torch
 from torch.nn import functional as F
 
 from attnkit.data.segmentation.palette import palette
-from attnkit.data.segmentation.segmentation_set import IGNORE
 from attnkit.data.segmentation.segmentation_transforms import scene_input
 from attnkit.engine.checkpoint import load_tensors, save_tensors
 from attnkit.errors import CheckpointError, DataError
 from attnkit.recipes.segmentation.recipe import InferenceConfig
 from attnkit.recipes.segmentation.segmenter import load_segmenter, segment_split
+from attnkit.structures.arrays import IGNORE
 from tests.recipes.scene_runs import CLASSES, DRAWN, scene_recipe, scene_run, striped, write_png
 
 STRIPES = ("red", "blue", "blue", "green", "red", "green", "red")

@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 from attnkit.data.config import ShapeScenesConfig
+from attnkit.data.open import open_data
 from attnkit.data.segmentation.segmentation_batches import SegmentationBatch
-from attnkit.data.segmentation.segmentation_set import IGNORE, open_segmentation
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.recipe_file import load
 from attnkit.recipes.segmentation.class_weights import median_frequency_weights
 from attnkit.recipes.segmentation.task import MeanIou, SegmentationTask, build_task, labelled_pixels
 from attnkit.recipes.segmentation.train import train
+from attnkit.structures.arrays import IGNORE
 from tests.new_recipe.new_run import new_run
 from tests.recipes.scene_runs import CLASSES, DRAWN, scene_recipe
 
@@ -183,7 +184,7 @@ def test_a_power_of_the_weights_makes_them_milder(tmp_path, capsys):
     weights = {"class_weights": "median_frequency", "class_weight_power": 0.5}
     recipe = tiny_recipe(loss=weights, train={"steps": 1, "optimizer": {"name": "adamw"}})
     train(recipe, new_run(tmp_path / "run", recipe), resume=False, device="cpu")
-    data = open_segmentation(recipe.data, "train")
+    data = open_data(recipe.data, "train")
     roots = median_frequency_weights(data).sqrt()
     expected = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(data.class_names, roots, strict=True))
     assert f"loss: pixels weigh by class: {expected}\n" in capsys.readouterr().err
@@ -216,7 +217,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch):
 
 
 def test_fresh_weights_depend_on_the_seed_alone():
-    data = open_segmentation(ShapeScenesConfig.model_validate(SHAPES), "train")
+    data = open_data(ShapeScenesConfig.model_validate(SHAPES), "train")
     recipe = tiny_recipe()
     one = build_task(recipe, data).state_dict()
     torch.rand(3)

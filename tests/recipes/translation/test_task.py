@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from attnkit.data.open import open_data
 from attnkit.data.text.batching import batches_in_order_of_length, make_batch
-from attnkit.data.text.parallel_text import open_pairs
 from attnkit.engine.evaluate import evaluate
 from attnkit.models.config import TransformerConfig
 from attnkit.recipes.translation.task import TranslationTask, build_task, max_output_lengths
@@ -60,7 +60,7 @@ class ReverserSteps:
 
 def score(recipe, *, batch_tokens=40, **model):
     """Evaluate a stand-in on the validation lines of a recipe."""
-    src, tgt = open_pairs(recipe.data, "valid").read()
+    src, tgt = open_data(recipe.data, "valid").read()
     tokenizer = CHARACTERS
     task = TranslationTask(recipe, Reverser(tokenizer.vocab_size, **model), tokenizer, tgt)
     ids = tokenizer.encode(src), tokenizer.encode(tgt)

@@ -1,4 +1,8 @@
-"""Which training images are held back where they are of no class: a share of all, and equal files stay together."""
+"""Which training images are held back for validation and test: a share of each class, or of all, chosen by hash.
+
+The names of the images and the seed decide, not their order. The smallest hashes of a class are its test images, the
+largest its validation images: when files are added hardly any image moves, and none from one held-back set to another.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,51 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from attnkit.data.classification.hold_back import held_back
-from attnkit.data.classification.image_set import IntArray
 from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.file_tree import FileTree
+from attnkit.structures.arrays import IntArray
 
 _BEGINNING = 4096
 """Bytes."""
+
+
+def held_back(
+    labels: IntArray, name: Callable[[int], str], config: HoldBackConfig, *, valid: bool, test: bool
+) -> dict[Split, IntArray]:
+    """Share images out.
+
+    Args:
+        labels: (N,), the class of each.
+        name: of each, the same on every machine and wherever the data lies.
+        config: the shares of each class, and the seed.
+        valid: whether a validation set is wanted; where the data has its own, it is not.
+        test: the same for a test set.
+
+    Returns:
+        Rows of each split, ascending. Each class keeps a training image at least.
+    """
+    shares = config.test if test else 0.0, config.valid if valid else 0.0
+    taken: dict[Split, list[IntArray]] = {"train": [], "valid": [], "test": []}
+    keys = np.array([_key(name(row), config.seed) for row in range(len(labels))] if any(shares) else [0] * len(labels))
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        rows = rows[np.argsort(keys[rows], kind="stable")]
+        first, last = _counts(len(rows), *shares)
+        taken["test"].append(rows[:first])
+        taken["train"].append(rows[first : len(rows) - last])
+        taken["valid"].append(rows[len(rows) - last :])
+    return {split: np.sort(np.concatenate(parts)) if parts else np.arange(0) for split, parts in taken.items()}
+
+
+def _counts(total: int, test: float, valid: float) -> tuple[int, int]:
+    """How many of a class go to test and to validation: rounded, and one is left over."""
+    first = min(round(total * test), total - 1)
+    return first, min(round(total * valid), total - 1 - first)
+
+
+def _key(name: str, seed: int) -> int:
+    digest = hashlib.blake2b(f"{seed}:{name}".encode(errors="surrogateescape"), digest_size=7).digest()
+    return int.from_bytes(digest, "big")
 
 
 def hold_files_back(
@@ -26,7 +68,7 @@ def hold_files_back(
     has_test: bool,
     name: Callable[[int], str],
 ) -> IntArray:
-    """The part of the training images that one split gets.
+    """The part of the training images that one split gets where they are of no class; equal files stay together.
 
     Args:
         tree: where the images are.

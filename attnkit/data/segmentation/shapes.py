@@ -1,0 +1,70 @@
+"""Generated images of several shapes, each pixel labelled."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attnkit.data.config import ShapeScenesConfig, Split
+from attnkit.data.images.shapes import CLASS_NAMES, ShapesImage, generate_scene
+from attnkit.data.segmentation.palette import palette
+from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet
+from attnkit.structures.arrays import IntArray
+
+
+class ShapeScenes(SegmentationSet):
+    """Scenes of several shapes, drawn when they are read."""
+
+    class_names = ("background", *CLASS_NAMES)
+
+    def __init__(self, config: ShapeScenesConfig, split: Split, rows: IntArray) -> None:
+        """Take the numbers of the scenes, counted from 0 in the split."""
+        self._config, self._split, self._rows = config, split, rows
+        self.colours = palette(len(self.class_names))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def place(self, index: int) -> str:
+        """Split and number, counted from 1."""
+        return f"shapes {self._split}:{self._rows[index] + 1}"
+
+    def mask_place(self, index: int) -> str:
+        """The same."""
+        return self.place(index)
+
+    def name(self, index: int) -> str:
+        """Split and number."""
+        return f"{self._split}_{self._rows[index] + 1:05}"
+
+    def read(self, index: int) -> tuple[Tensor, Tensor]:
+        """Draw one scene."""
+        drawn = self._draw(index)
+        return torch.from_numpy(drawn.image), torch.from_numpy(_label_map(drawn))
+
+    def read_labels(self, index: int) -> LabelMap:
+        """Draw one scene; only its labels are given."""
+        return _label_map(self._draw(index))
+
+    def size(self, index: int) -> tuple[int, int]:
+        """The same of every scene."""
+        return self._config.size, self._config.size
+
+    def select(self, rows: IntArray) -> ShapeScenes:
+        """Some of the scenes."""
+        return ShapeScenes(self._config, self._split, self._rows[rows])
+
+    def _draw(self, index: int) -> ShapesImage:
+        return generate_scene(self._config, self._split, int(self._rows[index]))
+
+
+def _label_map(drawn: ShapesImage) -> LabelMap:
+    """0 is the background; the visible parts of shapes do not overlap."""
+    labels: LabelMap = (drawn.masks * (drawn.labels[:, None, None] + 1)).sum(0).astype(np.uint8)
+    return labels
+
+
+def open_shape_scenes(config: ShapeScenesConfig, split: Split) -> ShapeScenes:
+    """All scenes of a split."""
+    return ShapeScenes(config, split, np.arange(getattr(config, f"{split}_images")))
