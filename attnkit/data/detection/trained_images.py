@@ -8,7 +8,6 @@ import numpy as np
 
 from attnkit.data.detection.annotation import Annotation
 from attnkit.data.detection.detection_set import DetectionSet
-from attnkit.data.detection.image_sizes import Size
 from attnkit.data.formats.outlines import is_outline
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray, Size
