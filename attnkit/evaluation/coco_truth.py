@@ -67,7 +67,7 @@ class CocoTruth:
         self.images = [reader.read(image) for image in about.images]
         """In the order of the json."""
         reader.check_codes()
-        reader.mend()
+        reader.fill_in()
 
     def notes(self, *, masks_found: bool) -> list[str]:
         """What had to be guessed, and what is strange about the masks.
@@ -106,7 +106,7 @@ def _check_sizes(about: CocoJson, place: str) -> None:
         if not can_have_masks(image.height, image.width):
             raise DataError(
                 f"{place}: image {image.id}: {image.width} x {image.height} pixels; expected below 2^32 of them, for "
-                "masks are drawn on it; mend the file"
+                "masks are drawn on it; fix the file"
             )
 
 
@@ -160,7 +160,7 @@ class _Reader:
             outline = {"size": codes[broken]["size"], "counts": codes[broken]["counts"].decode()}
             raise self._not_drawn(self._unchecked[broken][0], outline, *outline["size"])
 
-    def mend(self) -> None:
+    def fill_in(self) -> None:
         """Say boxes and areas that the file does not."""
         from pycocotools import mask
 
@@ -208,4 +208,4 @@ class _Reader:
         return DataError(f"{self._place}: annotation {annotation}: {cannot_be_drawn(outline, height, width)}")
 
     def _error(self, one: CocoObject, what: str, expected: str) -> DataError:
-        return DataError(f"{self._place}: annotation {one.id}: {what}; {expected}; mend the file")
+        return DataError(f"{self._place}: annotation {one.id}: {what}; {expected}; fix the file")

@@ -282,9 +282,9 @@ def test_no_torch_for_files(files):
         ("input,label,probability\na,x,85", "bad:2: no class (probability 85.0); expected a name or a number from 0"),
         ("input,label\na,x\na,x", "bad:3: 'a' stands in bad:2, too; expected each image once; remove one"),
         ("input,label,rank\na,x,1\na,y,3", "bad:3: rank 3; expected 2, best first, none left out; sort the file"),
-        ("a.jpg x\nb.jpg", "bad:2: 'b.jpg'; expected a path and a class, as in line 1; mend the line, or lines of"),
-        ("cat\na.jpg x", "bad:2: 'a.jpg x'; expected a class alone, as in line 1; mend the line"),
-        ("cat\n\ncat", "bad:2: ''; expected a class alone, as in line 1; mend the line"),
+        ("a.jpg x\nb.jpg", "bad:2: 'b.jpg'; expected a path and a class, as in line 1; fix the line, or lines of"),
+        ("cat\na.jpg x", "bad:2: 'a.jpg x'; expected a class alone, as in line 1; fix the line"),
+        ("cat\n\ncat", "bad:2: ''; expected a class alone, as in line 1; fix the line"),
     ],
 )
 def test_bad_predictions(files, content, message):

@@ -455,16 +455,16 @@ def annotation(number, **values):
 
 
 FORM = "expected a list of detections, each with image_id, category_id, score and bbox (left, top, width, height) or se"
-BOX = "expected four numbers: left, top, width and height; mend the file"
+BOX = "expected four numbers: left, top, width and height; fix the file"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (changed(2, score=None), "results.json: detection 3: score null; expected a number; mend the file"),
-        (changed(2, score="0.5"), 'results.json: detection 3: score "0.5"; expected a number; mend the file'),
+        (changed(2, score=None), "results.json: detection 3: score null; expected a number; fix the file"),
+        (changed(2, score="0.5"), 'results.json: detection 3: score "0.5"; expected a number; fix the file'),
         (changed(0, score=10**400), "results.json: detection 1: score 1000000000000000"),
-        (changed(0, score=float("nan")), "results.json: detection 1: score NaN; expected a number; mend the file"),
+        (changed(0, score=float("nan")), "results.json: detection 1: score NaN; expected a number; fix the file"),
         (changed(1, bbox=None), f"results.json: detection 2: bbox null; {BOX}"),
         (changed(1, bbox=[1, 2, 3]), f"results.json: detection 2: bbox [1, 2, 3]; {BOX}"),
         (changed(1, bbox=[1, 2, -3, 4]), f"results.json: detection 2: bbox [1, 2, -3, 4]; {BOX}"),
@@ -492,7 +492,7 @@ BOX = "expected four numbers: left, top, width and height; mend the file"
         ),
         (
             annotation(1, bbox=None),
-            "truth.json: annotation 2: no bbox and no segmentation; expected it in each; mend th",
+            "truth.json: annotation 2: no bbox and no segmentation; expected it in each; fix th",
         ),
         (
             annotation(1, bbox=[1, 2, 3]),
@@ -516,7 +516,7 @@ BOX = "expected four numbers: left, top, width and height; mend the file"
         ),
         (
             annotation(1, image_id=float("inf")),
-            "truth.json: annotation 2 has the image_id Infinity; expected the id of an image, a whole number; mend the",
+            "truth.json: annotation 2 has the image_id Infinity; expected the id of an image, a whole number; fix the",
         ),
         (
             changed(6, image_id=float("inf")),
@@ -545,7 +545,7 @@ CODE = {"size": [100, 120], "counts": "T"}
         (
             changed(0, segmentation={"size": [120, 100], "counts": [12000]}),
             "results.json: detection 1: a segmentation that cannot be drawn (ValueError: its size is [120, 100]); "
-            "expected polygons, or a run-length code of 100 x 120; mend the file",
+            "expected polygons, or a run-length code of 100 x 120; fix the file",
         ),
         (
             changed(0, segmentation={"size": [100, 120]}),
@@ -579,7 +579,7 @@ CODE = {"size": [100, 120], "counts": "T"}
             lambda instances, results: instances["images"].append(
                 {"id": 9, "file_name": "b.jpg", "height": 10**5, "width": 10**5}
             ),
-            "truth.json: image 9: 100000 x 100000 pixels; expected below 2^32 of them, for masks are drawn on it; mend",
+            "truth.json: image 9: 100000 x 100000 pixels; expected below 2^32 of them, for masks are drawn on it; fix",
         ),
     ],
 )

@@ -274,9 +274,7 @@ def test_masks_that_do_not_belong_together(masks, write, message):
 def test_values_outside_the_classes(masks):
     (masks / "c.txt").write_text("sky\nroad\n")
     message = refused("--metric", "miou", "--predictions", "guesses", "--labels", "labels", "--classes", "c.txt")
-    assert message.startswith(
-        "labels/a.png: pixel value 2 of no class; expected 0..1, or 255 to be ignored; mend the m"
-    )
+    assert message.startswith("labels/a.png: pixel value 2 of no class; expected 0..1, or 255 to be ignored; fix the m")
     assert message.endswith("add to --classes or --ignore\n")
 
 

@@ -22,7 +22,7 @@ Box = tuple[float, float, float, float]
 
 
 class Annotation(NamedTuple):
-    """One object, before anything is mended."""
+    """One object, before anything is corrected."""
 
     label: int
     """The number of its class."""
@@ -83,7 +83,7 @@ def box_of(annotation: Annotation, size: tuple[int, int], place: str) -> Box:
     if box is None or not all(map(math.isfinite, box)):
         raise DataError(
             f"{place}: object {annotation.id} has {'no box' if box is None else f'the box {list(box)}'}; expected four "
-            "numbers, or an outline; mend the file"
+            "numbers, or an outline; fix the file"
         )
     return box
 
@@ -94,7 +94,7 @@ def _code(annotation: Annotation, size: tuple[int, int], place: str) -> Code:
     except NOT_DRAWN as error:
         raise DataError(
             f"{place}: the outline of object {annotation.id} cannot be drawn ({type(error).__name__}: {error}); "
-            f"expected polygons, or a run-length code of {size[0]} x {size[1]}; mend the file"
+            f"expected polygons, or a run-length code of {size[0]} x {size[1]}; fix the file"
         ) from error
 
 

@@ -146,7 +146,7 @@ class DetectionSplitCheck:
         found = [Finding.from_error(message) for message in self._broken[:_MOST_NAMED]]
         if more := self._broken[_MOST_NAMED:]:
             what = f"{len(more)} more images or their annotations are broken or do not fit"
-            found.append(Finding("error", f"data.{self.split}", what, "all should be whole", "mend them likewise"))
+            found.append(Finding("error", f"data.{self.split}", what, "all should be whole", "fix them too"))
         if self.split == "train" and len(self._broken) < len(self.images):
             return [Finding("warning", one.place, one.what, one.why, one.fix) for one in found]
         return found

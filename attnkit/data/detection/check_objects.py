@@ -80,25 +80,25 @@ class ObjectsCheck:
             (x1, y1, x2, y2), (height, width) = seen.boxes[row], seen.image_sizes[row]
             return f"x {x1:g} to {x2:g}, y {y1:g} to {y2:g} in {width:g} x {height:g} pixels"
 
-        mend = "mend or remove it"
+        fix = "fix or remove it"
         return [
             *self._say(
                 empty,
                 lambda row: f"the box of object {self._id(row)} is empty, {sides[row, 0]:g} x {sides[row, 1]:g} pixels",
                 _MISSED,
-                mend,
+                fix,
             ),
             *self._say(
                 outside,
                 lambda row: f"the box of object {self._id(row)} is outside of the image, {where(row)}",
                 _MISSED,
-                mend,
+                fix,
             ),
             *self._say(
                 beyond,
                 lambda row: f"the box of object {self._id(row)} is partly outside of the image, {where(row)}",
                 "that part is cut off",
-                "mend it; if there are many, they may be for another size of the images",
+                "fix it; if there are many, they may be for another size of the images",
             ),
         ]
 
@@ -146,7 +146,7 @@ class ObjectsCheck:
                 seen.outlined & (seen.mask_areas == 0) & inside,
                 lambda row: f"the outline of object {self._id(row)} is empty",
                 "it is left out of training, and its mask counts as missed in scores",
-                "mend or remove it",
+                "fix or remove it",
             ),
             *self._say(
                 seen.overlaps < _LEAST_OVERLAP,
@@ -155,7 +155,7 @@ class ObjectsCheck:
                     f"{seen.overlaps[row]:.0%}"
                 ),
                 "box and mask are learned from different places",
-                "mend one of the two; if there are many, x and y may be exchanged in one",
+                "fix one of the two; if there are many, x and y may be exchanged in one",
             ),
         ]
 
@@ -165,7 +165,7 @@ class ObjectsCheck:
             short > 0,
             lambda row: f"the outline of object {self._id(row)} is a polygon of {short[row]} numbers",
             f"expected {LEAST_COORDINATES} or more: it counts as none",
-            "mend or remove it",
+            "fix or remove it",
         )
 
     def _boxes_alone(self) -> list[Finding]:

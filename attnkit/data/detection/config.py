@@ -125,7 +125,7 @@ class CropBranchConfig(Config):
         """Refuse sizes that no image can have."""
         _check_short_sides(self.short_sides)
         if not 1 <= self.crop[0] <= self.crop[1]:
-            raise ValueError(f"crop: {list(self.crop)}; expected the least side and the most, from 1 on; mend them")
+            raise ValueError(f"crop: {list(self.crop)}; expected the least side and the most, from 1 on; fix them")
         return self
 
 
@@ -168,5 +168,5 @@ class DetectionAugmentConfig(Config):
 def _check_short_sides(sides: tuple[int, ...]) -> None:
     if not sides or min(sides) < _LEAST_SIDE:
         raise ValueError(
-            f"short_sides: {list(sides)}; expected sides of {_LEAST_SIDE} pixels or more, one at least; mend them"
+            f"short_sides: {list(sides)}; expected sides of {_LEAST_SIDE} pixels or more, one at least; fix them"
         )

@@ -111,7 +111,7 @@ def check_names(names: tuple[str, ...], place: str) -> None:
         DataError: there are none, or two of one name.
     """
     if not names:
-        raise DataError(f"{place}: no classes; expected one at least; mend the file")
+        raise DataError(f"{place}: no classes; expected one at least; fix the file")
     if len(set(names)) < len(names):
         twice = next(name for number, name in enumerate(names) if name in names[:number])
         raise DataError(f"{place}: two classes are named {twice}; expected a name for each; rename one of them")

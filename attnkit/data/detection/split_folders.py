@@ -47,13 +47,13 @@ def read_list(content: bytes, place: str, *, of: str = "image") -> list[str]:
     Raises:
         DataError: it is no text, or names nothing.
     """
-    mending = f"expected one {of} per line; mend it"
+    expected = f"expected one {of} per line; fix it"
     try:
         lines = [line.strip() for line in content.decode("utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
-        raise DataError(f"{place}: not UTF-8 ({error}); {mending}") from error
+        raise DataError(f"{place}: not UTF-8 ({error}); {expected}") from error
     if not any(lines):
-        raise DataError(f"{place}: names nothing; {mending}")
+        raise DataError(f"{place}: names nothing; {expected}")
     return lines
 
 
@@ -70,7 +70,7 @@ def find_listed(files: Files, names: Sequence[str], place: str) -> list[int]:
         number = find_image(files, name)
         if number is None:
             raise DataError(
-                f"{place}:{row}: {name} is not in {files.place}; expected a path from there; mend the list, or add the "
+                f"{place}:{row}: {name} is not in {files.place}; expected a path from there; fix the list, or add the "
                 "file"
             )
         found.append(number)

@@ -81,7 +81,7 @@ class CocoNotes(Notes):
         if len(box) != 4:
             raise DataError(
                 f"{self.place(row)}: annotation {annotation} has a bbox of {len(box)} numbers; expected left, top, "
-                "width and height; mend the file"
+                "width and height; fix the file"
             )
         left, top, width, height = box
         return left, top, left + width, top + height

@@ -125,9 +125,9 @@ def read_each(
     if not wrong:
         return good
     named = wrong[:_MOST_NAMED]
-    lines = [f"{place}: {_what_is_wrong(one, f'{what} number {n}', what, fields)}; mend the file" for n, one in named]
+    lines = [f"{place}: {_what_is_wrong(one, f'{what} number {n}', what, fields)}; fix the file" for n, one in named]
     if more := len(wrong) - len(named):
-        lines.append(f"{place}: fields of {more} more are wrong; expected what is said above; mend them likewise")
+        lines.append(f"{place}: fields of {more} more are wrong; expected what is said above; fix them too")
     raise DataError("\n".join(lines))
 
 

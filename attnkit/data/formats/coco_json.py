@@ -131,7 +131,7 @@ def read_coco_json(content: bytes, place: str) -> CocoJson:
     except (*NOT_AS_EXPECTED, RecursionError) as error:
         raise DataError(
             f"{place}: not as COCO's json is ({type(error).__name__}: {error}); expected images, annotations and "
-            "categories, as in instances_val2017.json; correct the path, or mend the file"
+            "categories, as in instances_val2017.json; correct the path, or fix the file"
         ) from error
 
 
@@ -208,7 +208,7 @@ def _used(annotations: Sequence[_Annotation]) -> set[int | None]:
 def _check_ids(count: int, different: int, what: str, place: str) -> None:
     if different < count:
         raise DataError(
-            f"{place}: {count} {what} have but {different} different ids; expected an id for each; mend the file"
+            f"{place}: {count} {what} have but {different} different ids; expected an id for each; fix the file"
         )
 
 
@@ -236,7 +236,7 @@ def _number(annotation: str, category: int | None, ids: dict[int, int], place: s
     if category is None or category not in ids:
         raise DataError(
             f"{place}: annotation {annotation} is of category {category}, which is not among the {len(ids)} "
-            "categories; expected one of them; mend the file"
+            "categories; expected one of them; fix the file"
         )
     return ids[category]
 

@@ -66,7 +66,7 @@ class VocNotes(Notes):
         if max(height, width) > LARGEST_SIDE:
             raise DataError(
                 f"{self.place(row)}: a size of {width:g} x {height:g} pixels; expected {LARGEST_SIDE} a side at most; "
-                "mend the file"
+                "fix the file"
             )
         return (int(height), int(width)) if height >= 1 and width >= 1 else None
 
@@ -138,13 +138,13 @@ def _found_names(tree: FileTree, notes: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def _read_xml(tree: FileTree, number: int) -> ElementTree.Element:
-    mending = "expected VOC's, with an annotation of an image; mend it, or remove it and the image"
+    expected = "expected VOC's, with an annotation of an image; fix it, or remove it and the image"
     try:
         root = ElementTree.fromstring(tree.read(number))
     except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two of its encoding
-        raise DataError(f"{tree.place(number)}: no xml ({error}); {mending}") from error
+        raise DataError(f"{tree.place(number)}: no xml ({error}); {expected}") from error
     if root.tag != _ROOT:
-        raise DataError(f"{tree.place(number)}: xml of <{root.tag}>; {mending}")
+        raise DataError(f"{tree.place(number)}: xml of <{root.tag}>; {expected}")
     return root
 
 
@@ -166,7 +166,7 @@ def _box(one: ElementTree.Element, number: str, place: str) -> Box:
     box = one.find("bndbox")
     if box is None or any(not (box.findtext(name) or "").strip() for name in _CORNERS):
         raise DataError(
-            f"{place}: object {number} has no bndbox with {', '.join(_CORNERS)}; expected its corners in pixels; mend "
+            f"{place}: object {number} has no bndbox with {', '.join(_CORNERS)}; expected its corners in pixels; fix "
             "the file"
         )
     x1, y1, x2, y2 = (_number(box, name) for name in _CORNERS)

@@ -139,7 +139,7 @@ def _values(words: list[str], place: str) -> list[float]:
     else:
         what = f"{len(values)} numbers"
     raise DataError(
-        f"{place}: {what}; expected a class, and centre, width and height of a box, or three corners or more; mend it"
+        f"{place}: {what}; expected a class, and centre, width and height of a box, or three corners or more; fix it"
     )
 
 

@@ -103,9 +103,7 @@ def _read_yaml(content: bytes, place: str, *, named: bool) -> dict[str, Any]:
         if not named:
             return {}
         reason = " ".join(str(error).split())
-        raise DataError(
-            f"{place}: no yaml ({reason}); expected names and folders, as YOLO has them; mend it"
-        ) from error
+        raise DataError(f"{place}: no yaml ({reason}); expected names and folders, as YOLO has them; fix it") from error
     return said if isinstance(said, dict) else {}
 
 
@@ -114,16 +112,16 @@ def _names_of(said: dict[str, Any], place: str) -> tuple[str, ...]:
     if isinstance(names, list):
         names = dict(enumerate(names))
     if not isinstance(names, dict):
-        raise DataError(f"{place}: names is {names!r}; expected a list of names, or names by number; mend it")
+        raise DataError(f"{place}: names is {names!r}; expected a list of names, or names by number; fix it")
     by_number = {int(number) if str(number).isdecimal() else -1: str(name) for number, name in names.items()}
     if sorted(by_number) != list(range(len(names))):
         raise DataError(
             f"{place}: names have the numbers {listed([str(number) for number in names])}; expected 0 to "
-            f"{len(names) - 1}; mend it"
+            f"{len(names) - 1}; fix it"
         )
     count = said.get("nc", len(names))
     if count != len(names):
-        raise DataError(f"{place}: nc is {count}, but there are {len(names)} names; expected as many; mend one of them")
+        raise DataError(f"{place}: nc is {count}, but there are {len(names)} names; expected as many; fix one of them")
     return tuple(by_number[number] for number in range(len(names)))
 
 

@@ -81,7 +81,7 @@ class OutsideValues:
                 "if the masks were resized or saved as JPEG, make them anew, resized to the nearest pixel and as PNG; "
                 "else add to data.classes"
             )
-        return "add to data.classes or data.ignore, or mend the masks"
+        return "add to data.classes or data.ignore, or fix the masks"
 
 
 def _numbers(numbers: list[int]) -> str:

@@ -40,7 +40,7 @@ def draw_instances(labels: LabelMap, annotations: Sequence[tuple[int, Any]], fir
     except NOT_DRAWN as error:
         raise DataError(
             f"{place}: a segmentation cannot be drawn ({type(error).__name__}: {error}); expected polygons, or a "
-            f"run-length code of {labels.shape[0]} x {labels.shape[1]}; mend the file"
+            f"run-length code of {labels.shape[0]} x {labels.shape[1]}; fix the file"
         ) from error
 
 

@@ -139,7 +139,7 @@ class MaskClasses:
             raise DataError(
                 f"{place}: colour {(first >> 16, first >> 8 & 255, first & 255)} at x {x}, y {y} is of no "
                 f"class{and_more(rows.count(_UNKNOWN))}; expected the {len(self._by_colour)} colours of data.classes; "
-                "add it there, or mend the mask"
+                "add it there, or fix the mask"
             )
         return np.array(rows, dtype=np.uint8)[where].reshape(packed.shape)
 
@@ -155,7 +155,7 @@ def unknown_values(unknown: list[int], ids: list[int], ignored: list[int], place
     some = "value" if len(unknown) == 1 else "values"
     return DataError(
         f"{place}: pixel {some} {_listed(unknown)} of no class; expected {_ranges(ids)}, or {_listed(ignored)} to be "
-        "ignored; mend the mask, or add to data.classes or data.ignore"
+        "ignored; fix the mask, or add to data.classes or data.ignore"
     )
 
 
@@ -193,7 +193,7 @@ def read_classes(content: bytes, place: str, *, first: int) -> NamedIds:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{place}: no list of classes ({type(error).__name__}: {error}); expected a JSON list of names, or of "
-            '{"id": 0, "name": "sky", "colour": [128, 128, 128]}, or a .txt with a name per line; mend the file'
+            '{"id": 0, "name": "sky", "colour": [128, 128, 128]}, or a .txt with a name per line; fix the file'
         ) from error
 
 

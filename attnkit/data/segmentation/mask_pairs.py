@@ -122,7 +122,7 @@ def pair_by_list(content: bytes, place: str, images: Files, masks: Files) -> Pai
             raise _not_there(f"{place}:{row}", parts[-1] if len(parts) == 2 else f"mask of {parts[0]}", masks)
         found.rows.append((image, mask))
     if not found.rows:
-        raise DataError(f"{place}: names no image; expected a line per image: image and mask; mend the list")
+        raise DataError(f"{place}: names no image; expected a line per image: image and mask; fix the list")
     return found
 
 
@@ -181,7 +181,7 @@ def _no_pair(images: Files, masks: Files, found: Pairs, option: str) -> DataErro
 
 def _not_there(place: str, name: str, files: Files) -> DataError:
     return DataError(
-        f"{place}: {name} is not in {files.place}; expected a path from there; mend the list, or add the file"
+        f"{place}: {name} is not in {files.place}; expected a path from there; fix the list, or add the file"
     )
 
 
@@ -189,7 +189,7 @@ def _lines(content: bytes, place: str) -> list[str]:
     try:
         return content.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise DataError(f"{place}: not UTF-8 ({error}); expected a line per image: image and mask; mend it") from error
+        raise DataError(f"{place}: not UTF-8 ({error}); expected a line per image: image and mask; fix it") from error
 
 
 def _ends(name: str, suffixes: frozenset[str]) -> bool:

@@ -109,7 +109,7 @@ def test_outlines_that_cannot_be_drawn(tmp_path):
     for quick in (True, False):
         assert lines(check(folder(tmp_path, more={12: [wrong]}), quick=quick), tmp_path) == [
             "error a/valid.json: image 12: the outline of object 7 cannot be drawn (ValueError: its size is [13, 11]); "
-            "expected polygons, or a run-length code of 11 x 13; mend the file"
+            "expected polygons, or a run-length code of 11 x 13; fix the file"
         ]
 
 
@@ -165,7 +165,7 @@ def test_boxes_of_no_size(quick, tmp_path):
     drawn = (annotation(box, number=3, segmentation=rectangle(4, 4, 6, 9)) for box in boxes)
     assert of_one(tmp_path, *drawn, quick=quick) == [
         "warning a/valid.json: image 12: the box of object 3 is empty, 0 x 5 pixels, and so is 1 more; it cannot be "
-        "learned, and counts as missed in scores; mend or remove it"
+        "learned, and counts as missed in scores; fix or remove it"
     ]
 
 
@@ -175,9 +175,9 @@ def test_boxes_outside(quick, tmp_path):
     numbered = [annotation(box, number=number, segmentation=[]) for number, box in enumerate(boxes, start=3)]
     assert of_one(tmp_path, *numbered, quick=quick, masks=False) == [
         "warning a/valid.json: image 12: the box of object 3 is outside of the image, x 20 to 25, y 3 to 5 in 13 x 11 "
-        "pixels; it cannot be learned, and counts as missed in scores; mend or remove it",
+        "pixels; it cannot be learned, and counts as missed in scores; fix or remove it",
         "warning a/valid.json: image 12: the box of object 4 is partly outside of the image, x 5 to 14.5, y 4 to 9 in "
-        "13 x 11 pixels; that part is cut off; mend it; if there are many, they may be for another size of the images",
+        "13 x 11 pixels; that part is cut off; fix it; if there are many, they may be for another size of the images",
     ]
 
 
@@ -250,7 +250,7 @@ def test_polygons_that_are_too_short(tmp_path):
     short = annotation((1, 1, 5, 4), number=3, segmentation=[[1, 1], [1, 1, 5, 4]])
     what = "the outline of object 3 is a polygon of 4 numbers"
     assert of_one(tmp_path, short, image=2) == [
-        f"warning a/train.json: image 2: {what}; expected 6 or more: it counts as none; mend or remove it",
+        f"warning a/train.json: image 2: {what}; expected 6 or more: it counts as none; fix or remove it",
         "warning a/train.json: image 2: 1 of 21 objects have no outline, object 3 first; they are left out of "
         "training, and their masks count as missed in scores; outline them; or set data.masks=false, for boxes alone",
     ]
@@ -262,7 +262,7 @@ def test_polygons_that_are_too_short(tmp_path):
 def test_outlines_of_nothing(tmp_path):
     assert of_one(tmp_path, annotation((1, 1, 5, 4), number=3, segmentation=[[1, 1, 2, 1, 3, 1]])) == [
         "warning a/valid.json: image 12: the outline of object 3 is empty; it is left out of training, and its mask "
-        "counts as missed in scores; mend or remove it"
+        "counts as missed in scores; fix or remove it"
     ]
 
 
@@ -281,7 +281,7 @@ def test_outlines_elsewhere(tmp_path):
     wrong = annotation((0, 0, 3, 11), number=3, segmentation=rectangle(0, 0, 11, 3))
     assert of_one(tmp_path, wrong) == [
         "warning a/valid.json: image 12: the outline of object 3 is not where its box is, they overlap by 16%; box and "
-        "mask are learned from different places; mend one of the two; if there are many, x and y may be exchanged in "
+        "mask are learned from different places; fix one of the two; if there are many, x and y may be exchanged in "
         "one"
     ]
     near = annotation((0, 0, 2, 2), number=3, segmentation=rectangle(3, 3, 6, 6), area=9)

@@ -7,7 +7,7 @@ from attnkit.data.detection.config import DetectionAugmentConfig
 @pytest.mark.parametrize(
     ("augment", "message"),
     [
-        ({"short_sides": []}, r"short_sides: \[\]; expected sides of 16 pixels or more, one at least; mend them"),
+        ({"short_sides": []}, r"short_sides: \[\]; expected sides of 16 pixels or more, one at least; fix them"),
         ({"short_sides": [480, 15]}, r"short_sides: \[480, 15\]; expected sides of 16 pixels or more, one at least"),
         ({"crop_branch": {"short_sides": [0]}}, r"short_sides: \[0\]; expected sides of 16 pixels or more"),
         (

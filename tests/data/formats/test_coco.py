@@ -271,7 +271,7 @@ class TestTurnedImages:
         (
             {"segmentation": {"size": [W, H], "counts": [H * W]}},
             r"the outline of object 1 cannot be drawn \(ValueError: its size is \[13, 11\]\); expected polygons, or a "
-            r"run-length code of 11 x 13; mend the file$",
+            r"run-length code of 11 x 13; fix the file$",
         ),
         ({"segmentation": [[0, 0, 1e9, 0, 5, 5]]}, r"the outline of object 1 cannot be drawn \(ValueError: a coordina"),
         ({"segmentation": 3}, r"the outline of object 1 cannot be drawn \("),
@@ -281,9 +281,9 @@ class TestTurnedImages:
         ),
         ({"segmentation": [[0, 0, 10**400, 0, 5, 5]]}, r"the outline of object 1 cannot be drawn \(ValueError: a coor"),
         ({"bbox": None, "segmentation": [[1, 1, 2, 2]]}, r"object 1 has no box; expected four numbers, or an outline;"),
-        ({"bbox": None, "segmentation": None}, r"object 1 has no box; expected four numbers, or an outline; mend the "),
+        ({"bbox": None, "segmentation": None}, r"object 1 has no box; expected four numbers, or an outline; fix the "),
         ({"bbox": [1, 2, float("nan"), 3]}, r"object 1 has the box \[1.0, 2.0, nan, 5.0\]; expected four numbers, or "),
-        ({"bbox": [1, 2, 3]}, r"annotation 1 has a bbox of 3 numbers; expected left, top, width and height; mend the "),
+        ({"bbox": [1, 2, 3]}, r"annotation 1 has a bbox of 3 numbers; expected left, top, width and height; fix the "),
     ],
 )
 def test_objects_that_are_none(changes, what, tmp_path):
@@ -302,7 +302,7 @@ def test_another_kind_of_json(tmp_path):
 
 
 def test_names_of_classes(tmp_path):
-    with pytest.raises(DataError, match=r"a/train.json: no classes; expected one at least; mend the file$"):
+    with pytest.raises(DataError, match=r"a/train.json: no classes; expected one at least; fix the file$"):
         one_set(tmp_path, [], categories=[])
     same = [{"id": 3, "name": "cat"}, {"id": 8, "name": "cat"}]
     message = r"a/train.json: two classes are named cat; expected a name for each; rename one of them$"

@@ -84,7 +84,7 @@ def test_annotations_of_images_that_are_not_there():
 def test_ids_that_stand_twice(what):
     content = about()
     content[what] = [content[what][0], content[what][1] | {"id": content[what][0]["id"]}]
-    message = rf"^x.json: 2 {what} have but 1 different ids; expected an id for each; mend the file$"
+    message = rf"^x.json: 2 {what} have but 1 different ids; expected an id for each; fix the file$"
     with pytest.raises(DataError, match=message):
         read(content)
 
@@ -156,7 +156,7 @@ PANOPTIC = {"id": 17, "image_id": 2, "file_name": "a.png", "segments_info": [{"i
 )
 def test_an_annotation_that_is_none(one, what):
     good = WHOLE if one is None or "segments_info" not in one else PANOPTIC
-    with pytest.raises(DataError, match=rf"^x.json: {re.escape(what)}.*; mend the file$"):
+    with pytest.raises(DataError, match=rf"^x.json: {re.escape(what)}.*; fix the file$"):
         read(about(annotations=[good, good, one]))
 
 
@@ -174,7 +174,7 @@ def test_an_annotation_that_is_none(one, what):
 def test_an_image_that_is_none(changes, what):
     first, second = about()["images"]
     second = {key: value for key, value in (second | changes).items() if value is not ...}
-    with pytest.raises(DataError, match=rf"^x.json: {re.escape(what)}; mend the file$"):
+    with pytest.raises(DataError, match=rf"^x.json: {re.escape(what)}; fix the file$"):
         read(about(images=[first, second]))
 
 
@@ -186,7 +186,7 @@ def test_an_image_that_is_none(changes, what):
     ],
 )
 def test_a_category_that_is_none(category, what):
-    with pytest.raises(DataError, match=f"^x.json: {what}; mend the file$"):
+    with pytest.raises(DataError, match=f"^x.json: {what}; fix the file$"):
         read(about(categories=[category]))
 
 
@@ -196,7 +196,7 @@ def test_the_first_of_many_are_named():
         read(about(annotations=ones))
     lines = str(caught.value).splitlines()
     assert [line.split()[2] for line in lines[:-1]] == [str(number) for number in range(5, 15)]
-    assert lines[-1] == ("x.json: fields of 2 more are wrong; expected what is said above; mend them likewise")
+    assert lines[-1] == ("x.json: fields of 2 more are wrong; expected what is said above; fix them too")
 
 
 @pytest.mark.parametrize("colour", ["#00ff7f", [1, 2], [1, 2, float("inf")], 5])
@@ -234,8 +234,6 @@ class TestRepeatedCategories:
 
 
 def test_an_unknown_category():
-    message = (
-        r"^x.json: annotation 1 is of category 9, which is not among the 1 categories; expected one of them; mend "
-    )
+    message = r"^x.json: annotation 1 is of category 9, which is not among the 1 categories; expected one of them; fix "
     with pytest.raises(DataError, match=message):
         read(about(categories=[{"id": 4, "name": "cat"}]))

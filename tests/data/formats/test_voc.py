@@ -196,23 +196,23 @@ def test_classes(tmp_path):
         DataError, match=r"^data.classes: two classes are named a; expected a name for each; rename one"
     ):
         opened(root, classes=("a", "a"))
-    with pytest.raises(DataError, match=rf"^{tmp_path}/none: no classes; expected one at least; mend the file$"):
+    with pytest.raises(DataError, match=rf"^{tmp_path}/none: no classes; expected one at least; fix the file$"):
         opened(write_files(tmp_path / "none", files(["1"], content=xml())))
 
 
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"<annotation>", r"no xml \(.*\); expected VOC's, with an annotation of an image; mend it, or remove it and"),
-        (b"<html/>", r"xml of <html>; expected VOC's, with an annotation of an image; mend it, or remove it and the i"),
+        (b"<annotation>", r"no xml \(.*\); expected VOC's, with an annotation of an image; fix it, or remove it and"),
+        (b"<html/>", r"xml of <html>; expected VOC's, with an annotation of an image; fix it, or remove it and the i"),
         (b'<?xml version="1.0" encoding="gbk"?><annotation/>', r"no xml \(multi-byte encodings are not supported\); e"),
         (b'<?xml version="1.0" encoding="x"?><annotation/>', r"no xml \(unknown encoding: .*\); expected VOC's, with "),
-        (xml(size=(3, "inf")), r"a size of inf x 3 pixels; expected 1000000 a side at most; mend the file$"),
-        (xml(size=("1e400", 3)), r"a size of 3 x inf pixels; expected 1000000 a side at most; mend the file$"),
-        (xml(size=(3, 10**30)), r"a size of 1e\+30 x 3 pixels; expected 1000000 a side at most; mend the file$"),
+        (xml(size=(3, "inf")), r"a size of inf x 3 pixels; expected 1000000 a side at most; fix the file$"),
+        (xml(size=("1e400", 3)), r"a size of 3 x inf pixels; expected 1000000 a side at most; fix the file$"),
+        (xml(size=(3, 10**30)), r"a size of 1e\+30 x 3 pixels; expected 1000000 a side at most; fix the file$"),
         (
             xml("<object><name>dog</name></object>"),
-            "object 1 has no bndbox with xmin, ymin, xmax, ymax; expected its corners in pixels; mend the file$",
+            "object 1 has no bndbox with xmin, ymin, xmax, ymax; expected its corners in pixels; fix the file$",
         ),
         (
             xml(voc_object(box=(1, "", 3, 4))),
@@ -276,7 +276,7 @@ def test_classes_are_found_beside_a_broken_file(tmp_path):
         (
             files(["1"]) | {"ImageSets/Main/train.txt": b"\n"},
             {},
-            r"/ImageSets/Main/train.txt: names nothing; expected one image per line; mend it$",
+            r"/ImageSets/Main/train.txt: names nothing; expected one image per line; fix it$",
         ),
         (
             files(["1"], images="a/x", notes="a/Annotations") | files(["1"], images="b/x", notes="b/Annotations"),

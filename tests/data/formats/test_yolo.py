@@ -120,17 +120,17 @@ def test_names(names, tmp_path):
             r"/data.yaml: no yaml \(month must be in 1..12\); expected ",
         ),
         ({"data.yaml": b"[" * 5000}, r"/data.yaml: no yaml \(maximum recursion depth .*\); expected names and folders"),
-        ({"data.yaml": b"names: 3\n"}, r"/data.yaml: names is 3; expected a list of names, or names by number; mend "),
+        ({"data.yaml": b"names: 3\n"}, r"/data.yaml: names is 3; expected a list of names, or names by number; fix "),
         (
             {"data.yaml": b"names: {0: a, 2: b}\n"},
-            r"/data.yaml: names have the numbers 0, 2; expected 0 to 1; mend it$",
+            r"/data.yaml: names have the numbers 0, 2; expected 0 to 1; fix it$",
         ),
-        ({"data.yaml": b"names: {a: b}\n"}, r"/data.yaml: names have the numbers a; expected 0 to 0; mend it$"),
-        ({"data.yaml": b"nc: 3\nnames: [a]\n"}, r"/data.yaml: nc is 3, but there are 1 names; expected as many; mend "),
+        ({"data.yaml": b"names: {a: b}\n"}, r"/data.yaml: names have the numbers a; expected 0 to 0; fix it$"),
+        ({"data.yaml": b"nc: 3\nnames: [a]\n"}, r"/data.yaml: nc is 3, but there are 1 names; expected as many; fix "),
         ({"data.yaml": b"names: [a, a]\n"}, r"/data.yaml: two classes are named a; expected a name for each; rename "),
-        ({"data.yaml": b"names: []\n"}, r"/data.yaml: no classes; expected one at least; mend the file$"),
-        ({"classes.txt": b"\n"}, r"/classes.txt: names nothing; expected one name per line; mend it$"),
-        ({"classes.txt": b"\xff"}, r"/classes.txt: not UTF-8 \(.*\); expected one name per line; mend it$"),
+        ({"data.yaml": b"names: []\n"}, r"/data.yaml: no classes; expected one at least; fix the file$"),
+        ({"classes.txt": b"\n"}, r"/classes.txt: names nothing; expected one name per line; fix it$"),
+        ({"classes.txt": b"\xff"}, r"/classes.txt: not UTF-8 \(.*\); expected one name per line; fix it$"),
     ],
 )
 def test_names_that_are_none(files, what, tmp_path):
@@ -212,11 +212,11 @@ def test_folders_that_the_recipe_names(tmp_path):
             r": has no file 'x.txt' for data.train; expected a path inside it; correct data.train$",
         ),
         ({}, {"train": "labels"}, r"/labels: has no image; expected JPEG, PNG or the like; correct data.train$"),
-        ({"x.txt": b"\n"}, {"train": "x.txt"}, r"/x.txt: names nothing; expected one image per line; mend it$"),
+        ({"x.txt": b"\n"}, {"train": "x.txt"}, r"/x.txt: names nothing; expected one image per line; fix it$"),
         (
             {"x.txt": b"\nimages/train/1.png\n9.png\n"},
             {"train": "x.txt"},
-            r"/x.txt:3: 9.png is not in .*; expected a path from there; mend the list, or add the file$",
+            r"/x.txt:3: 9.png is not in .*; expected a path from there; fix the list, or add the file$",
         ),
         (
             {"images/train/1.png": None, "images/val/1.png": png()},
@@ -254,7 +254,7 @@ def test_labels_without_an_image(tmp_path):
     ]
 
 
-_EXPECTED = "expected a class, and centre, width and height of a box, or three corners or more; mend it"
+_EXPECTED = "expected a class, and centre, width and height of a box, or three corners or more; fix it"
 
 
 @pytest.mark.parametrize(

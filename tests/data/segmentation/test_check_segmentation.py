@@ -85,7 +85,7 @@ def test_many_broken_masks_are_counted(tmp_path):
     found = lines(check(root, quick=True))
     assert len(found) == 11
     assert found[-1] == (
-        "warning data.train: 3 more images or masks are broken or do not fit; all should be whole; mend them likewise"
+        "warning data.train: 3 more images or masks are broken or do not fit; all should be whole; fix them too"
     )
 
 
@@ -168,7 +168,7 @@ def test_ids_outside_the_classes(quick, tmp_path):
     wrong[2, 3] = 9
     root = folder(tmp_path, {"masks/train/4.png": mask(wrong), "masks/val/1.png": mask(wrong * 5)})
     report = check(root, quick=quick, classes=["a", "b", "c"])
-    fix = "expected 0, 1, 2, or 255 to be ignored; add to data.classes or data.ignore, or mend the masks"
+    fix = "expected 0, 1, 2, or 255 to be ignored; add to data.classes or data.ignore, or fix the masks"
     assert lines(report, root) == [
         f"error masks/train/4.png: pixel value 9 of no class; {fix}",
         f"error masks/val/1.png: pixel values 5, 10, 45 of no class; {fix}",

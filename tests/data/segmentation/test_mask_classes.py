@@ -39,7 +39,7 @@ def test_colours_mean_classes():
     values = np.array([[ROAD, (1, 2, 3)], [(1, 2, 3), (4, 5, 6)]], dtype=np.uint8)
     message = (
         r"^m: colour \(1, 2, 3\) at x 1, y 0 is of no class, and so is 1 more; expected the 3 colours of "
-        "data.classes; add it there, or mend the mask$"
+        "data.classes; add it there, or fix the mask$"
     )
     with pytest.raises(DataError, match=message):
         classes().labels(values, "m")
@@ -65,7 +65,7 @@ def test_the_colour_of_an_ignored_class_is_ignored():
 
 
 def test_values_of_no_class():
-    message = r"^m: pixel values 1, 9 of no class; expected 3, 7, or 255, 300 to be ignored; mend the mask, or add to"
+    message = r"^m: pixel values 1, 9 of no class; expected 3, 7, or 255, 300 to be ignored; fix the mask, or add to"
     with pytest.raises(DataError, match=message):
         classes().labels(np.array([[7, 9, 1, 9]], dtype=np.uint8), "m")
     with pytest.raises(DataError, match=r"^m: pixel value 11 of no class; expected 0\.\.10, or none to be ignored; "):

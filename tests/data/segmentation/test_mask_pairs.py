@@ -129,11 +129,11 @@ class TestLists:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"\na/z.jpg b/y.png", r"^l.txt:2: a/z.jpg is not in .*/top; expected a path from there; mend the list"),
+            (b"\na/z.jpg b/y.png", r"^l.txt:2: a/z.jpg is not in .*/top; expected a path from there; fix the list"),
             (b"a/y.jpg b/z.png", r"^l.txt:1: b/z.png is not in "),
             (b"a/y.jpg", r"^l.txt:1: mask of a/y.jpg is not in "),
-            (b"\n \n", r"^l.txt: names no image; expected a line per image: image and mask; mend the list$"),
-            (b"\xff\xfe", r"^l.txt: not UTF-8 \(.*; expected a line per image: image and mask; mend it$"),
+            (b"\n \n", r"^l.txt: names no image; expected a line per image: image and mask; fix the list$"),
+            (b"\xff\xfe", r"^l.txt: not UTF-8 \(.*; expected a line per image: image and mask; fix it$"),
         ],
     )
     def test_broken_lists(self, content, message, tmp_path):
