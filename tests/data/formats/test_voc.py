@@ -271,7 +271,7 @@ def test_classes_are_found_beside_a_broken_file(tmp_path):
         (
             files(["1"]) | {"x.txt": b"\n"},
             {"train": "x.txt"},
-            r"/x.txt: names nothing; expected one image per line; me",
+            r"/x.txt: names nothing; expected one image per line; fi",
         ),
         (
             files(["1"]) | {"ImageSets/Main/train.txt": b"\n"},
