@@ -167,7 +167,7 @@ def attnkit(order: dict[str, Any], has_read: Callable[[], None], *, warm: bool) 
     from attnkit.metrics.coco_ap import CocoAp
 
     if warm:
-        import attnkit.data.formats.coco_json  # noqa: F401  which reading needs
+        import attnkit.data.formats.coco  # noqa: F401  which reading needs
 
         return []
     files = read_files(order["results"], order["truth"])

@@ -82,10 +82,8 @@ def _open_image_data(
     from attnkit.data.classification.image_folder import open_image_folder
     from attnkit.data.classification.npz_images import open_npz_images
     from attnkit.data.classification.shapes import open_shapes
+    from attnkit.data.detection.open_files import open_coco, open_voc, open_yolo
     from attnkit.data.detection.shapes import open_shape_objects
-    from attnkit.data.formats.coco import open_coco
-    from attnkit.data.formats.voc import open_voc
-    from attnkit.data.formats.yolo import open_yolo
     from attnkit.data.segmentation.coco_masks import open_coco_masks
     from attnkit.data.segmentation.mask_files import open_mask_files
     from attnkit.data.segmentation.shapes import open_shape_scenes

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from attnkit.data.formats.coco_json import CocoImage, CocoJson, CocoObject
+    from attnkit.data.formats.coco import CocoImage, CocoJson, CocoObject
     from attnkit.structures.image_objects import ImageTruth, Rle
 
 
@@ -28,7 +28,7 @@ def read_instances(content: bytes, place: str) -> CocoJson:
     Raises:
         DataError: it is none, or lists no images.
     """
-    from attnkit.data.formats.coco_json import read_coco_json
+    from attnkit.data.formats.coco import read_coco_json
 
     about = read_coco_json(content, place)
     if about.kind == "panoptic":

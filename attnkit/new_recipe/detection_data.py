@@ -10,7 +10,7 @@ from pathlib import Path
 from attnkit.data.config import SPLITS, HoldBackConfig, Split
 from attnkit.data.data_root import DataRoot, listed
 from attnkit.data.detection.config import CocoConfig, CocoSplitConfig, VocConfig, YoloConfig
-from attnkit.data.detection.split_folders import SPLIT_NAMES, usual_folder
+from attnkit.data.images.named_files import SPLIT_NAMES, usual_folder
 from attnkit.errors import DataError
 from attnkit.new_recipe.named_images import folder_of, has_one, image_names
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attnkit.data.detection.annotation import Annotation, Box, box_of
-from attnkit.data.detection.object_files import ObjectFiles
+from attnkit.data.detection.object_files import ObjectFiles, box_of
+from attnkit.data.formats.annotations import Annotation, Box
 from attnkit.data.formats.outlines import is_outline
 from attnkit.errors import DataError
 from attnkit.new_recipe.image_recipe import sample
@@ -77,8 +77,8 @@ def count_objects(images: ObjectFiles, *, whole: bool) -> Counts:
 def _objects(images: ObjectFiles, index: int) -> list[Annotation]:
     """What counts on an image."""
     row, place = int(images.rows[index]), images.annotation_place(index)
-    size = images.notes.size(row) or _ANY_SIZE
-    return [one for one in images.notes.annotations(row, size) if _counts(one, box_of(one, size, place), size)]
+    size = images.source.size(row) or _ANY_SIZE
+    return [one for one in images.source.read(row, size) if _counts(one, box_of(one, size, place), size)]
 
 
 def _counts(annotation: Annotation, box: Box, size: Size) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from attnkit.data.data_root import Files
-from attnkit.data.images.file_names import find_image
+from attnkit.data.images.named_files import find_image
 from attnkit.errors import DataError
 
 _ASKED = 20

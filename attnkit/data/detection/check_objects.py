@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from attnkit.data.detection.annotation import Annotation, box_of
 from attnkit.data.detection.detection_set import DetectionSet
+from attnkit.data.detection.object_files import box_of
 from attnkit.data.detection.seen_objects import SeenObjects, areas_of, seen_on
 from attnkit.data.finding import Finding, and_more
+from attnkit.data.formats.annotations import Annotation
 from attnkit.data.formats.outlines import LEAST_COORDINATES
 from attnkit.structures.objects import Objects
 

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
-from attnkit.data.detection.annotation import Annotation
 from attnkit.data.finding import Finding
+from attnkit.data.formats.annotations import Annotation
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
 from attnkit.structures.objects import Objects

@@ -1,63 +1,32 @@
-"""Images in files, with what a format of annotations says about them."""
+"""Images in files with their annotations, made into boxes and masks when an image is read."""
 
 from __future__ import annotations
 
+import math
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from pycocotools import mask as rle
 from torch import Tensor
 
 from attnkit.data.config import HoldBackConfig, Split
-from attnkit.data.detection.annotation import Annotation, objects_of
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.semantic_maps import SemanticMaps
-from attnkit.data.file_tree import FileTree
 from attnkit.data.finding import Finding
+from attnkit.data.formats.annotations import AnnotatedImages, Annotation, Box
+from attnkit.data.formats.coco_fields import NOT_DRAWN
+from attnkit.data.formats.outlines import code_of, is_outline
 from attnkit.data.images.decode import decode_image, stored_and_seen
 from attnkit.data.images.hold_back import hold_files_back
 from attnkit.errors import DataError
-from attnkit.structures.arrays import IntArray
+from attnkit.structures.arrays import IntArray, Size
+from attnkit.structures.boxes import box_areas
+from attnkit.structures.masks import Masks
 from attnkit.structures.objects import Objects
-
-
-class Notes(ABC):
-    """What is written about images, by their rows there."""
-
-    class_names: tuple[str, ...]
-    category_ids: tuple[int, ...]
-    has_masks: bool
-    """Whether nine tenths of the objects have an outline, and the recipe does not leave outlines out."""
-    masks_wanted: bool = True
-    """Whether it does not."""
-    has_difficult: bool = False
-    """Whether objects may be marked as difficult."""
-
-    @abstractmethod
-    def place(self, row: int) -> str:
-        """What to call it in messages."""
-
-    @abstractmethod
-    def image_name(self, row: int) -> str:
-        """The path of the image below its folder, the same wherever the data lies."""
-
-    @abstractmethod
-    def image_id(self, row: int) -> int:
-        """What an image is called in a json of results."""
-
-    @abstractmethod
-    def size(self, row: int) -> tuple[int, int] | None:
-        """Height and width of the image that boxes are for; None: as people see it, whatever they are."""
-
-    @abstractmethod
-    def annotations(self, row: int, size: tuple[int, int]) -> list[Annotation]:
-        """The objects on an image of a size.
-
-        Raises:
-            DataError: they cannot be read.
-        """
+from attnkit.structures.run_lengths import Code
 
 
 class ObjectFiles(DetectionSet):
@@ -68,62 +37,50 @@ class ObjectFiles(DetectionSet):
     as COCO means it.
     """
 
-    def __init__(
-        self,
-        notes: Notes,
-        images: FileTree,
-        numbers: IntArray,
-        rows: IntArray,
-        *,
-        semantic: SemanticMaps | None = None,
-        left_out: Sequence[Finding] = (),
-    ) -> None:
+    def __init__(self, images: AnnotatedImages, *, semantic: SemanticMaps | None = None) -> None:
         """Take what was found.
 
         Args:
-            notes: the annotations.
-            images: where the images are.
-            numbers: (N,) of each image there.
-            rows: (N,) of each image in the notes.
+            images: and their annotations.
             semantic: maps of a class per pixel.
-            left_out: what is not used, or may be missing.
         """
-        self.notes, self.images, self.numbers, self.rows = notes, images, numbers, rows
-        self.class_names, self.category_ids, self.has_masks = notes.class_names, notes.category_ids, notes.has_masks
-        self.masks_wanted = notes.masks_wanted
+        self._images, self._semantic = images, semantic
+        self.source, self.rows = images.annotations, images.rows
+        """The annotations, and (N,) the row of each image there."""
+        self.class_names, self.category_ids = self.source.class_names, self.source.category_ids
+        self.has_masks, self.masks_wanted = self.source.has_masks, self.source.masks_wanted
         self.semantic_classes = None if semantic is None else semantic.num_classes
-        self._semantic, self._left_out = semantic, tuple(left_out)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def place(self, index: int) -> str:
         """Its file, or archive and member."""
-        return self.images.place(int(self.numbers[index]))
+        return self._images.tree.place(int(self._images.numbers[index]))
 
     def annotation_place(self, index: int) -> str:
         """Its file, and which image there, if it is of several."""
-        return self.notes.place(int(self.rows[index]))
+        return self.source.place(int(self.rows[index]))
 
     def name(self, index: int) -> str:
         """The name of its file, without folder and ending."""
-        return os.path.splitext(self.images.names[int(self.numbers[index])].rpartition("/")[2])[0]
+        return os.path.splitext(self._images.tree.names[int(self._images.numbers[index])].rpartition("/")[2])[0]
 
     def image_id(self, index: int) -> int:
         """As the annotations have it."""
-        return self.notes.image_id(int(self.rows[index]))
+        return self.source.image_id(int(self.rows[index]))
 
-    def size(self, index: int) -> tuple[int, int]:
+    def size(self, index: int) -> Size:
         """As the annotations say; else of the header of the file."""
-        return self.notes.size(int(self.rows[index])) or self.header_size(index)
+        return self.source.size(int(self.rows[index])) or self.header_size(index)
 
-    def header_size(self, index: int) -> tuple[int, int]:
+    def header_size(self, index: int) -> Size:
         """Of the header of the file."""
-        return self._size_and_turn(index, self.images.source(int(self.numbers[index])))[0]
+        return self._size_and_turn(index, self._images.tree.source(int(self._images.numbers[index])))[0]
 
     def read(self, index: int) -> tuple[Tensor, Objects]:
         """Decode one image, and draw its objects."""
-        content = self.images.read(int(self.numbers[index]))
+        content = self._images.tree.read(int(self._images.numbers[index]))
         size, turned = self._size_and_turn(index, content)
         return decode_image(content, self.place(index), turned=turned), self._objects(index, size)
 
@@ -133,29 +90,23 @@ class ObjectFiles(DetectionSet):
 
     def annotations(self, index: int) -> list[Annotation]:
         """What is written about one image."""
-        return self.notes.annotations(int(self.rows[index]), self.size(index))
+        return self.source.read(int(self.rows[index]), self.size(index))
 
     def read_semantic(self, index: int) -> Tensor | None:
         """Decode the map of one image."""
         if self._semantic is None:
             return None
-        labels = self._semantic.read(self.notes.image_name(int(self.rows[index])), self.size(index))
+        labels = self._semantic.read(self.source.image_name(int(self.rows[index])), self.size(index))
         return torch.from_numpy(labels)
 
     def select(self, rows: IntArray) -> ObjectFiles:
         """Some of the images."""
-        return ObjectFiles(
-            self.notes,
-            self.images,
-            self.numbers[rows],
-            self.rows[rows],
-            semantic=self._semantic,
-            left_out=self._left_out,
-        )
+        images = replace(self._images, numbers=self._images.numbers[rows], rows=self.rows[rows])
+        return ObjectFiles(images, semantic=self._semantic)
 
     def left_out(self) -> list[Finding]:
         """Images without annotations, annotations without an image, and the like."""
-        return list(self._left_out)
+        return list(self._images.left_out)
 
     def part(self, split: Split, config: HoldBackConfig, *, has_valid: bool, has_test: bool) -> ObjectFiles | None:
         """What a split gets of these, which are all training images; None if it gets none.
@@ -167,29 +118,29 @@ class ObjectFiles(DetectionSet):
             has_test: whether it has test images of its own.
         """
         rows = hold_files_back(
-            self.images,
-            self.numbers,
+            self._images.tree,
+            self._images.numbers,
             split,
             config,
             has_valid=has_valid,
             has_test=has_test,
-            name=lambda index: self.notes.image_name(int(self.rows[index])),
+            name=lambda index: self.source.image_name(int(self.rows[index])),
         )
         return self.select(rows) if len(rows) else None
 
-    def _objects(self, index: int, size: tuple[int, int]) -> Objects:
+    def _objects(self, index: int, size: Size) -> Objects:
         return objects_of(
-            self.notes.annotations(int(self.rows[index]), size),
+            self.source.read(int(self.rows[index]), size),
             size,
             masks=self.has_masks,
-            difficult=self.notes.has_difficult,
+            difficult=self.source.has_difficult,
             place=self.annotation_place(index),
         )
 
-    def _size_and_turn(self, index: int, source: Path | bytes) -> tuple[tuple[int, int], bool]:
+    def _size_and_turn(self, index: int, source: Path | bytes) -> tuple[Size, bool]:
         """Height and width that boxes are for, and whether the EXIF data is to be followed."""
         stored, seen = stored_and_seen(source, self.place(index))
-        size = self.notes.size(int(self.rows[index]))
+        size = self.source.size(int(self.rows[index]))
         if size is None:
             return seen, True
         if size == stored:
@@ -200,3 +151,69 @@ class ObjectFiles(DetectionSet):
             f"{self.annotation_place(index)}: for {size[1]} x {size[0]} pixels, but its image {self.place(index)} has "
             f"{stored[1]} x {stored[0]}; expected the same size; correct the annotations, or remove the image"
         )
+
+
+def objects_of(annotations: Sequence[Annotation], size: Size, *, masks: bool, difficult: bool, place: str) -> Objects:
+    """What is on an image. Boxes are clipped to it, and may be left empty; an object without outline has an empty mask.
+
+    Args:
+        annotations: R of them.
+        size: H, W of the image.
+        masks: whether outlines are drawn.
+        difficult: whether the data has that word.
+        place: what to call the annotations of the image in errors.
+
+    Raises:
+        DataError: an outline cannot be drawn, or a box is none.
+    """
+    drawn = Masks.from_rle([_code(one, size, place) for one in annotations], size) if masks else None
+    raw = [box_of(one, size, place) for one in annotations]
+    boxes = _clipped(torch.tensor(raw, dtype=torch.float32).view(-1, 4), size)
+    areas = box_areas(boxes)
+    if drawn is not None:
+        areas = torch.where(drawn.areas() > 0, drawn.areas(), areas)
+    said = torch.tensor([math.nan if one.area is None else one.area for one in annotations], dtype=torch.float32)
+    return Objects(
+        boxes=boxes,
+        labels=torch.tensor([one.label for one in annotations], dtype=torch.int64),
+        areas=torch.where(said.isnan(), areas, said),
+        crowd=torch.tensor([one.crowd for one in annotations], dtype=torch.bool),
+        masks=drawn,
+        difficult=torch.tensor([one.difficult for one in annotations], dtype=torch.bool) if difficult else None,
+    )
+
+
+def box_of(annotation: Annotation, size: Size, place: str) -> Box:
+    """The box of an object, or that of its outline where there is none; not clipped.
+
+    Raises:
+        DataError: it has neither, or not four finite numbers.
+    """
+    if annotation.box is None and is_outline(annotation.outline):
+        x, y, width, height = rle.toBbox(_code(annotation, size, place)).tolist()
+        return x, y, x + width, y + height
+    box = annotation.box
+    if box is None or not all(map(math.isfinite, box)):
+        raise DataError(
+            f"{place}: object {annotation.id} has {'no box' if box is None else f'the box {list(box)}'}; expected four "
+            "numbers, or an outline; fix the file"
+        )
+    return box
+
+
+def _code(annotation: Annotation, size: Size, place: str) -> Code:
+    try:
+        return code_of(annotation.outline or None, *size)
+    except NOT_DRAWN as error:
+        raise DataError(
+            f"{place}: the outline of object {annotation.id} cannot be drawn ({type(error).__name__}: {error}); "
+            f"expected polygons, or a run-length code of {size[0]} x {size[1]}; fix the file"
+        ) from error
+
+
+def _clipped(boxes: Tensor, size: Size) -> Tensor:
+    """What lies outside has no width or no height then."""
+    height, width = size
+    first = torch.minimum(boxes[:, :2].clamp(min=0), boxes.new_tensor([width, height]))
+    last = torch.minimum(boxes[:, 2:].clamp(min=0), boxes.new_tensor([width, height]))
+    return torch.cat([first, torch.maximum(first, last)], dim=1)

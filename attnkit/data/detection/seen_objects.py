@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attnkit.data.detection.annotation import Annotation
+from attnkit.data.formats.annotations import Annotation
 from attnkit.data.formats.outlines import is_outline, short_polygon
 from attnkit.structures.arrays import IntArray
 from attnkit.structures.objects import Objects

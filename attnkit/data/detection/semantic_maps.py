@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.data.data_root import Files
-from attnkit.data.images.file_names import find_image
+from attnkit.data.images.named_files import find_image
 from attnkit.data.segmentation.mask_image import as_numbers, decode_mask
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE

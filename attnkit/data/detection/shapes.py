@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from attnkit.data.config import Split
-from attnkit.data.detection.annotation import Annotation
 from attnkit.data.detection.config import ShapeObjectsConfig
 from attnkit.data.detection.detection_set import DetectionSet
+from attnkit.data.formats.annotations import Annotation
 from attnkit.data.images.shapes import CLASS_NAMES, ShapesImage, generate_scene
 from attnkit.structures.arrays import IntArray
 from attnkit.structures.masks import Masks

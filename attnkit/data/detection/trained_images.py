@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from attnkit.data.detection.annotation import Annotation
 from attnkit.data.detection.detection_set import DetectionSet
+from attnkit.data.formats.annotations import Annotation
 from attnkit.data.formats.outlines import is_outline
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray, Size

@@ -1,177 +1,339 @@
-"""COCO's json of instances as boxes and masks, when an image is read."""
+"""COCO's json (Lin et al. 2014): which categories there are, what is annotated on each image, and the images' files.
+
+Instances and stuff have a polygon or a run-length code per annotation, panoptic a PNG per image whose colours are
+numbers of segments. Annotations become bytes as soon as each is read, and stay so until their image is: as Python
+objects they would take many times the memory, in every process that reads images.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from attnkit.data.config import Split
 from attnkit.data.data_root import DataRoot, Files
-from attnkit.data.detection.annotation import Annotation, Box
-from attnkit.data.detection.config import CocoConfig, CocoSplitConfig
-from attnkit.data.detection.detection_set import check_names
-from attnkit.data.detection.object_files import Notes, ObjectFiles
-from attnkit.data.detection.semantic_maps import SemanticMaps
 from attnkit.data.finding import Finding, and_more
-from attnkit.data.formats.coco_json import CocoJson, repeated_categories
-from attnkit.data.formats.known_coco_json import known_coco_json
-from attnkit.data.images.file_names import find_image
+from attnkit.data.formats.coco_fields import (
+    ANNOTATION,
+    IMAGE,
+    NOT_AS_EXPECTED,
+    PANOPTIC,
+    CocoCategory,
+    Fields,
+    crowd,
+    number,
+    numbers,
+    pixels,
+    read_categories,
+    read_each,
+    segments,
+    text,
+    whole,
+    without_repeated,
+)
+from attnkit.data.formats.outlines import are_masks, is_outline
+from attnkit.data.images.named_files import find_image
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
+
+Kind = Literal["instances", "stuff", "panoptic"]
+
+_JSON = json.JSONEncoder(separators=(",", ":"))
 
 
-class CocoNotes(Notes):
+class CocoObject(NamedTuple):
+    """An annotation of instances or stuff."""
+
+    category: int
+    """Its number, in the order of their ids."""
+    id: str
+    segmentation: Any
+    """Polygons, or a run-length code; None where it is not said."""
+    box: list[float] | None
+    """Left, top, width and height."""
+    area: float | None
+    """None where it is not said."""
+    crowd: bool
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """An image of the json."""
+
+    id: int
+    file_name: str
+    height: int
+    width: int
+    annotations: bytes
+    """JSON: of instances and stuff a list of what `objects` gives, of panoptic {id: number of category}."""
+    panoptic_file: str | None
+    """The PNG; None where there is none."""
+
+    def objects(self) -> list[CocoObject]:
+        """What instances and stuff have on it, in the order of the json."""
+        return [CocoObject(*one) for one in json.loads(self.annotations)]
+
+    def segments(self) -> dict[int, int]:
+        """The numbers of the categories of a panoptic PNG's segments, by their ids."""
+        return {int(segment): number for segment, number in json.loads(self.annotations).items()}
+
+
+@dataclass(frozen=True)
+class CocoJson:
     """What a json says."""
 
-    def __init__(self, about: CocoJson, json_place: str, *, masks: bool) -> None:
-        """Take the json.
-
-        Args:
-            about: what it says.
-            json_place: its name in errors.
-            masks: False leaves the outlines out.
-
-        Raises:
-            DataError: it is of another kind, or its categories cannot be told apart.
-        """
-        if about.kind == "panoptic":
-            raise DataError(
-                f"{json_place}: a panoptic json, whose segments have no outlines; expected one of instances, as "
-                "instances_val2017.json; correct the path"
-            )
-        check_names(about.names, json_place)
-        self._about, self._json_place = about, json_place
-        self.class_names, self.category_ids = about.names, about.ids
-        self.masks_wanted, self.has_masks = masks, masks and about.has_outlines
-
-    def place(self, row: int) -> str:
-        """The json and the id of the image in it."""
-        return f"{self._json_place}: image {self.image_id(row)}"
-
-    def image_name(self, row: int) -> str:
-        """As the json has it."""
-        return self._about.images[row].file_name
-
-    def image_id(self, row: int) -> int:
-        """As the json has it."""
-        return self._about.images[row].id
-
-    def size(self, row: int) -> tuple[int, int]:
-        """As the json has it."""
-        image = self._about.images[row]
-        return image.height, image.width
-
-    def annotations(self, row: int, size: tuple[int, int]) -> list[Annotation]:
-        """As the json has them."""
-        return [
-            Annotation(
-                label=one.category,
-                id=one.id,
-                box=self._box(row, one.id, one.box),
-                outline=one.segmentation,
-                area=one.area,
-                crowd=one.crowd,
-            )
-            for one in self._about.images[row].objects()
-        ]
-
-    def _box(self, row: int, annotation: str, box: Sequence[float] | None) -> Box | None:
-        if box is None:
-            return None
-        if len(box) != 4:
-            raise DataError(
-                f"{self.place(row)}: annotation {annotation} has a bbox of {len(box)} numbers; expected left, top, "
-                "width and height; fix the file"
-            )
-        left, top, width, height = box
-        return left, top, left + width, top + height
+    kind: Kind
+    names: tuple[str, ...]
+    """Of the categories, in the order of their ids."""
+    ids: tuple[int, ...]
+    colours: tuple[tuple[int, int, int] | None, ...]
+    images: list[CocoImage]
+    has_outlines: bool = False
+    """Whether objects have masks: nine tenths or more of those that are no crowds have an outline."""
+    images_unknown: tuple[int, ...] = ()
+    """For each annotation of an image that is not there, the id of that image."""
+    repeated: tuple[tuple[str, int], ...] = ()
+    """Name and id of each category that is left out: another has its name, and no annotation is of it."""
 
 
-def open_coco(config: CocoConfig, split: Split) -> ObjectFiles | None:
-    """Open one split; None if there is none and nothing is held back for it.
+class _Image(NamedTuple):
+    """One of the json, before its annotations are known."""
+
+    id: int
+    file_name: str
+    height: int
+    width: int
+
+
+class _Annotation(NamedTuple):
+    """One of the json, of which only what says where it belongs is still Python."""
+
+    id: str
+    image: int
+    category: int | None
+    rest: bytes
+    """All fields of a CocoObject but the category, without the bracket in front."""
+    crowd: bool
+    outlined: bool
+    panoptic_file: str | None
+    segments: dict[int, int] | None
+    """Categories by id, of panoptic ones."""
+
+
+def read_coco_json(content: bytes, place: str) -> CocoJson:
+    """Take a json apart.
+
+    Args:
+        content: its bytes.
+        place: its name in errors.
 
     Raises:
-        DataError: a folder or json is not found, or has not COCO's form; or no image of the json is there.
+        DataError: it is no JSON, or has not the form that COCO's have.
     """
-    root = DataRoot(config.path)
-    given: CocoSplitConfig | None = getattr(config, split)
-    if given is not None and split != "train":
-        return _open_split(root, config, given, f"data.{split}")
-    if split != "train" and not getattr(config.hold_back, split):
-        return None
-    found = _open_split(root, config, config.train, "data.train")
-    return found.part(split, config.hold_back, has_valid=config.valid is not None, has_test=config.test is not None)
-
-
-def _open_split(root: DataRoot, config: CocoConfig, given: CocoSplitConfig, option: str) -> ObjectFiles:
-    """Read the json of a split, and find its images.
-
-    Raises:
-        DataError: as `open_coco`.
-    """
-    content, json_place = root.read(given.annotations, f"{option}.annotations")
-    about = known_coco_json(content, json_place)
-    notes = CocoNotes(about, json_place, masks=config.masks)
-    files = root.folder(given.images, f"{option}.images")
-    found = [find_image(files, image.file_name) for image in about.images]
-    rows = [row for row, number in enumerate(found) if number is not None]
-    if not rows:
-        example = about.images[0].file_name if about.images else "none"
+    try:
+        return _from_json(json.loads(content, object_hook=_packed), place)
+    except (*NOT_AS_EXPECTED, RecursionError) as error:
         raise DataError(
-            f"{json_place}: none of its {len(about.images)} images is in {files.place}, such as {example}; expected "
-            f"the images there; correct {option}.images"
-        )
-    splits = [one for one in (config.train, config.valid, config.test) if one is not None]
-    shared = sum(one.images == given.images for one in splits) > 1
-    return ObjectFiles(
-        notes,
-        files.tree,
-        np.array([found[row] for row in rows], dtype=np.int64),
-        np.array(rows, dtype=np.int64),
-        semantic=_semantic(root, config, given, option),
-        left_out=_left_out(about, json_place, files, found, shared=shared),
+            f"{place}: not as COCO's json is ({type(error).__name__}: {error}); expected images, annotations and "
+            "categories, as in instances_val2017.json; correct the path, or fix the file"
+        ) from error
+
+
+def _packed(found: dict[str, Any]) -> dict[str, Any] | _Annotation:
+    """Every object of the json comes here once it is whole; annotations are packed, the others stay."""
+    if "image_id" not in found:
+        return found
+    try:
+        return _panoptic(found) if "segments_info" in found else _annotation(found)
+    except NOT_AS_EXPECTED:
+        return found  # what is wrong with it is told when its place among the others is known
+
+
+def _annotation(found: dict[str, Any]) -> _Annotation:
+    own_id, image, category = str(found.get("id")), whole(found["image_id"]), whole(found["category_id"])
+    outline, is_crowd = found.get("segmentation"), crowd(found.get("iscrowd"))
+    rest = _JSON.encode((own_id, outline, numbers(found.get("bbox")), number(found.get("area")), is_crowd))[1:].encode()
+    return _Annotation(own_id, image, category, rest, is_crowd, is_outline(outline), None, None)
+
+
+def _panoptic(found: dict[str, Any]) -> _Annotation:
+    file, parts = text(found["file_name"]), segments(found["segments_info"])
+    return _Annotation(str(found.get("id")), whole(found["image_id"]), None, b"", False, False, file, parts)
+
+
+def _from_json(about: dict[str, Any], place: str) -> CocoJson:
+    categories = read_categories(about["categories"], place)
+    images = read_each(about["images"], "image", _image, lambda _: IMAGE, place)
+    annotations = read_each(about["annotations"], "annotation", _read_before, _fields_of, place)
+    by_image: dict[int, list[_Annotation]] = {image.id: [] for image in images}
+    _check_ids(len(categories), len({category.id for category in categories}), "categories", place)
+    _check_ids(len(images), len(by_image), "images", place)
+    unknown = []
+    for annotation in annotations:
+        if annotation.image in by_image:
+            by_image[annotation.image].append(annotation)
+        else:
+            unknown.append(annotation.image)
+    kept = without_repeated(categories, _used(annotations))
+    ids = {category.id: row for row, category in enumerate(kept)}
+    objects = [annotation for annotation in annotations if not annotation.crowd]
+    return CocoJson(
+        kind=_kind(annotations, categories),
+        names=tuple(category.name for category in kept),
+        ids=tuple(ids),
+        colours=tuple(category.colour for category in kept),
+        images=[_with_annotations(image, by_image.pop(image.id), ids, place) for image in images],
+        has_outlines=are_masks(sum(one.outlined for one in objects), len(objects)),
+        images_unknown=tuple(unknown),
+        repeated=tuple((category.name, category.id) for category in categories if category.id not in ids),
     )
 
 
-def _semantic(root: DataRoot, config: CocoConfig, given: CocoSplitConfig, option: str) -> SemanticMaps | None:
-    if given.semantic is None or config.semantic_classes is None:
-        return None
-    return SemanticMaps(root.folder(given.semantic, f"{option}.semantic"), config.semantic_classes)
+def _image(found: dict[str, Any]) -> _Image:
+    return _Image(whole(found["id"]), text(found["file_name"]), pixels(found["height"]), pixels(found["width"]))
 
 
-def _left_out(
-    about: CocoJson, json_place: str, files: Files, found: Sequence[int | None], *, shared: bool
-) -> list[Finding]:
-    """Images that are not there, that stand there twice, or that nothing is said about; categories of nothing."""
-    named = [(image.file_name, number) for image, number in zip(about.images, found, strict=True)]
-    missing = [name for name, number in named if number is None]
+def _read_before(found: Any) -> _Annotation:
+    if not isinstance(found, _Annotation):
+        raise TypeError("it could not be packed")
+    return found
+
+
+def _fields_of(annotation: dict[str, Any]) -> Fields:
+    return PANOPTIC if "segments_info" in annotation else ANNOTATION
+
+
+def _used(annotations: Sequence[_Annotation]) -> set[int | None]:
+    """Ids of categories."""
+    of_segments = (one.segments.values() for one in annotations if one.segments is not None)
+    return {one.category for one in annotations}.union(*of_segments)
+
+
+def _check_ids(count: int, different: int, what: str, place: str) -> None:
+    if different < count:
+        raise DataError(
+            f"{place}: {count} {what} have but {different} different ids; expected an id for each; fix the file"
+        )
+
+
+def _kind(annotations: Sequence[_Annotation], categories: Sequence[CocoCategory]) -> Kind:
+    """Panoptic annotations list segments; stuff has a category for everything that is a thing."""
+    if any(annotation.segments is not None for annotation in annotations[:1]):
+        return "panoptic"
+    return "stuff" if any(category.is_other for category in categories) else "instances"
+
+
+def _with_annotations(image: _Image, annotations: Sequence[_Annotation], ids: dict[int, int], place: str) -> CocoImage:
+    parts: dict[int, int] = {}
+    objects: list[bytes] = []
+    for one in annotations:
+        if one.segments is None:
+            objects.append(b"[%d,%b" % (_number(one.id, one.category, ids, place), one.rest))
+        else:
+            parts |= {key: _number(str(key), category, ids, place) for key, category in one.segments.items()}
+    panoptic_file = next((one.panoptic_file for one in annotations if one.panoptic_file is not None), None)
+    packed = b"[%b]" % b",".join(objects) if panoptic_file is None else _JSON.encode(parts).encode()
+    return CocoImage(*image, annotations=packed, panoptic_file=panoptic_file)
+
+
+def _number(annotation: str, category: int | None, ids: dict[int, int], place: str) -> int:
+    if category is None or category not in ids:
+        raise DataError(
+            f"{place}: annotation {annotation} is of category {category}, which is not among the {len(ids)} "
+            "categories; expected one of them; fix the file"
+        )
+    return ids[category]
+
+
+@dataclass(frozen=True)
+class CocoFiles:
+    """A json and the images that it is about: N of them are there."""
+
+    about: CocoJson
+    place: str
+    """The name of the json in messages."""
+    files: Files
+    """The images lie there."""
+    numbers: IntArray
+    """(N,) of each image in their tree."""
+    rows: IntArray
+    """(N,) of each image in the json."""
+    left_out: Sequence[Finding]
+    """What is not used, or may be missing."""
+
+
+def open_coco_json(root: DataRoot, annotations: str, images: str, option: str, *, shared: bool) -> CocoFiles:
+    """Read a json, and find its images.
+
+    Args:
+        root: the data lies there.
+        annotations: the json in it.
+        images: the folder of the images in it.
+        option: what the recipe calls the two together.
+        shared: whether other splits have images in the folder too.
+
+    Raises:
+        DataError: the folder or the json is not found, or has not COCO's form; or no image of the json is there.
+    """
+    content, place = root.read(annotations, f"{option}.annotations")
+    about = read_coco_json(content, place)
+    files = root.folder(images, f"{option}.images")
+    found = [find_image(files, image.file_name) for image in about.images]
+    rows = [row for row, file in enumerate(found) if file is not None]
+    if not rows:
+        example = about.images[0].file_name if about.images else "none"
+        raise DataError(
+            f"{place}: none of its {len(about.images)} images is in {files.place}, such as {example}; expected the "
+            f"images there; correct {option}.images"
+        )
+    numbers = np.array([found[row] for row in rows], dtype=np.int64)
+    left_out = _left_out(about, place, files, found, shared=shared)
+    return CocoFiles(about, place, files, numbers, np.array(rows, dtype=np.int64), left_out)
+
+
+def _left_out(about: CocoJson, place: str, files: Files, found: Sequence[int | None], *, shared: bool) -> list[Finding]:
+    """Images that are missing, that stand there twice, or that the json does not name; categories of nothing."""
+    missing = [image.file_name for image, file in zip(about.images, found, strict=True) if file is None]
     findings = []
     if missing:
         what = f"{missing[0]} is not in {files.place}{and_more(len(missing))}"
-        findings.append(Finding("warning", json_place, what, "its annotations are left out", "copy the images again"))
+        findings.append(Finding("warning", place, what, "its annotations are left out", "copy the images again"))
     if about.images_unknown:
         what = f"an annotation is of image {about.images_unknown[0]}, which it does not list"
         what += and_more(len(about.images_unknown))
         fix = "add the image to its images, or remove the annotation"
-        findings.append(Finding("warning", json_place, what, "the annotation is left out", fix))
-    findings += [*repeated_categories(about, json_place), *_twice(about, json_place, files, found)]
+        findings.append(Finding("warning", place, what, "the annotation is left out", fix))
+    findings += [*_repeated_categories(about, place), *_twice(about, place, files, found)]
     taken = set(found)
-    alone = [files.tree.place(number) for number in files.numbers if number not in taken and files.is_image(number)]
+    alone = [files.tree.place(file) for file in files.numbers if file not in taken and files.is_image(file)]
     if alone and not shared:
-        what = f"an image that {json_place} does not name{and_more(len(alone))}"
+        what = f"an image that {place} does not name{and_more(len(alone))}"
         findings.append(Finding("warning", alone[0], what, "it is left out", "remove it, or annotate it"))
     return findings
 
 
-def _twice(about: CocoJson, json_place: str, files: Files, found: Sequence[int | None]) -> list[Finding]:
+def _twice(about: CocoJson, place: str, files: Files, found: Sequence[int | None]) -> list[Finding]:
     first: dict[int, int] = {}
     again = []
-    for image, number in zip(about.images, found, strict=True):
-        if number is not None and first.setdefault(number, image.id) != image.id:
-            again.append((image.id, number))
+    for image, file in zip(about.images, found, strict=True):
+        if file is not None and first.setdefault(file, image.id) != image.id:
+            again.append((image.id, file))
     if not again:
         return []
-    second, number = again[0]
-    what = f"images {first[number]} and {second} are of one file, {files.below(number)}{and_more(len(again))}"
+    second, file = again[0]
+    what = f"images {first[file]} and {second} are of one file, {files.below(file)}{and_more(len(again))}"
     fix = "name a file for each; the folders in front of their names may be missing"
-    return [Finding("error", json_place, what, "the objects of one are not on the other", fix)]
+    return [Finding("error", place, what, "the objects of one are not on the other", fix)]
+
+
+def _repeated_categories(about: CocoJson, place: str) -> list[Finding]:
+    """What to say of categories that were left out; see `CocoJson.repeated`."""
+    if not about.repeated:
+        return []
+    name, own = about.repeated[0]
+    other = about.ids[about.names.index(name)]
+    what = f"category {own} has the name of category {other}, {name}, and no annotation{and_more(len(about.repeated))}"
+    return [Finding("warning", place, what, "it is left out", "remove it, or rename it if it is another class")]

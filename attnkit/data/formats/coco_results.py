@@ -15,8 +15,8 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from pycocotools import mask
 
+from attnkit.data.formats.coco import CocoJson
 from attnkit.data.formats.coco_fields import NOT_DRAWN, brief
-from attnkit.data.formats.coco_json import CocoJson
 from attnkit.data.formats.outlines import cannot_be_drawn, code_unchecked, first_broken, why_empty
 from attnkit.errors import DataError
 from attnkit.structures.image_objects import ImageFound, Rle

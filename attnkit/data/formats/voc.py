@@ -1,32 +1,40 @@
 """Pascal VOC's xml: an object's name, its box, and whether it is difficult (Everingham et al. 2010).
 
-Its pixels are counted from 1, and a box holds both of its corners: x1 is xmin - 1, x2 is xmax.
+    JPEGImages/1.jpg   Annotations/1.xml   ImageSets/Main/train.txt (val, test)   as VOC has them, or
+    train/1.jpg        train/1.xml         valid/..., test/...                    beside each other, or
+    1.jpg              1.xml                                                      one set, of which parts are held back
+
+All may lie in more folders, such as VOCdevkit/VOC2012. Pixels are counted from 1, and a box holds both of its corners:
+x1 is xmin - 1, x2 is xmax.
 """
 
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
-import numpy as np
-
-from attnkit.data.config import SPLITS, Split
-from attnkit.data.data_root import DataRoot, listed
-from attnkit.data.detection.annotation import Annotation, Box
-from attnkit.data.detection.config import VocConfig
-from attnkit.data.detection.detection_set import check_names
-from attnkit.data.detection.object_files import Notes, ObjectFiles
+from attnkit.data.config import Split
+from attnkit.data.data_root import DataRoot, Files, listed
 from attnkit.data.file_tree import FileTree
+from attnkit.data.files import BYTE_ORDER_MARK
+from attnkit.data.finding import Finding, and_more
+from attnkit.data.formats.annotations import Annotation, Annotations, Box
 from attnkit.data.formats.coco_fields import LARGEST_SIDE
-from attnkit.data.formats.voc_files import VocPairs, find_pairs
+from attnkit.data.images.named_files import SPLIT_NAMES, named_folder, read_list, usual_folder
 from attnkit.errors import DataError
-from attnkit.structures.arrays import IntArray
+from attnkit.structures.arrays import IntArray, Size
 
 _ROOT = "annotation"
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_FORMS = ("{}",)
+_ANNOTATIONS, _IMAGES, _LISTS = "Annotations", "JPEGImages", "ImageSets/Main"
+_LIST_NAMES: dict[Split, tuple[str, ...]] = {**SPLIT_NAMES, "train": (*SPLIT_NAMES["train"], "trainval")}
 
 
-class VocNotes(Notes):
+class VocAnnotations(Annotations):
     """Files of xml, which are read when they are asked for."""
 
     has_masks = False
@@ -54,10 +62,10 @@ class VocNotes(Notes):
         return self._tree.names[int(self._rows[row, 0])].rpartition("/")[2]
 
     def image_id(self, row: int) -> int:
-        """Its place in the order of the list, counted from 1."""
+        """Its number in the order of the list, counted from 1."""
         return row + 1
 
-    def size(self, row: int) -> tuple[int, int] | None:
+    def size(self, row: int) -> Size | None:
         """As the xml has it; None where it has none, or nothing."""
         size = self._xml(row).find("size")
         if size is None:
@@ -70,7 +78,7 @@ class VocNotes(Notes):
             )
         return (int(height), int(width)) if height >= 1 and width >= 1 else None
 
-    def annotations(self, row: int, size: tuple[int, int]) -> list[Annotation]:
+    def read(self, row: int, size: Size) -> list[Annotation]:
         """One per object."""
         place = self.place(row)
         objects = enumerate(self._xml(row).iter("object"), start=1)
@@ -91,48 +99,21 @@ class VocNotes(Notes):
         return Annotation(self._labels[name], number, _box(one, number, place), difficult=_number(one, "difficult") > 0)
 
 
-def open_voc(config: VocConfig, split: Split) -> ObjectFiles | None:
-    """Open one split; None if there is none and nothing is held back for it.
-
-    Raises:
-        DataError: the data is not found, or has no images with xml.
-    """
-    root = DataRoot(config.path)
-    pairs = {other: find_pairs(root, config, other) for other in SPLITS}
-    train, own = pairs["train"], pairs[split]
-    if train is None:
-        raise DataError(
-            f"{root.path}: no list or folder of training images by its usual name; expected ImageSets/Main/train.txt, "
-            "or a folder train; name it as data.train"
-        )
-    names = config.classes or _found_names(root.tree, tuple(note for _, note in train.rows))
-    check_names(names, str(root.path) if config.classes is None else "data.classes")
-    found = _files(root.tree, train if own is None else own, names, difficult=config.difficult or split != "train")
-    if own is not None and split != "train":
-        return found
-    return found.part(split, config.hold_back, has_valid=pairs["valid"] is not None, has_test=pairs["test"] is not None)
-
-
-def _files(tree: FileTree, pairs: VocPairs, names: tuple[str, ...], *, difficult: bool) -> ObjectFiles:
-    rows = np.array(pairs.rows, dtype=np.int64)
-    notes = VocNotes(tree, rows, names, difficult=difficult)
-    return ObjectFiles(notes, tree, rows[:, 0], np.arange(len(rows)), left_out=pairs.left_out)
-
-
-def _found_names(tree: FileTree, notes: tuple[int, ...]) -> tuple[str, ...]:
-    """Of all objects, sorted; a broken xml is told when its image is read, unless all are.
+def found_names(tree: FileTree, xmls: Iterable[int]) -> tuple[str, ...]:
+    """The classes of all objects, sorted. A broken xml is told of when its image is read, unless all are broken.
 
     Raises:
         DataError: none can be read.
     """
     found: set[str] = set()
     broken: list[DataError] = []
-    for number in notes:
+    xmls = list(xmls)
+    for number in xmls:
         try:
             found.update(map(_name, _read_xml(tree, number).iter("object")))
         except DataError as error:
             broken.append(error)
-    if broken and len(broken) == len(notes):
+    if broken and len(broken) == len(xmls):
         raise broken[0]
     return tuple(sorted(found - {""}))
 
@@ -171,3 +152,175 @@ def _box(one: ElementTree.Element, number: str, place: str) -> Box:
         )
     x1, y1, x2, y2 = (_number(box, name) for name in _CORNERS)
     return x1 - 1, y1 - 1, x2, y2
+
+
+@dataclass
+class VocPairs:
+    """Images with their xml, by their numbers in one tree."""
+
+    rows: list[tuple[int, int]] = field(default_factory=list)
+    left_out: list[Finding] = field(default_factory=list)
+
+
+def find_pairs(root: DataRoot, given: str | None, split: Split) -> VocPairs | None:
+    """The images of a split with their xml; None if there is no list and no folder for it.
+
+    Args:
+        root: where they are.
+        given: the list or the folder that the recipe names, if it does.
+        split: which part of the data.
+
+    Raises:
+        DataError: what the recipe names is not there, or no image has an xml.
+    """
+    if given is not None:
+        return _given(root, given, f"data.{split}")
+    base = _base(root)
+    if base is None:
+        if (folder := usual_folder(root, split, _FORMS)) is not None:
+            return _paired(root, folder, folder)
+        alone = split == "train" and not any(usual_folder(root, other, _FORMS) for other in ("valid", "test"))
+        everything = root.below(root.top)
+        return _paired(root, everything, everything) if alone else None
+    lists = root.below(_join(base, _LISTS))
+    found = (lists.find(f"{name}.txt") for name in _LIST_NAMES[split])
+    numbers = [number for number in found if number is not None and not _is_empty(root, number, split)]
+    if numbers:
+        number, place = numbers[0], root.tree.place(numbers[0])
+        pairs = _by_list(root, root.below(base), read_list(root.tree.read(number), place), place)
+        return pairs if pairs.rows else None  # the objects of its own test images VOC keeps secret
+    if split != "train" or len(lists.numbers):
+        return None
+    return _paired(root, root.below(_join(base, _IMAGES)), root.below(_join(base, _ANNOTATIONS)))
+
+
+def _is_empty(root: DataRoot, number: int, split: Split) -> bool:
+    """Whether a list of validation or test images is there for the form alone; one of training must name images."""
+    return split != "train" and not root.tree.read(number).removeprefix(BYTE_ORDER_MARK).strip()
+
+
+def _given(root: DataRoot, name: str, option: str) -> VocPairs:
+    """Of a folder or a list that the recipe names."""
+    if (folder := named_folder(root, name)) is not None:
+        return _paired(root, folder, folder)
+    if not name.endswith(".txt"):
+        root.folder(name, option)  # which says what is there instead
+    content, place = root.read(name, option)
+    base = _base(root)
+    files = root.below(root.top if base is None else base)
+    return _some(_by_list(root, files, read_list(content, place), place), place)
+
+
+def _base(root: DataRoot) -> str | None:
+    """The folder that has Annotations; None if there is none, or one for each split.
+
+    Raises:
+        DataError: there are several, as where a VOCdevkit has two years.
+    """
+    folders = root.tree.folders
+    bases = [name[: -len(_ANNOTATIONS)].rstrip("/") for name in folders if f"/{name}".endswith(f"/{_ANNOTATIONS}")]
+    if len(bases) > 1 and usual_folder(root, "train", _FORMS) is None:
+        raise DataError(
+            f"{root.path}: {listed(bases)} each have a folder {_ANNOTATIONS}; expected one; name one of them as "
+            "data.path, or each as data.train, data.valid and data.test"
+        )
+    return bases[0] if len(bases) == 1 else None
+
+
+def _by_list(root: DataRoot, files: Files, lines: list[str], place: str) -> VocPairs:
+    """Of the images that a list names by their ids, or by their paths."""
+    images, xmls = _by_stem(files, _image_numbers(files)), _by_stem(files, _xml_numbers(files))
+    found = VocPairs()
+    without_image: list[int] = []
+    without_xml: list[str] = []
+    for line, name in enumerate(lines, start=1):
+        first, *more = name.split() or [""]
+        if not name or more == ["-1"]:  # a list of one class says so of an image without it
+            continue
+        stem = next((stem for one in (name, first) for stem in (_last(one), _stem(one)) if stem in xmls), None)
+        if stem is None:
+            without_xml.append(f"{place}:{line}")
+        elif stem in images:
+            found.rows.append((images[stem], xmls[stem]))
+        else:
+            without_image.append(xmls[stem])
+    found.left_out = [*_without_image(root, without_image), *_without_xml(without_xml)]
+    return found
+
+
+def _paired(root: DataRoot, images: Files, xmls: Files) -> VocPairs:
+    """All that have an image and an xml."""
+    by_stem = _by_stem(images, _image_numbers(images))
+    of_xmls = _by_stem(xmls, _xml_numbers(xmls))
+    both = sorted(by_stem.keys() & of_xmls.keys(), key=by_stem.__getitem__)
+    found = VocPairs([(by_stem[stem], of_xmls[stem]) for stem in both])
+    alone = sorted(by_stem[stem] for stem in by_stem.keys() - of_xmls.keys())
+    found.left_out = [
+        *_without_image(root, sorted(of_xmls[stem] for stem in of_xmls.keys() - by_stem.keys())),
+        *_without_xml([root.tree.place(number) for number in alone]),
+    ]
+    return _some(found, images.place)
+
+
+def _some(found: VocPairs, place: str) -> VocPairs:
+    if not found.rows:
+        raise DataError(
+            f"{place}: no image has an xml; expected 1.xml for 1.jpg, beside it or in {_ANNOTATIONS}; correct "
+            "data.path, or name folders or lists as data.train, data.valid and data.test"
+        )
+    return found
+
+
+def _without_image(root: DataRoot, xmls: list[int]) -> list[Finding]:
+    if not xmls:
+        return []
+    what = f"its image is missing{and_more(len(xmls))}"
+    return [Finding("warning", root.tree.place(xmls[0]), what, "it is left out", "copy the images again")]
+
+
+def _without_xml(places: list[str]) -> list[Finding]:
+    if not places:
+        return []
+    what, fix = f"an image without xml{and_more(len(places))}", "add it, without objects if there are none"
+    return [Finding("warning", places[0], what, "it is left out", fix)]
+
+
+def _by_stem(files: Files, numbers: Iterable[int]) -> dict[str, int]:
+    """Files by their names without folder and ending.
+
+    Raises:
+        DataError: two have one name.
+    """
+    found: dict[str, int] = {}
+    for number in numbers:
+        stem = _stem(files.tree.names[number])
+        if stem in found:
+            raise DataError(
+                f"{files.tree.place(number)}: {files.tree.place(found[stem])} has its name too; expected a name for "
+                "each; rename one of them, or name folders or lists as data.train, data.valid and data.test"
+            )
+        found[stem] = number
+    return found
+
+
+def _image_numbers(files: Files) -> list[int]:
+    """Of VOC's own images alone where it has that folder, and not of its masks, which have the same names."""
+    numbers = [number for number in files.numbers if files.is_image(number)]
+    own = [number for number in numbers if f"{_IMAGES}/" in files.below(number)]
+    return own or numbers
+
+
+def _xml_numbers(files: Files) -> list[int]:
+    return [number for number in files.numbers if files.tree.names[number].lower().endswith(".xml")]
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(_last(name))[0]
+
+
+def _last(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name

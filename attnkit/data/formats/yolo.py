@@ -4,36 +4,45 @@
     class  x1 y1  x2 y2  x3 y3  ...         corners of a polygon
 
 They are for the image as people see it, turned as its EXIF data says. An image without labels has no object.
+Classes and folders stand in data.yaml; images lie in images/train or train/images, say, their labels in labels/train or
+train/labels, or beside them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from attnkit.data.config import SPLITS, Split
-from attnkit.data.data_root import DataRoot
-from attnkit.data.detection.annotation import Annotation
-from attnkit.data.detection.config import YoloConfig
-from attnkit.data.detection.detection_set import check_names
-from attnkit.data.detection.object_files import Notes, ObjectFiles
+from attnkit.data.config import Split
+from attnkit.data.data_root import DataRoot, Files, listed
 from attnkit.data.finding import Finding, and_more
+from attnkit.data.formats.annotations import AnnotatedImages, Annotation, Annotations
 from attnkit.data.formats.outlines import are_masks
-from attnkit.data.formats.yolo_files import NAME_FILES, YoloAbout, find_images, find_label, find_names
+from attnkit.data.images.named_files import find_listed, named_folder, read_list, usual_folder
 from attnkit.errors import DataError
-from attnkit.structures.arrays import IntArray
+from attnkit.structures.arrays import IntArray, Size
 
 _BOX = 5
 _LEAST_POLYGON = 7
 _LARGEST = 2.0
-"""Of a share; what is larger are pixels."""
+"""Largest share that is believed: larger numbers are pixels."""
 _ASKED = 200
 """Files of labels that are read, evenly chosen, to see whether their objects have polygons."""
 _NONE = -1
+_KEYS: dict[Split, tuple[str, ...]] = {"train": ("train",), "valid": ("val", "valid"), "test": ("test",)}
+_FORMS = ("images/{}", "{}/images", "{}")
+_YAML_SUFFIXES = (".yaml", ".yml")
+_NAME_FILES = ("classes.txt", "obj.names")
+"""Files with a name per line, where there is no data.yaml."""
+_IMAGES, _LABELS = "images", "labels"
 
 
-class YoloNotes(Notes):
+class YoloAnnotations(Annotations):
     """The labels of images, which may be missing."""
 
     def __init__(
@@ -62,14 +71,14 @@ class YoloNotes(Notes):
         return self._tree.names[int(self._images[row])][len(self._top) :].lstrip("/")
 
     def image_id(self, row: int) -> int:
-        """Its place in the order of the paths, counted from 1."""
+        """Its number in the order of the paths, counted from 1."""
         return row + 1
 
-    def size(self, row: int) -> tuple[int, int] | None:
-        """None: labels say no size."""
+    def size(self, row: int) -> Size | None:
+        """None: labels give no size."""
         return None
 
-    def annotations(self, row: int, size: tuple[int, int]) -> list[Annotation]:
+    def read(self, row: int, size: Size) -> list[Annotation]:
         """One per line."""
         place = self.place(row)
         return [self._annotation(values, line, size, f"{place}:{line}") for line, values in self._rows(row)]
@@ -83,7 +92,7 @@ class YoloNotes(Notes):
         lines = enumerate(map(str.split, text.splitlines()), start=1)
         return [(line, _values(words, f"{place}:{line}")) for line, words in lines if words]
 
-    def _annotation(self, values: list[float], line: int, size: tuple[int, int], place: str) -> Annotation:
+    def _annotation(self, values: list[float], line: int, size: Size, place: str) -> Annotation:
         label, shares = values[0], np.array(values[1:])
         if label not in range(len(self.class_names)):
             raise DataError(
@@ -116,14 +125,14 @@ class YoloNotes(Notes):
         """Whether each object is one."""
         try:
             return [len(values) > _BOX for _, values in self._rows(row)]
-        except DataError:  # it is told when its image is read
+        except DataError:  # the error comes when its image is read
             return []
 
 
 def _may_be_labels(name: str, folder: str) -> bool:
     """Whether it is a text in a folder, and not the one with the names of the classes."""
     where, _, last = name.rpartition("/")
-    return where == folder and last.endswith(".txt") and last not in NAME_FILES
+    return where == folder and last.endswith(".txt") and last not in _NAME_FILES
 
 
 def _values(words: list[str], place: str) -> list[float]:
@@ -143,33 +152,19 @@ def _values(words: list[str], place: str) -> list[float]:
     )
 
 
-def open_yolo(config: YoloConfig, split: Split) -> ObjectFiles | None:
-    """Open one split; None if there is none and nothing is held back for it.
+def find_labels(root: DataRoot, images: Sequence[int], names: tuple[str, ...], *, masks: bool) -> AnnotatedImages:
+    """Images with their labels.
+
+    Args:
+        root: where they are.
+        images: their numbers in its tree.
+        names: of the classes, by number.
+        masks: False takes polygons as the boxes around them.
 
     Raises:
-        DataError: the data is not found, has no names, no images or no labels.
+        DataError: no image has labels.
     """
-    root = DataRoot(config.path)
-    about = YoloAbout(root)
-    names, names_place = find_names(root, config, about)
-    check_names(names, names_place)
-    images = {other: find_images(root, config, about, other) for other in SPLITS}
-    if images["train"] is None:
-        raise DataError(
-            f"{root.path}: no folder of training images by its usual names; expected such as images/train and "
-            "labels/train, or train/images and train/labels; name it as data.train"
-        )
-    own = images[split]
-    found = _open_split(root, images["train"] if own is None else own, names, masks=config.masks)
-    if own is not None and split != "train":
-        return found
-    return found.part(
-        split, config.hold_back, has_valid=images["valid"] is not None, has_test=images["test"] is not None
-    )
-
-
-def _open_split(root: DataRoot, images: list[int], names: tuple[str, ...], *, masks: bool) -> ObjectFiles:
-    labels = [find_label(root, number) for number in images]
+    labels = [_find_label(root, number) for number in images]
     if all(number is None for number in labels):
         raise DataError(
             f"{root.tree.place(images[0])}: no labels, nor has any of {len(images)} images; expected a .txt beside it, "
@@ -177,12 +172,12 @@ def _open_split(root: DataRoot, images: list[int], names: tuple[str, ...], *, ma
         )
     numbers = np.array(images, dtype=np.int64)
     of_images = np.array([_NONE if number is None else number for number in labels], dtype=np.int64)
-    notes = YoloNotes(root, numbers, of_images, names, masks=masks)
+    annotations = YoloAnnotations(root, numbers, of_images, names, masks=masks)
     left_out = [*_without_labels(root, images, labels), *_labels_alone(root, labels)]
-    return ObjectFiles(notes, root.tree, numbers, np.arange(len(numbers)), left_out=left_out)
+    return AnnotatedImages(annotations, root.tree, numbers, np.arange(len(numbers)), left_out)
 
 
-def _without_labels(root: DataRoot, images: list[int], labels: list[int | None]) -> list[Finding]:
+def _without_labels(root: DataRoot, images: Sequence[int], labels: list[int | None]) -> list[Finding]:
     """Images whose labels may have been forgotten: there is no other sign that nothing is on them."""
     bare = [image for image, label in zip(images, labels, strict=True) if label is None]
     if not bare:
@@ -207,3 +202,150 @@ def _labels_alone(root: DataRoot, labels: list[int | None]) -> list[Finding]:
         return []
     what = f"labels without an image{and_more(len(alone))}"
     return [Finding("warning", root.tree.place(alone[0]), what, "they are left out", "add the image, or remove them")]
+
+
+def _find_label(root: DataRoot, image: int) -> int | None:
+    """The number of the labels of an image: .txt where the last `images` of its path is `labels`, or beside it."""
+    path = root.tree.names[image].rpartition(".")[0]
+    parts = path.split("/")
+    everything = root.below("")
+    if _IMAGES in parts[:-1]:
+        last = len(parts) - 2 - parts[-2::-1].index(_IMAGES)
+        return everything.find("/".join([*parts[:last], _LABELS, *parts[last + 1 :]]) + ".txt")
+    return everything.find(f"{path}.txt")
+
+
+class YoloYaml:
+    """What data.yaml says; nothing where there is none."""
+
+    def __init__(self, root: DataRoot) -> None:
+        """Find and read it: the first file of yaml, nearest to the root, that has names.
+
+        Raises:
+            DataError: one called data.yaml is no yaml.
+        """
+        self.place, self.content = str(root.path), dict[str, Any]()
+        tree = root.tree
+        ends = [number for number, name in enumerate(tree.names) if name.lower().endswith(_YAML_SUFFIXES)]
+        for number in sorted(ends, key=lambda number: tree.names[number].count("/")):
+            content = _read_yaml(tree.read(number), tree.place(number), named=tree.names[number].endswith("data.yaml"))
+            if "names" in content:
+                self.place, self.content = tree.place(number), content
+                return
+
+    def folders(self, split: Split) -> list[str]:
+        """Where the images of a split are: folders, or lists of images."""
+        value: Any = next((self.content[key] for key in _KEYS[split] if self.content.get(key)), [])
+        return [str(one) for one in value] if isinstance(value, list) else [str(value)]
+
+
+def find_names(root: DataRoot, given: tuple[str, ...] | None, yaml: YoloYaml) -> tuple[tuple[str, ...], str]:
+    """Names by number, and the place that gives them: the recipe, data.yaml, or classes.txt.
+
+    Args:
+        root: where the data is.
+        given: the names that the recipe gives, if it does.
+        yaml: data.yaml.
+
+    Raises:
+        DataError: they are nowhere, or their numbers have gaps.
+    """
+    if given is not None:
+        return given, "data.classes"
+    if yaml.content:
+        return _names_of(yaml.content, yaml.place), yaml.place
+    for number, name in enumerate(root.tree.names):
+        if name.rpartition("/")[2].lower() in _NAME_FILES:
+            place = root.tree.place(number)
+            return tuple(filter(None, read_list(root.tree.read(number), place, of="name"))), place
+    raise DataError(
+        f"{root.path}: no data.yaml with names; expected one, or classes.txt; add it, or name the classes as "
+        "data.classes"
+    )
+
+
+def find_images(root: DataRoot, given: str | None, yaml: YoloYaml, split: Split) -> list[int] | None:
+    """The numbers of the images of a split in the tree, ascending; None if there is none.
+
+    Args:
+        root: where the data is.
+        given: the folder or the list that the recipe names, if it does.
+        yaml: data.yaml.
+        split: which part of the data.
+
+    Raises:
+        DataError: what the recipe names is not there, or the split has no image.
+    """
+    if given is not None:
+        return _images_of(root, given, f"data.{split}")
+    found = [files for name in yaml.folders(split) if (files := _images_of_yaml(root, name)) is not None]
+    if found:
+        return sorted({number for numbers in found for number in numbers})
+    if (folder := usual_folder(root, split, _FORMS)) is not None:
+        return _images_in(folder) or None
+    if split == "train" and not any(usual_folder(root, other, _FORMS) for other in ("valid", "test")):
+        return _images_in(named_folder(root, _IMAGES) or root.below(root.top)) or None
+    return None
+
+
+def _read_yaml(content: bytes, place: str, *, named: bool) -> dict[str, Any]:
+    """Its values; none of a file that is not `named` data.yaml and is of another kind."""
+    try:
+        values = YAML(typ="safe", pure=True).load(content.decode("utf-8-sig"))
+    except (YAMLError, ValueError, RecursionError) as error:  # of text or dates; and of thousands of brackets
+        if not named:
+            return {}
+        reason = " ".join(str(error).split())
+        raise DataError(f"{place}: no yaml ({reason}); expected names and folders, as YOLO has them; fix it") from error
+    return values if isinstance(values, dict) else {}
+
+
+def _names_of(content: dict[str, Any], place: str) -> tuple[str, ...]:
+    names = content["names"]
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict):
+        raise DataError(f"{place}: names is {names!r}; expected a list of names, or names by number; fix it")
+    by_number = {int(number) if str(number).isdecimal() else -1: str(name) for number, name in names.items()}
+    if sorted(by_number) != list(range(len(names))):
+        raise DataError(
+            f"{place}: names have the numbers {listed([str(number) for number in names])}; expected 0 to "
+            f"{len(names) - 1}; fix it"
+        )
+    count = content.get("nc", len(names))
+    if count != len(names):
+        raise DataError(f"{place}: nc is {count}, but there are {len(names)} names; expected as many; fix one of them")
+    return tuple(by_number[number] for number in range(len(names)))
+
+
+def _images_of(root: DataRoot, name: str, option: str) -> list[int]:
+    """Of a folder or a list that the recipe names."""
+    if (folder := named_folder(root, name)) is not None:
+        if images := _images_in(folder):
+            return images
+        raise DataError(f"{folder.place}: has no image; expected JPEG, PNG or the like; correct {option}")
+    if not name.endswith(".txt"):
+        return _images_in(root.folder(name, option))  # which says what is there instead
+    content, place = root.read(name, option)
+    return sorted(set(find_listed(root.below(root.top), read_list(content, place), place)))
+
+
+def _images_of_yaml(root: DataRoot, name: str) -> list[int] | None:
+    """Of a folder or a list that data.yaml names from a place of its own: what stands in front is dropped.
+
+    Not all of it: `../valid/images` is not the folder images.
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    for start in range(max(1, len(parts) - 1)):
+        path = "/".join(parts[start:])
+        if (folder := named_folder(root, path)) is not None:
+            return _images_in(folder) or None
+        number = root.below("").find(path) or root.below(root.top).find(path)
+        if number is not None and path.endswith(".txt"):
+            place = root.tree.place(number)
+            return find_listed(root.below(root.top), read_list(root.tree.read(number), place), place)
+    return None
+
+
+def _images_in(files: Files) -> list[int]:
+    return [number for number in files.numbers if files.is_image(number)]

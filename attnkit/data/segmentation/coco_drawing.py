@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from attnkit.data.data_root import Files
+from attnkit.data.formats.coco import CocoImage
 from attnkit.data.formats.coco_fields import NOT_DRAWN
-from attnkit.data.formats.coco_json import CocoImage
 from attnkit.data.formats.outlines import runs_of
 from attnkit.data.segmentation.mask_image import decode_mask
 from attnkit.data.segmentation.segmentation_set import LabelMap

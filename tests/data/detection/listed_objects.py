@@ -2,9 +2,10 @@
 
 import torch
 
-from attnkit.data.detection.annotation import Annotation, objects_of
 from attnkit.data.detection.detection_set import DetectionSet
+from attnkit.data.detection.object_files import objects_of
 from attnkit.data.detection.object_image import ObjectImage
+from attnkit.data.formats.annotations import Annotation
 from attnkit.errors import DataError
 from attnkit.structures.masks import Masks
 from attnkit.structures.objects import Objects

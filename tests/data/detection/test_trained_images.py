@@ -1,7 +1,7 @@
 import pytest
 
-from attnkit.data.detection.annotation import Annotation
 from attnkit.data.detection.trained_images import trained_images
+from attnkit.data.formats.annotations import Annotation
 from attnkit.errors import DataError
 from tests.data.detection.listed_objects import ListedObjects, rectangle
 

@@ -1,329 +1,239 @@
 import json
-import pickle
+import re
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
-from pycocotools import mask as rle
 
+from attnkit.data.formats.coco import CocoObject, read_coco_json
 from attnkit.errors import DataError
-from tests.data.formats.coco_files import (
-    CATEGORIES,
-    H,
-    W,
-    annotation,
-    coco,
-    one_set,
-    opened,
-    pictures,
-    rectangle,
+
+
+def about(**changes):
+    return {
+        "images": [
+            {"id": 5, "file_name": "b.jpg", "height": 3, "width": 7},
+            {"id": 2, "file_name": "a.jpg", "height": 2, "width": 5},
+        ],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 5,
+                "category_id": 9,
+                "segmentation": [[0, 0, 3, 0, 3, 3]],
+                "iscrowd": 0,
+                "bbox": [0.5, 1, 2.25, 3],
+                "area": 4.5,
+            },
+            {"id": 2, "image_id": 5, "category_id": 4, "segmentation": {"size": [3, 7], "counts": [21]}, "iscrowd": 1},
+        ],
+        "categories": [{"id": 9, "name": "dog", "color": [1, 2, 300]}, {"id": 4, "name": "cat"}],
+    } | changes
+
+
+def read(content):
+    return read_coco_json(json.dumps(content).encode(), "x.json")
+
+
+def test_instances():
+    found = read(about())
+    assert (found.kind, found.names, found.colours) == ("instances", ("cat", "dog"), (None, (1, 2, 255)))
+    first, second = found.images
+    assert (first.id, first.file_name, first.height, first.width, first.panoptic_file) == (5, "b.jpg", 3, 7, None)
+    assert found.ids == (4, 9)
+    assert first.objects() == [
+        CocoObject(1, "1", [[0, 0, 3, 0, 3, 3]], [0.5, 1.0, 2.25, 3.0], 4.5, False),
+        CocoObject(0, "2", {"size": [3, 7], "counts": [21]}, None, None, True),
+    ]
+    assert second.objects() == []
+    assert isinstance(first.annotations, bytes)
+
+
+@pytest.mark.parametrize("more", [{}, {"bbox": [], "iscrowd": None, "area": None}, {"iscrowd": "0"}])
+def test_what_is_not_said(more):
+    (one,) = read(about(annotations=[{"image_id": 2, "category_id": 4} | more])).images[1].objects()
+    assert one == CocoObject(0, "None", None, None, None, False)
+
+
+TRIANGLE = [[0, 0, 3, 0, 3, 3]]
+
+
+@pytest.mark.parametrize(
+    ("outline", "crowd", "expected"),
+    [(TRIANGLE, 0, True), (TRIANGLE, 1, False), ([], 0, False), ([[]], 0, False), ([[0, 0, 3, 3]], 0, False)],
 )
-from tests.data.image_files import picture, pixels, png, saved, write_files, write_tar
+def test_whether_there_are_outlines(outline, crowd, expected):
+    one = {"image_id": 2, "category_id": 4, "segmentation": outline, "iscrowd": crowd}
+    assert read(about(annotations=[one])).has_outlines == expected
 
 
-def bitmap(x1, y1, x2, y2):
-    inside = np.zeros((H, W), dtype=np.uint8)
-    inside[y1:y2, x1:x2] = 1
-    return inside
+@pytest.mark.parametrize(("outlined", "bare", "expected"), [(18, 2, True), (17, 2, False), (1, 25, False)])
+def test_masks_are_of_sets_of_which_nine_tenths_have_outlines(outlined, bare, expected):
+    """Crowds are not counted."""
+    kinds = [(TRIANGLE, 0)] * outlined + [([], 0)] * bare + [([], 1), (TRIANGLE, 1)] * 30
+    ones = [{"image_id": 2, "category_id": 4, "segmentation": outline, "iscrowd": crowd} for outline, crowd in kinds]
+    assert read(about(annotations=ones)).has_outlines == expected
 
 
-def runs(inside):
-    """Of a code whose counts are a list."""
-    flat = inside.T.ravel().tolist()
-    counts, last = [0], 0
-    for value in flat:
-        if value != last:
-            counts.append(0)
-            last = value
-        counts[-1] += 1
-    return {"size": [H, W], "counts": counts}
+def test_annotations_of_images_that_are_not_there():
+    annotations = [{"id": 3, "image_id": image, "category_id": 4} for image in (7, 5, 7)]
+    found = read(about(annotations=annotations))
+    assert found.images_unknown == (7, 7)
+    assert [len(image.objects()) for image in found.images] == [1, 0]
 
 
-OUTLINES = {
-    "polygon": rectangle(2, 1, 6, 5),
-    "two polygons": [*rectangle(2, 1, 4, 5), *rectangle(4, 1, 6, 5), [1, 1, 2, 2]],
-    "numbers": runs(bitmap(2, 1, 6, 5)),
-    "string": {"size": [H, W], "counts": rle.encode(np.asfortranarray(bitmap(2, 1, 6, 5)))["counts"].decode()},
-}
-
-
-@pytest.mark.parametrize("kind", OUTLINES)
-def test_boxes_and_masks(kind, tmp_path):
-    data = one_set(tmp_path, [annotation(category=8, area=15.5, segmentation=OUTLINES[kind])])
-    image, objects = data.read(0)
-    assert np.array_equal(image.numpy(), pixels(picture(H, W, seed=1)))
-    assert objects.boxes.tolist() == [[2, 1, 6, 5]]
-    assert objects.labels.tolist() == [1]
-    assert objects.areas.tolist() == [15.5]
-    assert objects.crowd.tolist() == [False]
-    assert objects.difficult is None
-    assert np.array_equal(objects.masks.bitmaps()[0].numpy(), bitmap(2, 1, 6, 5))
-    assert torch.equal(data.read_objects(0).boxes, objects.boxes)
-
-
-def test_what_a_set_says(tmp_path):
-    data = one_set(tmp_path, [annotation(image=70)], images=(70, 5))
-    assert (data.class_names, data.category_ids) == (("cat", "dog"), (3, 8))
-    assert (data.has_masks, data.semantic_classes) == (True, None)
-    assert [len(data), data.image_id(0), data.image_id(1), data.name(0)] == [2, 70, 5, "70"]
-    assert data.place(0) == f"{tmp_path}/train/70.png"
-    assert data.annotation_place(0) == f"{tmp_path}/a/train.json: image 70"
-    assert data.size(0) == data.header_size(0) == (H, W)
-    assert data.read_semantic(0) is None
-    assert data.left_out() == []
-
-
-def test_images_without_objects(tmp_path):
-    data = one_set(tmp_path, [annotation()], images=(1, 2))
-    _, objects = data.read(1)
-    assert objects.boxes.shape == (0, 4)
-    assert (len(objects), len(objects.masks), objects.masks.size) == (0, 0, (H, W))
-
-
-def test_crowds(tmp_path):
-    crowd = annotation((0, 0, 9, 3), number=2, iscrowd=1, segmentation=runs(bitmap(0, 0, 9, 3)))
-    objects = one_set(tmp_path, [annotation(iscrowd=None), crowd]).read_objects(0)
-    assert objects.crowd.tolist() == [False, True]
-    assert objects.masks.areas().tolist() == [16, 27]
-
-
-def test_outlines_of_crowds_alone_are_no_masks(tmp_path):
-    crowd = annotation(iscrowd=1, segmentation=runs(bitmap(2, 1, 6, 5)))
-    assert not one_set(tmp_path, [crowd, annotation(segmentation=[])]).has_masks
-
-
-@pytest.mark.parametrize("none", [None, [], [[]]])
-def test_boxes_alone(none, tmp_path):
-    data = one_set(tmp_path, [annotation(segmentation=none, area=None)])
-    assert not data.has_masks
-    objects = data.read_objects(0)
-    assert objects.masks is None
-    assert objects.areas.tolist() == [16]
-
-
-def test_masks_may_be_left_out(tmp_path):
-    data = one_set(tmp_path, [annotation(area=15)], masks=False)
-    assert not data.has_masks
-    assert data.read_objects(0).masks is None
-    assert data.read_objects(0).areas.tolist() == [15]
-
-
-def test_an_object_without_outline_beside_nine_others_has_an_empty_mask(tmp_path):
-    bare = annotation((0, 0, 3, 2), number=2, segmentation=[], area=None)
-    objects = one_set(tmp_path, [*[annotation(area=None)] * 9, bare]).read_objects(0)
-    assert objects.masks.areas().tolist() == [16] * 9 + [0]
-    assert objects.areas.tolist() == [16] * 9 + [6]
-
-
-def test_a_few_outlines_are_no_masks(tmp_path):
-    """Or all other objects would be background in training."""
-    bare = [annotation((0, 0, 3, 2), number=number, segmentation=None) for number in range(2, 27)]
-    data = one_set(tmp_path, [annotation(), *bare])
-    assert not data.has_masks
-    assert data.masks_wanted
-    assert len(data.read_objects(0)) == 26
-    assert not one_set(tmp_path, [annotation()], masks=False).masks_wanted
-
-
-def test_missing_areas_are_those_of_masks(tmp_path):
-    triangle = [[0, 0, 8, 0, 0, 8]]
-    objects = one_set(tmp_path, [annotation((0, 0, 8, 8), segmentation=triangle, area=None)]).read_objects(0)
-    assert 28 <= objects.areas[0] <= 36
-    assert objects.areas.tolist() == objects.masks.areas().tolist()
-
-
-@pytest.mark.parametrize("kind", OUTLINES)
-@pytest.mark.parametrize("masks", [True, False])
-def test_a_missing_box_is_the_one_around_the_outline(kind, masks, tmp_path):
-    data = one_set(tmp_path, [annotation(bbox=None, segmentation=OUTLINES[kind])], masks=masks)
-    assert data.read_objects(0).boxes.tolist() == [[2, 1, 6, 5]]
-
-
-def test_boxes_are_clipped(tmp_path):
-    boxes = [(-2, 3, 4, 20), (5, -7, 30, 2), (20, 3, 25, 5), (3, 3, 3, 6), (6, 5, 2, 1)]
-    objects = one_set(tmp_path, [annotation(box, segmentation=None) for box in boxes]).read_objects(0)
-    assert objects.boxes.tolist() == [[0, 3, 4, 11], [5, 0, 13, 2], [13, 3, 13, 5], [3, 3, 3, 6], [6, 5, 6, 5]]
-
-
-def test_annotations_are_as_they_are_written(tmp_path):
-    data = one_set(tmp_path, [annotation((-2, 3, 4, 20), number=17, category=8, area=None)])
-    (one,) = data.annotations(0)
-    assert (one.label, one.id, one.box, one.area, one.crowd) == (1, "17", (-2, 3, 4, 20), None, False)
-    assert one.outline == rectangle(-2, 3, 4, 20)
-
-
-@pytest.mark.parametrize("name", ["train/{}.png", "./{}.png", "x/train/{}.png", "C:\\data\\train\\{}.png"])
-def test_names_with_folders_in_front(name, tmp_path):
-    assert len(one_set(tmp_path, [], names=name)) == 1
-
-
-def test_folders_below_the_one_of_the_images(tmp_path):
-    names = {"1": "a/x.png", "2": "b/x.png"}
-    images = [{"id": int(i), "file_name": name, "height": H, "width": W} for i, name in names.items()]
-    content = json.dumps({"images": images, "annotations": [annotation(image=2)], "categories": CATEGORIES}).encode()
-    files = {f"train/{name}": png(H, W, seed=int(i)) for i, name in names.items()} | {"a/train.json": content}
-    data = opened(write_files(tmp_path, files), hold_back={"valid": 0.0})
-    assert [data.place(i) for i in range(2)] == [f"{tmp_path}/train/{name}" for name in names.values()]
-    assert [len(data.read_objects(i)) for i in range(2)] == [0, 1]
-    assert data.left_out() == []
-
-
-def lines(data, root):
-    return [f"{one.severity} {one}".replace(f"{root}/", "") for one in data.left_out()]
-
-
-def test_what_is_left_out(tmp_path):
-    stray = [annotation(image=image, number=image) for image in (1, 70, 80)]
-    content = coco(stray, images=(1, 2, 3))
-    root = write_files(tmp_path, pictures((1, 4)) | {"a/train.json": content})
-    data = opened(root, hold_back={"valid": 0.0})
-    assert [data.name(i) for i in range(len(data))] == ["1"]
-    assert lines(data, root) == [
-        "warning a/train.json: 2.png is not in train, and so is 1 more; its annotations are left out; copy the images "
-        "again",
-        "warning a/train.json: an annotation is of image 70, which it does not list, and so is 1 more; the annotation "
-        "is left out; add the image to its images, or remove the annotation",
-        "warning train/4.png: an image that a/train.json does not name; it is left out; remove it, or annotate it",
-    ]
-
-
-def test_two_images_of_one_file(tmp_path):
-    root = write_files(tmp_path, pictures() | {"a/train.json": coco([], images=(1, 2, 3), names="x/1.png")})
-    assert lines(opened(root), root) == [
-        "error a/train.json: images 1 and 2 are of one file, 1.png, and so is 1 more; the objects of one are not on "
-        "the other; name a file for each; the folders in front of their names may be missing"
-    ]
-
-
-def test_splits_that_share_a_folder(tmp_path):
-    files = pictures((1, 2)) | {"a/train.json": coco([]), "a/valid.json": coco([], images=(2,))}
-    root = write_files(tmp_path, files)
-    valid = {"images": "train", "annotations": "a/valid.json"}
-    assert [opened(root, split, valid=valid).left_out() for split in ("train", "valid")] == [[], []]
-
-
-def test_none_of_the_images_is_there(tmp_path):
-    message = r"a/train.json: none of its 1 images is in .*/train, such as 9.png; expected the images there; correct "
+@pytest.mark.parametrize("what", ["images", "categories"])
+def test_ids_that_stand_twice(what):
+    content = about()
+    content[what] = [content[what][0], content[what][1] | {"id": content[what][0]["id"]}]
+    message = rf"^x.json: 2 {what} have but 1 different ids; expected an id for each; fix the file$"
     with pytest.raises(DataError, match=message):
-        opened(write_files(tmp_path, pictures() | {"a/train.json": coco([], images=(9,))}))
+        read(content)
 
 
-def test_splits(tmp_path):
-    images = tuple(range(1, 11))
-    root = write_files(tmp_path, pictures(images) | {"a/train.json": coco([], images=images)})
-    parts = [opened(root, split) for split in ("train", "valid", "test")]
-    assert [part and len(part) for part in parts] == [9, 1, None]
-    assert len({part.image_id(i) for part in parts[:2] for i in range(len(part))}) == 10
-    write_files(root, {"a/valid.json": coco([], images=(2, 5))})
-    options = {"valid": {"images": "train", "annotations": "a/valid.json"}, "hold_back": {"valid": 0.5, "test": 0.2}}
-    assert [len(opened(root, split, **options)) for split in ("train", "valid", "test")] == [8, 2, 2]
+def test_stuff_has_a_category_for_all_things():
+    categories = [{"id": 9, "name": "dog"}, {"id": 4, "name": "other", "supercategory": "other"}]
+    assert read(about(categories=categories)).kind == "stuff"
 
 
-def test_an_archive_and_parts_of_a_set(tmp_path):
-    annotations = [annotation(image=2, category=8)]
-    content = pictures((1, 2), folder="top/train") | {"top/a/train.json": coco(annotations, images=(1, 2))}
-    data = opened(write_tar(tmp_path / "a.tar", content), hold_back={"valid": 0.0})
-    part = pickle.loads(pickle.dumps(data.select(np.array([1]))))
-    assert (len(part), part.name(0), part.size(0), part.image_id(0)) == (1, "2", (H, W), 2)
-    assert part.read(0)[1].labels.tolist() == [1]
+def test_panoptic():
+    segments = [{"id": 70000, "category_id": 4}, {"id": 3, "category_id": 9}]
+    annotations = [{"image_id": 2, "file_name": "a.png", "segments_info": segments}]
+    found = read(about(annotations=annotations))
+    assert found.kind == "panoptic"
+    assert found.images[1].segments() == {70000: 0, 3: 1}
+    assert (found.images[0].panoptic_file, found.images[1].panoptic_file) == (None, "a.png")
 
 
-class TestTurnedImages:
-    """By their EXIF data, a quarter to the right."""
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"{", r"JSONDecodeError: .*"),
+        (b"[]", r"TypeError: .*"),
+        (b"{}", r"KeyError: 'categories'"),
+        (b"[" * 100_000, r"RecursionError: maximum recursion depth .*"),
+        (json.dumps(about(annotations=3)).encode(), r"TypeError: .*"),
+    ],
+)
+def test_another_form(content, what):
+    message = (
+        rf"^x.json: not as COCO's json is \({what}\); expected images, annotations and categories, as in instances"
+    )
+    with pytest.raises(DataError, match=message):
+        read_coco_json(content, "x.json")
 
-    def data(self, tmp_path, size, orientation=6):
-        exif = Image.Exif()
-        exif[0x0112] = orientation
-        files = {"train/1.png": saved(picture(H, W, seed=1), exif=exif)}
-        return one_set(tmp_path, [annotation()], size=size, files=files)
 
-    def test_boxes_are_for_the_stored_pixels(self, tmp_path):
-        data = self.data(tmp_path, (H, W))
-        image, objects = data.read(0)
-        assert np.array_equal(image.numpy(), pixels(picture(H, W, seed=1)))
-        assert objects.masks.size == data.size(0) == data.header_size(0) == (H, W)
+WHOLE = {"id": 17, "image_id": 2, "category_id": 4}
+PANOPTIC = {"id": 17, "image_id": 2, "file_name": "a.png", "segments_info": [{"id": 3, "category_id": 4}]}
 
-    def test_unless_only_the_turned_size_fits(self, tmp_path):
-        data = self.data(tmp_path, (W, H))
-        image, objects = data.read(0)
-        assert np.array_equal(image.numpy(), np.rot90(pixels(picture(H, W, seed=1)), -1, axes=(1, 2)))
-        assert objects.masks.size == data.size(0) == data.header_size(0) == (W, H)
 
-    def test_upside_down_is_left_so(self, tmp_path):
-        image, _ = self.data(tmp_path, (H, W), orientation=3).read(0)
-        assert np.array_equal(image.numpy(), pixels(picture(H, W, seed=1)))
-
-    def test_another_size(self, tmp_path):
-        data = self.data(tmp_path, (H + 2, W))
-        message = (
-            r"a/train.json: image 1: for 13 x 13 pixels, but its image .*/train/1.png has 13 x 11; expected the same "
-            r"size; correct the annotations, or remove the image$"
-        )
-        for read in (data.read, data.header_size):
-            with pytest.raises(DataError, match=message):
-                read(0)
+@pytest.mark.parametrize(
+    ("one", "what"),
+    [
+        ({"id": 17}, "annotation 17 has no image_id; expected the id of an image, a whole number"),
+        ({"image_id": 2}, "annotation number 3 has no category_id; expected the id of a category, a whole number"),
+        (WHOLE | {"image_id": float("inf")}, "annotation 17 has the image_id Infinity; expected the id of an image, a"),
+        (WHOLE | {"image_id": 2.5}, "annotation 17 has the image_id 2.5; expected the id of an image, a whole number"),
+        (WHOLE | {"image_id": 2**63}, "annotation 17 has the image_id 9223372036854775808; expected the id of an imag"),
+        (WHOLE | {"category_id": "cat"}, 'annotation 17 has the category_id "cat"; expected the id of a category, a '),
+        (
+            WHOLE | {"bbox": [1, None, 3, 4]},
+            "annotation 17 has the bbox [1, null, 3, 4]; expected four numbers: left, top, width and height",
+        ),
+        (WHOLE | {"bbox": 5}, "annotation 17 has the bbox 5; expected four numbers: left, top, width and height"),
+        (WHOLE | {"area": "x"}, 'annotation 17 has the area "x"; expected a number of pixels'),
+        (WHOLE | {"area": 10**400}, f"annotation 17 has the area 1{'0' * 58}…; expected a number of pixels"),
+        (WHOLE | {"iscrowd": "yes"}, 'annotation 17 has the iscrowd "yes"; expected 0 or 1'),
+        (
+            WHOLE | {"segmentation": {"image_id": 2, "category_id": 4}},
+            "annotation 17 has the segmentation ",
+        ),
+        ("x", 'annotation number 3 is "x"; expected an object with fields'),
+        (
+            PANOPTIC | {"segments_info": [{"id": 3}]},
+            'annotation 17 has the segments_info [{"id": 3}]; expected a list ',
+        ),
+        (PANOPTIC | {"file_name": None}, "annotation 17 has the file_name null; expected the name of its PNG"),
+    ],
+)
+def test_an_annotation_that_is_none(one, what):
+    good = WHOLE if one is None or "segments_info" not in one else PANOPTIC
+    with pytest.raises(DataError, match=rf"^x.json: {re.escape(what)}.*; fix the file$"):
+        read(about(annotations=[good, good, one]))
 
 
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        (
-            {"segmentation": {"size": [W, H], "counts": [H * W]}},
-            r"the outline of object 1 cannot be drawn \(ValueError: its size is \[13, 11\]\); expected polygons, or a "
-            r"run-length code of 11 x 13; fix the file$",
-        ),
-        ({"segmentation": [[0, 0, 1e9, 0, 5, 5]]}, r"the outline of object 1 cannot be drawn \(ValueError: a coordina"),
-        ({"segmentation": 3}, r"the outline of object 1 cannot be drawn \("),
-        (
-            {"segmentation": {"size": [H, W], "counts": [10**30]}},
-            r"the outline of object 1 cannot be drawn \(ValueError: a run has over 64 bits\); expected polygons, or a ",
-        ),
-        ({"segmentation": [[0, 0, 10**400, 0, 5, 5]]}, r"the outline of object 1 cannot be drawn \(ValueError: a coor"),
-        ({"bbox": None, "segmentation": [[1, 1, 2, 2]]}, r"object 1 has no box; expected four numbers, or an outline;"),
-        ({"bbox": None, "segmentation": None}, r"object 1 has no box; expected four numbers, or an outline; fix the "),
-        ({"bbox": [1, 2, float("nan"), 3]}, r"object 1 has the box \[1.0, 2.0, nan, 5.0\]; expected four numbers, or "),
-        ({"bbox": [1, 2, 3]}, r"annotation 1 has a bbox of 3 numbers; expected left, top, width and height; fix the "),
+        ({"id": None}, "image number 2 has the id null; expected a whole number"),
+        ({"id": float("inf")}, "image Infinity has the id Infinity; expected a whole number"),
+        ({"file_name": ()}, "image 2 has the file_name []; expected the name of its file"),
+        ({"width": ...}, "image 2 has no width; expected pixels, from 1 to 1000000"),
+        ({"height": 0}, "image 2 has the height 0; expected pixels, from 1 to 1000000"),
+        ({"height": 1e300}, "image 2 has the height 1e+300; expected pixels, from 1 to 1000000"),
     ],
 )
-def test_objects_that_are_none(changes, what, tmp_path):
-    data = one_set(tmp_path, [annotation(**changes), annotation(number=2)])
-    for read in (data.read, data.read_objects):
-        with pytest.raises(DataError, match=rf"^{tmp_path}/a/train.json: image 1: {what}"):
-            read(0)
+def test_an_image_that_is_none(changes, what):
+    first, second = about()["images"]
+    second = {key: value for key, value in (second | changes).items() if value is not ...}
+    with pytest.raises(DataError, match=rf"^x.json: {re.escape(what)}; fix the file$"):
+        read(about(images=[first, second]))
 
 
-def test_another_kind_of_json(tmp_path):
-    segments = {"image_id": 1, "file_name": "1.png", "segments_info": []}
-    with pytest.raises(
-        DataError, match=r"a/train.json: a panoptic json, whose segments have no outlines; expected one"
-    ):
-        one_set(tmp_path, [segments])
+@pytest.mark.parametrize(
+    ("category", "what"),
+    [
+        ({"id": 9}, "category 9 has no name; expected the name of a class"),
+        ({"name": "dog"}, "category number 1 has no id; expected a whole number"),
+    ],
+)
+def test_a_category_that_is_none(category, what):
+    with pytest.raises(DataError, match=f"^x.json: {what}; fix the file$"):
+        read(about(categories=[category]))
 
 
-def test_names_of_classes(tmp_path):
-    with pytest.raises(DataError, match=r"a/train.json: no classes; expected one at least; fix the file$"):
-        one_set(tmp_path, [], categories=[])
-    same = [{"id": 3, "name": "cat"}, {"id": 8, "name": "cat"}]
-    message = r"a/train.json: two classes are named cat; expected a name for each; rename one of them$"
+def test_the_first_of_many_are_named():
+    ones = [WHOLE | {"id": number, "area": "x" if number > 4 else 7} for number in range(17)]
+    with pytest.raises(DataError) as caught:
+        read(about(annotations=ones))
+    lines = str(caught.value).splitlines()
+    assert [line.split()[2] for line in lines[:-1]] == [str(number) for number in range(5, 15)]
+    assert lines[-1] == ("x.json: fields of 2 more are wrong; expected what is said above; fix them too")
+
+
+@pytest.mark.parametrize("colour", ["#00ff7f", [1, 2], [1, 2, float("inf")], 5])
+def test_colours_that_are_written_in_another_way(colour):
+    assert read(about(categories=[{"id": 9, "name": "dog", "color": colour}, {"id": 4, "name": "cat"}])).colours == (
+        None,
+        None,
+    )
+
+
+class TestRepeatedCategories:
+    """A root of exports of Roboflow, with the name of a class."""
+
+    def read(self, *annotated, categories=((0, "dog"), (4, "cat"), (9, "dog"))):
+        annotations = [{"id": 1, "image_id": 2, "category_id": category} for category in annotated]
+        return read(about(annotations=annotations, categories=[{"id": key, "name": name} for key, name in categories]))
+
+    @pytest.mark.parametrize("annotated", [(9, 4), (), (4,)])
+    def test_without_annotations_it_is_left_out(self, annotated):
+        found = self.read(*annotated)
+        assert (found.names, found.ids, found.repeated) == (("cat", "dog"), (4, 9), (("dog", 0),))
+        assert [one.category for one in found.images[1].objects()] == [(4, 9).index(one) for one in annotated]
+
+    def test_the_used_one_stays(self):
+        found = self.read(0)
+        assert (found.names, found.ids, found.repeated) == (("dog", "cat"), (0, 4), (("dog", 9),))
+
+    def test_both_are_used(self):
+        found = self.read(0, 9)
+        assert (found.names, found.repeated) == (("dog", "cat", "dog"), ())
+
+    def test_a_name_of_its_own_stays(self):
+        found = self.read(9, categories=((0, "pets"), (9, "dog")))
+        assert (found.names, found.repeated) == (("pets", "dog"), ())
+
+
+def test_an_unknown_category():
+    message = r"^x.json: annotation 1 is of category 9, which is not among the 1 categories; expected one of them; fix "
     with pytest.raises(DataError, match=message):
-        one_set(tmp_path, [annotation(category=3), annotation(category=8)], categories=same)
-
-
-def test_categories_that_are_left_out(tmp_path):
-    root = {"id": 0, "name": "dog", "supercategory": "none"}
-    data = one_set(tmp_path, [annotation(category=8)], categories=[root, *CATEGORIES])
-    assert (data.class_names, data.category_ids) == (("cat", "dog"), (3, 8))
-    assert lines(data, tmp_path) == [
-        "warning a/train.json: category 0 has the name of category 8, dog, and no annotation; it is left out; remove "
-        "it, or rename it if it is another class"
-    ]
-
-
-def test_a_json_is_read_once_for_its_parts(tmp_path):
-    images = tuple(range(1, 11))
-    root = write_files(tmp_path, pictures(images) | {"a/train.json": coco([], images=images)})
-    train, valid = (opened(root, split) for split in ("train", "valid"))
-    assert train.notes._about is valid.notes._about
-    write_files(root, {"a/train.json": coco([annotation()], images=images)})
-    assert opened(root).notes._about is not train.notes._about
+        read(about(categories=[{"id": 4, "name": "cat"}]))

@@ -1,5 +1,5 @@
 from attnkit.data.data_root import DataRoot
-from attnkit.data.images.file_names import find_image
+from attnkit.data.images.named_files import find_image
 from tests.data.image_files import write_files
 
 

@@ -1,4 +1,4 @@
-"""Folders and lists of a data set that are found by their usual names."""
+"""Images, folders and lists of a data set that are found by names: usual ones, or those that someone wrote down."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from attnkit.data.config import Split
 from attnkit.data.data_root import DataRoot, Files
-from attnkit.data.images.file_names import find_image
 from attnkit.errors import DataError
 
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
@@ -14,6 +13,17 @@ SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
     "valid": ("val", "valid", "validation", "dev", "val2017"),
     "test": ("test", "testing", "test2017"),
 }
+
+
+def find_image(files: Files, name: str) -> int | None:
+    """The number of a file by its path below a folder; None if it is not there.
+
+    Folders in front are dropped one after the other until it is found: `train2017/1.jpg` is 1.jpg of the folder
+    train2017, and so is `C:\\\\data\\\\train2017\\\\1.jpg`.
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    starts = range(len(parts))
+    return next((number for start in starts if (number := files.find("/".join(parts[start:]))) is not None), None)
 
 
 def usual_folder(root: DataRoot, split: Split, forms: Sequence[str]) -> Files | None:
