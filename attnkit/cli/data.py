@@ -47,9 +47,12 @@ def check(
       attnkit data check classification/vit_s16_flowers5 --quick
     """
     from attnkit import recipe_file
+    from attnkit.data.open import OpenedData
 
     loaded = recipe_file.load(recipe, overrides or [])
-    checked = loaded.check_data(deep=tokens and not quick, say=lambda line: typer.echo(line, err=True))
+    checked = loaded.check_data(
+        OpenedData(loaded.data), deep=tokens and not quick, say=lambda line: typer.echo(line, err=True)
+    )
     _print_json(checked) if as_json else _print(checked)
     errors = sum(finding.severity == "error" for finding in checked.findings)
     warnings = len(checked.findings) - errors

@@ -218,6 +218,18 @@ def evaluate(
         nms_threshold=nms_threshold,
         soft_nms=soft_nms,
     )
+    score(asked, text, images, of_classes, of_masks, of_objects)
+
+
+def score(
+    asked: Evaluation,
+    text: TextOptions,
+    images: ImageOptions,
+    of_classes: ClassificationOptions,
+    of_masks: SegmentationOptions,
+    of_objects: DetectionOptions,
+) -> None:
+    """Score what is asked by the evaluation of its task."""
     check_images(images)
     task, chosen = task_asked_for(asked, text, images, of_classes, of_masks, of_objects)
     asked = replace(asked, run=chosen)
@@ -232,7 +244,7 @@ def evaluate(
     elif task == "detection":
         from attnkit.evaluation.detection import evaluate_detection
 
-        evaluate_detection(asked, images, of_objects, flip=flip)
+        evaluate_detection(asked, images, of_objects, flip=of_masks.flip)
     else:
         from attnkit.evaluation.translation import evaluate_translation
 

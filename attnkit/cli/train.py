@@ -8,15 +8,16 @@ import sys
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attnkit.cli.evaluate import evaluate
+from attnkit.cli.evaluate import score
 from attnkit.cli.options import DeviceOption, JsonOption, SetOption
 from attnkit.errors import RecipeError
 
 if TYPE_CHECKING:
+    from attnkit.data.open import OpenedData
     from attnkit.recipes import Recipe
     from attnkit.run_dir import RunDir
 
@@ -63,7 +64,16 @@ def train(
       attnkit train my.yaml --set train.accumulate=2 --set batch.images=32 --nproc 2
     """
     from attnkit import recipe_file
+    from attnkit.data.open import OpenedData
     from attnkit.engine.processes import check_share
+    from attnkit.evaluation.asked import (
+        ClassificationOptions,
+        DetectionOptions,
+        Evaluation,
+        ImageOptions,
+        SegmentationOptions,
+        TextOptions,
+    )
 
     if recipe is None and not (resume and run):
         raise RecipeError("RECIPE: missing; expected a recipe, or --resume --run DIR; see: attnkit recipe list")
@@ -75,10 +85,12 @@ def train(
         assert loaded is not None
         check_share(loaded.train, nproc)
         run_dir = _start(folder, loaded)
-    _train(loaded, run_dir, resume=resume, device=device, nproc=nproc)
+    data = OpenedData(loaded.data)
+    _train(loaded, run_dir, data, resume=resume, device=device, nproc=nproc)
     typer.echo(f"trained: {run_dir.path}; use it: {loaded.how_to_use(run_dir.path)}", err=True)
-    if loaded.has_split("test"):
-        evaluate(run=run_dir.path, device=device, as_json=as_json)
+    if data["test"] is not None:
+        asked = Evaluation(run=run_dir.path, device=device, as_json=as_json, data=data)
+        score(asked, TextOptions(), ImageOptions(), ClassificationOptions(), SegmentationOptions(), DetectionOptions())
 
 
 def _start(folder: Path, recipe: Recipe) -> RunDir:
@@ -111,18 +123,25 @@ def _reopen(folder: Path, overrides: list[str], nproc: int) -> tuple[Recipe, Run
     return changed, run
 
 
-def _train(recipe: Recipe, run: RunDir, *, resume: bool, device: str, nproc: int) -> None:
+def _train(recipe: Recipe, run: RunDir, data: OpenedData[Any], *, resume: bool, device: str, nproc: int) -> None:
     from attnkit.engine.processes import work_together
 
     try:
         if nproc == 1:
-            recipe.fit(run, resume=resume, device=device)
+            recipe.fit(run, data, resume=resume, device=device)
         else:
-            work_together(partial(recipe.fit, run, resume=resume), nproc, device=device)
+            work_together(partial(_fit, recipe, run, resume=resume), nproc, device=device)
     except BaseException:
         if not resume and not any(run.checkpoints.iterdir()):
             _forget(run)
         raise
+
+
+def _fit(recipe: Recipe, run: RunDir, *, resume: bool, device: str) -> None:
+    """The part of one of several processes, each of which opens the data for itself."""
+    from attnkit.data.open import OpenedData
+
+    recipe.fit(run, OpenedData(recipe.data), resume=resume, device=device)
 
 
 def _forget(run: RunDir) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, overload
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, TypeVar, cast, overload
 
 from attnkit.data.config import (
+    SPLITS,
     CifarConfig,
     CocoMasksConfig,
     EmbeddedTatoebaConfig,
@@ -33,6 +35,46 @@ if TYPE_CHECKING:
     from attnkit.data.detection.detection_set import DetectionSet
     from attnkit.data.segmentation.segmentation_set import SegmentationSet
 
+DataConfig = PairsConfig | ImagesConfig | SegmentationDataConfig | DetectionDataConfig
+Opened = TypeVar("Opened")
+
+
+class OpenedData(Mapping[Split, Opened | None]):
+    """The splits of a recipe's data, each opened once, when it is first asked for; None for one that there is not.
+
+    A command makes one and hands it on, to check the data, to train and to score.
+    """
+
+    @overload
+    def __init__(self: OpenedData[ParallelText], config: PairsConfig) -> None: ...
+    @overload
+    def __init__(self: OpenedData[ImageSet], config: ImagesConfig) -> None: ...
+    @overload
+    def __init__(self: OpenedData[SegmentationSet], config: SegmentationDataConfig) -> None: ...
+    @overload
+    def __init__(self: OpenedData[DetectionSet], config: DetectionDataConfig) -> None: ...
+
+    def __init__(self, config: DataConfig) -> None:
+        """Take the data of a recipe; nothing is opened yet."""
+        self._config = config
+        self._opened: dict[Split, Opened | None] = {}
+
+    def __getitem__(self, split: Split) -> Opened | None:
+        """The set of a split.
+
+        Raises:
+            DataError: it is not found, or does not have the form that the recipe says.
+        """
+        if split not in self._opened:
+            self._opened[split] = cast("Opened | None", open_data(self._config, split))
+        return self._opened[split]
+
+    def __iter__(self) -> Iterator[Split]:
+        return iter(SPLITS)
+
+    def __len__(self) -> int:
+        return len(SPLITS)
+
 
 @overload
 def open_data(config: PairsConfig, split: Split) -> ParallelText | None: ...
@@ -44,9 +86,7 @@ def open_data(config: SegmentationDataConfig, split: Split) -> SegmentationSet |
 def open_data(config: DetectionDataConfig, split: Split) -> DetectionSet | None: ...
 
 
-def open_data(
-    config: PairsConfig | ImagesConfig | SegmentationDataConfig | DetectionDataConfig, split: Split
-) -> ParallelText | ImageSet | SegmentationSet | DetectionSet | None:
+def open_data(config: DataConfig, split: Split) -> ParallelText | ImageSet | SegmentationSet | DetectionSet | None:
     """Open one split of a recipe's data; None if there is no such split and nothing is held back for it.
 
     Args:

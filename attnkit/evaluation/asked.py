@@ -6,12 +6,16 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from attnkit.cli.chosen_run import chosen_run
 from attnkit.cli.options import refuse_precision
 from attnkit.errors import AttnkitError
 from attnkit.evaluation.text_scoring import refuse_unknown
 from attnkit.report.picture_file import check_picture
+
+if TYPE_CHECKING:
+    from attnkit.data.open import DataConfig, OpenedData
 
 METRICS = {
     "translation": ("bleu", "chrf", "ter"),
@@ -26,30 +30,38 @@ METRICS = {
 class Evaluation:
     """What every evaluation has, whatever its task."""
 
-    metrics: Sequence[str]
+    metrics: Sequence[str] = ()
     """As they were named; none for the usual ones."""
-    run: Path | None
-    split: str
-    checkpoint: Path | None
-    device: str
-    save: Path | None
-    as_json: bool
+    run: Path | None = None
+    split: str = "test"
+    checkpoint: Path | None = None
+    device: str = "auto"
+    save: Path | None = None
+    as_json: bool = False
+    data: OpenedData[Any] | None = None
+    """That of the run, where it is opened already, by its training."""
+
+    def opened_data(self, config: DataConfig) -> OpenedData[Any]:
+        """The data of the run, whose recipe has this of it."""
+        from attnkit.data.open import OpenedData
+
+        return OpenedData(config) if self.data is None else self.data
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextOptions:
     """What is only for translation. The names are those of the options."""
 
-    hyp: str | None
-    ref: Sequence[str] | None
-    baseline: str | None
-    tokenize: str | None
-    lowercase: bool | None
-    compat: str | None
-    language: str | None
-    raw_ref: bool
-    beam_size: int | None
-    length_penalty: str | None
+    hyp: str | None = None
+    ref: Sequence[str] | None = None
+    baseline: str | None = None
+    tokenize: str | None = None
+    lowercase: bool | None = None
+    compat: str | None = None
+    language: str | None = None
+    raw_ref: bool = False
+    beam_size: int | None = None
+    length_penalty: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,48 +70,48 @@ class ImageOptions:
     options.
     """
 
-    predictions: str | None
-    labels: str | None
-    per_class: bool
-    rows: int | None
-    confusion: Path | None
-    precision: str | None
+    predictions: str | None = None
+    labels: str | None = None
+    per_class: bool = False
+    rows: int | None = None
+    confusion: Path | None = None
+    precision: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationOptions:
     """What is only for classification. The names are those of the options."""
 
-    real: str | None
-    batch_size: int | None
+    real: str | None = None
+    batch_size: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationOptions:
     """What is only for segmentation. The names are those of the options."""
 
-    bars: Path | None
-    classes: str | None
-    ignore: Sequence[int] | None
-    reduce_zero_label: bool
-    scales: str | None
-    flip: bool | None
+    bars: Path | None = None
+    classes: str | None = None
+    ignore: Sequence[int] | None = None
+    reduce_zero_label: bool = False
+    scales: str | None = None
+    flip: bool | None = None
     """For detection too."""
-    window: str | None
-    overlap: float | None
+    window: str | None = None
+    overlap: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionOptions:
     """What is only for detection. The names are those of the options."""
 
-    ground_truth: str | None
-    max_detections: int | None
-    curves: Path | None
-    errors: bool
-    sizes: str | None
-    nms_threshold: float | None
-    soft_nms: bool | None
+    ground_truth: str | None = None
+    max_detections: int | None = None
+    curves: Path | None = None
+    errors: bool = False
+    sizes: str | None = None
+    nms_threshold: float | None = None
+    soft_nms: bool | None = None
 
 
 Options = TextOptions | ImageOptions | ClassificationOptions | SegmentationOptions | DetectionOptions

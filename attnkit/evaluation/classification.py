@@ -81,6 +81,7 @@ def _classify(
     result = classify_split(
         recipe,
         run,
+        asked.opened_data(recipe.data),
         cast("Split", asked.split),
         top=max(_SAVED, *map(_depth, asked.metrics), 1),
         device=asked.device,

@@ -114,7 +114,9 @@ def _detect(
     scoring: DetectionScoring | None = None
     saver = None if asked.save is None else CocoResultsWriter(asked.save)
     with saver or nullcontext():
-        for one in detect_split(detector, recipe, run, cast("Split", asked.split), inference=inference):
+        for one in detect_split(
+            detector, asked.opened_data(recipe.data), run, cast("Split", asked.split), inference=inference
+        ):
             masks = detector.has_masks and one.objects.masks is not None
             scoring = scoring or DetectionScoring(
                 detector.class_names, masks=masks, max_detections=inference.max_detections

@@ -102,7 +102,9 @@ def _segment(
     )
     saved = None if asked.save is None else _SavedMasks(asked.save, segmenter)
     counts = SegmentationCounts(len(segmenter.class_names))
-    for scene in segment_split(segmenter, recipe, run, cast("Split", asked.split), inference=inference):
+    for scene in segment_split(
+        segmenter, asked.opened_data(recipe.data), run, cast("Split", asked.split), inference=inference
+    ):
         counts.add(scene.labels, scene.prediction)
         if saved is not None:
             saved.save(scene.name, scene.prediction)

@@ -86,7 +86,7 @@ def _open_run(asked: Evaluation, options: TextOptions) -> tuple[RunDir, Translat
     method = None if options.beam_size is None else "beam"
     search = search_overrides({"method": method, "beam_size": options.beam_size}, options.length_penalty)
     recipe = cast("TranslationRecipe", recipe_file.load(run.recipe, options=search))
-    if not recipe.has_split(cast("Split", asked.split)):
+    if asked.opened_data(recipe.data)[cast("Split", asked.split)] is None:
         raise DataError(
             f"{run.recipe}: data.{asked.split}: not set, so there is nothing to score on; "
             f"expected a {asked.split} set; choose another --split, or score a file with --hyp and --ref"
@@ -99,7 +99,9 @@ def _translate(recipe: TranslationRecipe, run: RunDir, asked: Evaluation, weight
     from attnkit.recipes.translation.translator import translate_split
     from attnkit.run_dir import write_whole
 
-    result = translate_split(recipe, run, cast("Split", asked.split), device=asked.device, checkpoint=weights)
+    result = translate_split(
+        recipe, run, asked.opened_data(recipe.data), cast("Split", asked.split), device=asked.device, checkpoint=weights
+    )
     if asked.save is not None:
         write_whole(asked.save, "".join(f"{line}\n" for line in result.hypotheses))
         typer.echo(f"{asked.save}: {len(result.hypotheses)} translations", err=True)

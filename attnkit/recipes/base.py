@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from attnkit.data.finding import DataReport, Finding
+    from attnkit.data.open import OpenedData
     from attnkit.run_dir import RunDir
 
 
@@ -73,22 +74,25 @@ class BaseRecipe(Config, ABC):
     train: TrainConfig
 
     @abstractmethod
-    def fit(self, run: RunDir, *, resume: bool, device: str) -> None:
+    def fit(self, run: RunDir, data: OpenedData[Any], *, resume: bool, device: str) -> None:
         """Train the model in a run folder, from the beginning or from its last checkpoint.
+
+        Args:
+            run: the run folder.
+            data: the splits of the recipe's data.
+            resume: from the last checkpoint.
+            device: auto, cpu, cuda...
 
         Raises:
             AttnkitError: whatever the user can mend; the run folder then holds what was saved before.
         """
 
     @abstractmethod
-    def has_split(self, split: Literal["train", "valid", "test"]) -> bool:
-        """Whether the recipe has data of that kind."""
-
-    @abstractmethod
-    def check_data(self, *, deep: bool, say: Callable[[str], None]) -> CheckedData:
+    def check_data(self, data: OpenedData[Any], *, deep: bool, say: Callable[[str], None]) -> CheckedData:
         """Look for what in the data makes training fail or its scores misleading.
 
         Args:
+            data: the splits of the recipe's data.
             deep: also look at what takes long: learn the tokenizer, decode every image.
             say: takes a line on how far it is.
         """

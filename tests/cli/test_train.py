@@ -23,7 +23,7 @@ class FakeTraining:
         self.error = None
         self.saves = True
 
-    def train(self, recipe, run, *, resume, device):
+    def train(self, recipe, run, data, *, resume, device):
         self.calls.append((recipe, run, resume, device))
         run.metrics.write_text("{}\n")
         (run.tokenizer / "joint").mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,10 @@ def training(tmp_path, monkeypatch):
     module.train = fake.train
     monkeypatch.setitem(sys.modules, module.__name__, module)
     fake.scored = []
-    monkeypatch.setattr(train, "evaluate", lambda **options: fake.scored.append(options))
+    kept = ("run", "device", "as_json")
+    monkeypatch.setattr(
+        train, "score", lambda asked, *options: fake.scored.append({name: getattr(asked, name) for name in kept})
+    )
     return fake
 
 

@@ -224,7 +224,7 @@ bleu: {lowercase: true}
     (folder / "runs/mine/model.safetensors").write_bytes(b"")
     asked = []
 
-    def translate_split(recipe, run, split, *, device, checkpoint):
+    def translate_split(recipe, run, data, split, *, device, checkpoint):
         asked.append((str(run.path), split, device, recipe.decode, str(checkpoint)))
         return Translations(["a", "b", "c", "d"], HYPOTHESES, REFERENCES)
 

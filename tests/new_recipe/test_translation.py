@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from attnkit import recipe_file
 from attnkit.cli import app
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData, open_data
 from attnkit.data.text.check import check_parallel_text
 from attnkit.new_recipe.translation_size import SideSize, TextSize
 
@@ -86,7 +86,7 @@ def test_from_two_files(folder):
 def test_nothing_leaks_and_the_data_check_finds_no_error(folder):
     new("--src", "train.en", "--tgt", "train.de")
     recipe = recipe_file.load("en_de.yaml")
-    report = check_parallel_text(recipe.data)
+    report = check_parallel_text(OpenedData(recipe.data))
     assert report.ok
     assert not [finding for finding in report.findings if "training text too" in str(finding)]
     seen = {}

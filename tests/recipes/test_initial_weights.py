@@ -4,6 +4,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
+from attnkit.data.open import OpenedData
 from attnkit.engine.checkpoint import load_tensors, save_weights
 from attnkit.errors import CheckpointError
 from attnkit.models.config import ClassifierConfig, SwinConfig, UperNetConfig, ViTConfig
@@ -108,11 +109,11 @@ def test_no_such_weights(tmp_path):
 def test_a_frozen_trunk_stays_and_the_head_learns(tmp_path):
     first = recipe_with(model=VIT, train__steps=2, train__save_every=2, train__validate_every=2, train__average_last=1)
     source = new_run(tmp_path / "first", first)
-    train(first, source, resume=False, device="cpu")
+    train(first, source, OpenedData(first.data), resume=False, device="cpu")
     settings = first.model_dump(by_alias=True) | {"init": {"from": str(source.path), "freeze": True}}
     second = type(first).model_validate(settings)
     run = new_run(tmp_path / "second", second)
-    train(second, run, resume=False, device="cpu")
+    train(second, run, OpenedData(second.data), resume=False, device="cpu")
     before, after = load_tensors(source.model)[0], load_tensors(run.model)[0]
     for name in before:
         assert torch.equal(before[name], after[name]) == (not name.startswith("head.")), name

@@ -47,7 +47,14 @@ def decoded(images: FileImages, *, progress: Progress | None = None) -> ImageSet
         return images
     pixels = np.memmap(final / "pixels", dtype=np.uint8, mode="r", shape=(len(images), 3, *about["size"]))
     broken = {int(row): f"{images.place(int(row))}{what}" for row, what in about["broken"].items()}
-    return ArrayImages(np.asarray(pixels), images.labels, images.class_names, place=images.place, broken=broken)
+    return ArrayImages(
+        np.asarray(pixels),
+        images.labels,
+        images.class_names,
+        place=images.place,
+        broken=broken,
+        left_out=images.left_out(),
+    )
 
 
 def _first_size(images: FileImages) -> tuple[int, int] | None:

@@ -21,6 +21,7 @@ from attnkit.data.config import ImageFolderConfig, Split
 from attnkit.data.data_root import open_tree_once
 from attnkit.data.file_tree import FileTree
 from attnkit.data.files import find_file_or_folder
+from attnkit.data.finding import Finding, and_more
 from attnkit.data.images.decode import SUFFIXES
 from attnkit.errors import DataError
 
@@ -44,6 +45,22 @@ class SplitFiles:
     """Images that lie in no class folder."""
     others: list[int] = field(default_factory=list)
     """Files that do not end as images do."""
+
+    def left_out(self, tree: FileTree) -> list[Finding]:
+        """Files that the split does not take, and class folders without an image."""
+        found = []
+        where = f"{tree.path}/{self.folder}".rstrip("/")
+        for name in sorted(name for name, numbers in self.classes.items() if not numbers):
+            what, why = "class folder without an image", "there is no such class for this split"
+            found.append(Finding("warning", f"{where}/{name}", what, why, "add images, or remove the folder"))
+        for numbers, what, fix in (
+            (self.strays, "an image in no class folder", "move it into the folder of its class"),
+            (self.others, "no image by the end of its name", "remove it, or convert it to JPEG or PNG"),
+        ):
+            if numbers:
+                what += and_more(len(numbers))
+                found.append(Finding("warning", tree.place(numbers[0]), what, "it is left out", fix))
+        return found
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -74,7 +91,7 @@ class ImageFolders:
             )
         numbers = [np.array(files.classes.get(name, []), dtype=np.int64) for name in names]
         labels = np.repeat(np.arange(len(names)), [len(part) for part in numbers])
-        return FileImages(self.tree, np.concatenate(numbers), labels, names)
+        return FileImages(self.tree, np.concatenate(numbers), labels, names, left_out=files.left_out(self.tree))
 
 
 def open_image_folder(config: ImageFolderConfig, split: Split, *, progress: Progress | None = None) -> ImageSet | None:

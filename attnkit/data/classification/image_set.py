@@ -13,6 +13,7 @@ from torch import Tensor
 
 from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.file_tree import FileTree
+from attnkit.data.finding import Finding
 from attnkit.data.images.decode import decode_image
 from attnkit.data.images.hold_back import held_back
 from attnkit.errors import DataError
@@ -26,6 +27,7 @@ class ImageSet(ABC):
     """N images, each of one class."""
 
     class_names: tuple[str, ...]
+    _left_out: Sequence[Finding] = ()
     labels: IntArray
     """(N,) int64, numbers of classes."""
 
@@ -48,6 +50,10 @@ class ImageSet(ABC):
     def select(self, rows: IntArray) -> ImageSet:
         """Some of the images, in the order of `rows`."""
 
+    def left_out(self) -> Sequence[Finding]:
+        """What lies beside the images and is not used."""
+        return self._left_out
+
 
 class ArrayImages(ImageSet):
     """Images of one size, decoded, in an array that may be a mapped file."""
@@ -61,6 +67,7 @@ class ArrayImages(ImageSet):
         place: Callable[[int], str],
         broken: Mapping[int, str] | None = None,
         rows: IntArray | None = None,
+        left_out: Sequence[Finding] = (),
     ) -> None:
         """Take the array; nothing is copied.
 
@@ -71,9 +78,10 @@ class ArrayImages(ImageSet):
             place: what to call the image of a row of `pixels`.
             broken: rows of `pixels` that hold nothing, and why: what read() raises.
             rows: the rows of `pixels` that belong to this set; None is all of them.
+            left_out: what lies beside the images and is not used.
         """
         self._pixels, self._place, self._broken = pixels, place, broken or {}
-        self._all_labels = labels
+        self._all_labels, self._left_out = labels, tuple(left_out)
         self._rows = np.arange(len(pixels)) if rows is None else rows
         self.labels = labels[self._rows]
         self.class_names = tuple(class_names)
@@ -110,14 +118,24 @@ class ArrayImages(ImageSet):
             place=self._place,
             broken=self._broken,
             rows=self._rows[rows],
+            left_out=self._left_out,
         )
 
 
 class FileImages(ImageSet):
     """Images that are decoded when they are read."""
 
-    def __init__(self, tree: FileTree, numbers: IntArray, labels: IntArray, class_names: Sequence[str]) -> None:
-        """Take files by their numbers in the tree, and the class of each."""
+    def __init__(
+        self,
+        tree: FileTree,
+        numbers: IntArray,
+        labels: IntArray,
+        class_names: Sequence[str],
+        *,
+        left_out: Sequence[Finding] = (),
+    ) -> None:
+        """Take files by their numbers in the tree, the class of each, and what lies beside them and is not used."""
+        self._left_out = tuple(left_out)
         self.tree, self.numbers, self.labels, self.class_names = tree, numbers, labels, tuple(class_names)
 
     def place(self, index: int) -> str:
@@ -142,7 +160,7 @@ class FileImages(ImageSet):
 
     def select(self, rows: IntArray) -> FileImages:
         """Some of the images."""
-        return FileImages(self.tree, self.numbers[rows], self.labels[rows], self.class_names)
+        return FileImages(self.tree, self.numbers[rows], self.labels[rows], self.class_names, left_out=self._left_out)
 
 
 def split_off(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from attnkit.data.config import SPLITS, Split
 from attnkit.data.detection.check_detection_split import DetectionSplitCheck, DetectionStats
 from attnkit.data.detection.config import DetectionDataConfig, ShapeObjectsConfig
+from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.enough_detections import USUAL_LIMITS, DetectionLimits
 from attnkit.data.finding import DataReport, Finding
 from attnkit.data.images.check_equal_images import shared_images
-from attnkit.data.open import open_data
 from attnkit.errors import DataError
 
 _WHY_HELD_OUT = {
@@ -21,6 +21,7 @@ _WHY_HELD_OUT = {
 
 def check_detection(
     config: DetectionDataConfig,
+    data: Mapping[Split, DetectionSet | None],
     *,
     quick: bool = False,
     limits: DetectionLimits = USUAL_LIMITS,
@@ -30,6 +31,7 @@ def check_detection(
 
     Args:
         config: the data of the recipe.
+        data: its opened splits; none is opened before the one before it was looked at.
         quick: draw the outlines of some images of each split, and read no more than the headers of images; what is cut
             off later, what stands twice, and outlines that do not fit their boxes go unseen. Where images are held
             back, files that are of one size and begin alike are read whole, as in training: equal ones stay together.
@@ -41,12 +43,14 @@ def check_detection(
     checks: dict[Split, DetectionSplitCheck] = {}
     try:
         for split in SPLITS:
-            data = open_data(config, split)
-            if data is None:
+            images = data[split]
+            if images is None:
                 found += [] if quick and split == "test" else [_missing(config, split, of=len(checks["train"].images))]
                 continue
-            found += data.left_out()
-            check = checks[split] = DetectionSplitCheck(split, data, with_areas=config.format == "coco", limits=limits)
+            found += images.left_out()
+            check = checks[split] = DetectionSplitCheck(
+                split, images, with_areas=config.format == "coco", limits=limits
+            )
             check.look(quick=quick, progress=progress)
             found += check.findings(trained=checks["train"].images)
             report.stats[split] = check.stats

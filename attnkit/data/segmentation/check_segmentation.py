@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from attnkit.data.config import SPLITS, SegmentationDataConfig, Split
+from attnkit.data.config import SPLITS, Split
 from attnkit.data.finding import DataReport, Finding
 from attnkit.data.images.check_equal_images import shared_images
-from attnkit.data.open import open_data
 from attnkit.data.segmentation.check_segmentation_split import SegmentationSplitCheck, SegmentationStats
+from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.errors import DataError
 
 _WHY_HELD_OUT = {
@@ -18,12 +18,15 @@ _WHY_HELD_OUT = {
 
 
 def check_segmentation(
-    config: SegmentationDataConfig, *, quick: bool = False, progress: Callable[[Split, int, int], None] | None = None
+    data: Mapping[Split, SegmentationSet | None],
+    *,
+    quick: bool = False,
+    progress: Callable[[Split, int, int], None] | None = None,
 ) -> DataReport[SegmentationStats]:
     """Look for everything in a recipe's data that makes training fail or its scores misleading.
 
     Args:
-        config: the data of the recipe.
+        data: the opened splits; none is opened before the one before it was looked at.
         quick: decode some masks of each split, and read no more than the headers of images and of the other masks; what
             is cut off later, what stands twice, and what other masks hold goes unseen.
         progress: called now and then with a split, how many of its images have been looked at, and how many it has.
@@ -33,12 +36,12 @@ def check_segmentation(
     checks: dict[Split, SegmentationSplitCheck] = {}
     try:
         for split in SPLITS:
-            data = open_data(config, split)
-            if data is None:
+            images = data[split]
+            if images is None:
                 found += _missing(split, quick=quick)
                 continue
-            found += data.left_out()
-            check = checks[split] = SegmentationSplitCheck(split, data)
+            found += images.left_out()
+            check = checks[split] = SegmentationSplitCheck(split, images)
             check.look(quick=quick, progress=progress)
             found += check.findings(trained=checks["train"].images.class_names)
             report.stats[split] = check.stats

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
-from attnkit.data.config import PairsConfig, Split
+from attnkit.data.config import Split
 from attnkit.data.finding import DataReport, Finding
-from attnkit.data.open import open_data
 from attnkit.data.text.check_shared import HeldOut
 from attnkit.data.text.check_split import SplitCheck, SplitStats, UnknowingEncoder
 from attnkit.data.text.parallel_text import Pair, ParallelText
@@ -22,7 +21,7 @@ _WHY_HELD_OUT = {
 
 
 def check_parallel_text(
-    config: PairsConfig,
+    data: Mapping[Split, ParallelText | None],
     *,
     quick: bool = False,
     max_length: int = 256,
@@ -35,7 +34,7 @@ def check_parallel_text(
     Text is streamed. What grows with the corpus is a number for each training pair, to find duplicates.
 
     Args:
-        config: the data of the recipe.
+        data: the opened splits.
         quick: look only at the first pairs of each split, which takes about a second. What comes later goes unseen.
         max_length: tokens of the longest sentence that training keeps; looked at with `tokenizers` only.
         max_ratio: longer side over shorter that training keeps; looked at with `tokenizers` only.
@@ -49,7 +48,7 @@ def check_parallel_text(
     # Training text comes last: while it streams by, it is compared with what is held out.
     for split in ("valid", "test", "train"):
         try:
-            pairs = open_data(config, split)
+            pairs = data[split]
             if pairs is None:
                 found[split].append(_missing(split))
                 continue

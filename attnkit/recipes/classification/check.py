@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from attnkit.data.classification.check_image_split import ImageStats
 from attnkit.data.classification.check_images import check_images
+from attnkit.data.classification.image_set import ImageSet
+from attnkit.data.config import Split
 from attnkit.recipes.base import CheckedData
 from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.recipes.image_lines import progress_of_check, sizes_between
@@ -14,15 +16,18 @@ _MOST_CLASSES = 20
 """More are not listed one by one."""
 
 
-def check(recipe: ClassificationRecipe, *, decode: bool, say: Callable[[str], None]) -> CheckedData:
+def check(
+    recipe: ClassificationRecipe, data: Mapping[Split, ImageSet | None], *, decode: bool, say: Callable[[str], None]
+) -> CheckedData:
     """Look at all images of a recipe.
 
     Args:
         recipe: names the images.
+        data: its opened splits.
         decode: decode each, which finds what is cut off and what stands twice; else read the headers of files alone.
         say: takes a line on how far it is.
     """
-    report = check_images(recipe.data, quick=not decode, progress=progress_of_check(say))
+    report = check_images(data, quick=not decode, progress=progress_of_check(say))
     lines = [line for split, stats in report.stats.items() for line in _split_lines(split, stats)]
     return CheckedData(report, lines)
 

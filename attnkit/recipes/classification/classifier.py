@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attnkit.data.classification.image_batches import EvalImages
+from attnkit.data.classification.image_set import ImageSet
 from attnkit.data.classification.image_transforms import eval_transform
 from attnkit.data.config import ImageConfig, Split
 from attnkit.data.images.decode import decode_image
-from attnkit.data.open import open_data
 from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.engine.memory import keep_pages
 from attnkit.engine.precision import Precision, decide_precision, find_device
@@ -155,6 +155,7 @@ class SplitPredictions:
 def classify_split(
     recipe: ClassificationRecipe,
     run: RunDir,
+    data: Mapping[Split, ImageSet | None],
     split: Split,
     *,
     top: int,
@@ -168,6 +169,7 @@ def classify_split(
     Args:
         recipe: that of the run.
         run: the run folder.
+        data: the splits of the run's data.
         split: which set.
         top: how many classes per image are kept; at most all that there are.
         device: auto, cpu, cuda...
@@ -178,7 +180,7 @@ def classify_split(
     Raises:
         DataError: the recipe has no such split, or one of its images cannot be read, or has a class that is unknown.
     """
-    images = scored_images(open_data(recipe.data, split), run, split)
+    images = scored_images(data[split], run, split)
     classifier = load_classifier(recipe, run, device=device, precision=precision, weights=checkpoint)
     known = known_classes(images.class_names, classifier.class_names, run, split)
     top = min(top, len(classifier.class_names))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attnkit.data.classification.check_images import check_images
 from attnkit.data.classification.image_batches import EvalImages, TrainImages
 from attnkit.data.classification.image_set import ImageSet
-from attnkit.data.open import open_data
+from attnkit.data.config import Split
 from attnkit.engine.log import open_log
 from attnkit.engine.loop import Parts, fit
 from attnkit.engine.precision import find_device
@@ -19,7 +21,9 @@ from attnkit.recipes.initial_weights import begin_with
 from attnkit.run_dir import RunDir
 
 
-def train(recipe: ClassificationRecipe, run: RunDir, *, resume: bool, device: str) -> None:
+def train(
+    recipe: ClassificationRecipe, run: RunDir, data: Mapping[Split, ImageSet | None], *, resume: bool, device: str
+) -> None:
     """Train the model of a recipe in a run folder, from the beginning or from its last checkpoint.
 
     Raises:
@@ -28,9 +32,9 @@ def train(recipe: ClassificationRecipe, run: RunDir, *, resume: bool, device: st
     place = find_device(device)
     log = open_log(run, recipe.train)
     # from outside, every file: what is wrong there shows before anything takes long
-    report = check_images(recipe.data, quick=True, progress=progress_before_training(log.say))
+    report = check_images(data, quick=True, progress=progress_before_training(log.say))
     report.raise_or_warn(log.warn)
-    images = _training_images(recipe)
+    images = _training_images(data)
     task = build_task(recipe, images.class_names)
     if recipe.init is not None:
         for line in begin_with(task.model, recipe.init, images.class_names, loads=not resume):
@@ -50,7 +54,7 @@ def train(recipe: ClassificationRecipe, run: RunDir, *, resume: bool, device: st
         num_classes=len(images.class_names),
         warn=log.warn,
     )
-    valid = open_data(recipe.data, "valid")
+    valid = data["valid"]
     valid_batches = (
         None
         if valid is None
@@ -64,8 +68,8 @@ def train(recipe: ClassificationRecipe, run: RunDir, *, resume: bool, device: st
     fit(Parts(task, train_batches, valid_batches, schedule), recipe.train, run, log, device=place, resume=resume)
 
 
-def _training_images(recipe: ClassificationRecipe) -> ImageSet:
-    images = open_data(recipe.data, "train")
+def _training_images(data: Mapping[Split, ImageSet | None]) -> ImageSet:
+    images = data["train"]
     if images is None:
         raise DataError("data.train: none; expected training images; name their folder in the recipe")
     return images

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
+from attnkit.data.config import Split
 from attnkit.data.detection.check_detection import check_detection
 from attnkit.data.detection.check_detection_split import DetectionStats
+from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.enough_detections import DetectionLimits
 from attnkit.recipes.base import CheckedData
 from attnkit.recipes.detection.recipe import DetectionRecipe
@@ -16,16 +18,19 @@ _MOST_CLASSES = 40
 _SIZES = ("small", "medium", "large")
 
 
-def check(recipe: DetectionRecipe, *, decode: bool, say: Callable[[str], None]) -> CheckedData:
+def check(
+    recipe: DetectionRecipe, data: Mapping[Split, DetectionSet | None], *, decode: bool, say: Callable[[str], None]
+) -> CheckedData:
     """Look at all images and objects of a recipe.
 
     Args:
         recipe: names them.
+        data: its opened splits.
         decode: decode each, which finds what is cut off and what stands twice; else read headers, and draw some masks.
         say: takes a line on how far it is.
     """
     progress = progress_of_check(say)
-    report = check_detection(recipe.data, quick=not decode, limits=limits_of(recipe), progress=progress)
+    report = check_detection(recipe.data, data, quick=not decode, limits=limits_of(recipe), progress=progress)
     return CheckedData(report, [line for split, stats in report.stats.items() for line in _split_lines(split, stats)])
 
 

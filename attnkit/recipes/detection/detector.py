@@ -13,7 +13,6 @@ from torchvision.ops import nms
 
 from attnkit.data.config import Split
 from attnkit.data.detection.detection_set import DetectionSet
-from attnkit.data.open import open_data
 from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.engine.memory import keep_pages
 from attnkit.engine.precision import Precision, decide_precision, find_device
@@ -226,7 +225,7 @@ class DetectedImage:
 
 def detect_split(
     detector: Detector,
-    recipe: DetectionRecipe,
+    data: Mapping[Split, DetectionSet | None],
     run: RunDir,
     split: Split,
     *,
@@ -236,7 +235,7 @@ def detect_split(
 
     Args:
         detector: of the run.
-        recipe: that of the run.
+        data: the splits of the run's data.
         run: the run folder.
         split: which set.
         inference: how to look at the images, and what counts; by default as the detector does.
@@ -244,7 +243,7 @@ def detect_split(
     Raises:
         DataError: the recipe has no such split, or one of its files cannot be read, or has a class that is unknown.
     """
-    images = scored_images(open_data(recipe.data, split), run, split)
+    images = scored_images(data[split], run, split)
     number = torch.from_numpy(known_classes(images.class_names, detector.class_names, run, split))
     return _detected(detector, images, number, inference)
 

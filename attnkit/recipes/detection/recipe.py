@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from attnkit.data.open import OpenedData
     from attnkit.run_dir import RunDir
 
 
@@ -78,23 +79,17 @@ class DetectionRecipe(BaseRecipe):
         """What is learned of every pixel beside the objects; see HtcConfig."""
         return self.model.semantic if self.model.name == "htc" else "none"
 
-    def fit(self, run: RunDir, *, resume: bool, device: str) -> None:
+    def fit(self, run: RunDir, data: OpenedData[Any], *, resume: bool, device: str) -> None:
         """Look at the images and objects, then train."""
         from attnkit.recipes.detection.train import train
 
-        train(self, run, resume=resume, device=device)
+        train(self, run, data, resume=resume, device=device)
 
-    def has_split(self, split: Literal["train", "valid", "test"]) -> bool:
-        """Whether there are images of that kind."""
-        from attnkit.data.open import open_data
-
-        return open_data(self.data, split) is not None
-
-    def check_data(self, *, deep: bool, say: Callable[[str], None]) -> CheckedData:
+    def check_data(self, data: OpenedData[Any], *, deep: bool, say: Callable[[str], None]) -> CheckedData:
         """Look at every file from outside; deep: decode every image and mask."""
         from attnkit.recipes.detection.check import check
 
-        return check(self, decode=deep, say=say)
+        return check(self, data, decode=deep, say=say)
 
     def summarize(self) -> dict[str, Any]:
         """Parameters and arithmetic, beside what was published."""

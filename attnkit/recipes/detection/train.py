@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from attnkit.data.config import Split
 from attnkit.data.detection.check_detection import check_detection
 from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
 from attnkit.data.detection.detection_set import DetectionSet
-from attnkit.data.open import open_data
 from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit
 from attnkit.engine.precision import find_device
@@ -20,7 +22,9 @@ from attnkit.recipes.initial_weights import begin_with
 from attnkit.run_dir import RunDir
 
 
-def train(recipe: DetectionRecipe, run: RunDir, *, resume: bool, device: str) -> None:
+def train(
+    recipe: DetectionRecipe, run: RunDir, data: Mapping[Split, DetectionSet | None], *, resume: bool, device: str
+) -> None:
     """Train the detector of a recipe in a run folder, from the beginning or from its last checkpoint.
 
     Raises:
@@ -30,13 +34,13 @@ def train(recipe: DetectionRecipe, run: RunDir, *, resume: bool, device: str) ->
     log = open_log(run, recipe.train)
     # from outside, every file: what is wrong there shows before anything takes long
     progress = progress_before_training(log.say)
-    report = check_detection(recipe.data, quick=True, limits=limits_of(recipe), progress=progress)
+    report = check_detection(recipe.data, data, quick=True, limits=limits_of(recipe), progress=progress)
     report.raise_or_warn(log.warn)
-    data = _training_data(recipe)
-    task = _task(recipe, data, log, loads=not resume)
+    images = _training_images(data)
+    task = _task(recipe, images, log, loads=not resume)
     batch = recipe.batch
     train_batches = TrainObjects(
-        data,
+        images,
         recipe.image,
         recipe.augment,
         batch_size=batch.images,
@@ -46,7 +50,7 @@ def train(recipe: DetectionRecipe, run: RunDir, *, resume: bool, device: str) ->
         workers=batch.workers,
         warn=log.warn,
     )
-    valid = open_data(recipe.data, "valid")
+    valid = data["valid"]
     valid_batches = (
         None
         if valid is None
@@ -54,16 +58,16 @@ def train(recipe: DetectionRecipe, run: RunDir, *, resume: bool, device: str) ->
     )
     held_out = 0 if valid is None else len(valid)
     epoch = train_batches.batches_per_epoch // recipe.train.accumulate
-    say_what_is_trained(log, task, images=len(data), held_out=held_out, epoch=epoch, device=place)
+    say_what_is_trained(log, task, images=len(images), held_out=held_out, epoch=epoch, device=place)
     schedule = build_schedule(recipe.train.schedule, steps=recipe.train.steps, embed_dim=recipe.model.channels)
     fit(Parts(task, train_batches, valid_batches, schedule), recipe.train, run, log, device=place, resume=resume)
 
 
-def _training_data(recipe: DetectionRecipe) -> DetectionSet:
-    data = open_data(recipe.data, "train")
-    if data is None:
+def _training_images(data: Mapping[Split, DetectionSet | None]) -> DetectionSet:
+    images = data["train"]
+    if images is None:
         raise DataError("data.train: none; expected training images and their objects; name them in the recipe")
-    return data
+    return images
 
 
 def _task(recipe: DetectionRecipe, data: DetectionSet, log: RunLog, *, loads: bool) -> DetectionTask:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from attnkit.data.config import Split
 from attnkit.data.segmentation.check_segmentation import check_segmentation
 from attnkit.data.segmentation.check_segmentation_split import SegmentationStats
+from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.recipes.base import CheckedData
 from attnkit.recipes.image_lines import progress_of_check, sizes_between
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
@@ -14,15 +16,22 @@ _MOST_CLASSES = 40
 """More are not listed one by one."""
 
 
-def check(recipe: SegmentationRecipe, *, decode: bool, say: Callable[[str], None]) -> CheckedData:
+def check(
+    recipe: SegmentationRecipe,
+    data: Mapping[Split, SegmentationSet | None],
+    *,
+    decode: bool,
+    say: Callable[[str], None],
+) -> CheckedData:
     """Look at all images and masks of a recipe.
 
     Args:
         recipe: names them.
+        data: its opened splits.
         decode: decode each, which finds what is cut off and what stands twice; else read headers, and some masks.
         say: takes a line on how far it is.
     """
-    report = check_segmentation(recipe.data, quick=not decode, progress=progress_of_check(say))
+    report = check_segmentation(data, quick=not decode, progress=progress_of_check(say))
     return CheckedData(report, [line for split, stats in report.stats.items() for line in _split_lines(split, stats)])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -14,7 +14,6 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from attnkit.data.config import Split
-from attnkit.data.open import open_data
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet
 from attnkit.data.segmentation.segmentation_transforms import scene_input, scene_size
@@ -216,7 +215,7 @@ class SegmentedScene:
 
 def segment_split(
     segmenter: Segmenter,
-    recipe: SegmentationRecipe,
+    data: Mapping[Split, SegmentationSet | None],
     run: RunDir,
     split: Split,
     *,
@@ -226,7 +225,7 @@ def segment_split(
 
     Args:
         segmenter: of the run.
-        recipe: that of the run.
+        data: the splits of the run's data.
         run: the run folder.
         split: which set.
         inference: how to look at the images; by default as the segmenter does.
@@ -234,7 +233,7 @@ def segment_split(
     Raises:
         DataError: the recipe has no such split, or one of its files cannot be read, or has a class that is unknown.
     """
-    scenes = scored_images(open_data(recipe.data, split), run, split)
+    scenes = scored_images(data[split], run, split)
     number = np.full(256, IGNORE, dtype=np.uint8)  # the model's, of each class of the data
     number[: len(scenes.class_names)] = known_classes(scenes.class_names, segmenter.class_names, run, split)
     return _segmented(segmenter, scenes, number, inference)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attnkit.data.open import open_data
+from collections.abc import Mapping
+
+from attnkit.data.config import Split
 from attnkit.data.segmentation.check_segmentation import check_segmentation
 from attnkit.data.segmentation.segmentation_batches import EvalScenes, TrainScenes
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
@@ -20,7 +22,9 @@ from attnkit.recipes.segmentation.task import SegmentationTask, build_task
 from attnkit.run_dir import RunDir
 
 
-def train(recipe: SegmentationRecipe, run: RunDir, *, resume: bool, device: str) -> None:
+def train(
+    recipe: SegmentationRecipe, run: RunDir, data: Mapping[Split, SegmentationSet | None], *, resume: bool, device: str
+) -> None:
     """Train the model of a recipe in a run folder, from the beginning or from its last checkpoint.
 
     Raises:
@@ -29,13 +33,13 @@ def train(recipe: SegmentationRecipe, run: RunDir, *, resume: bool, device: str)
     place = find_device(device)
     log = open_log(run, recipe.train)
     # from outside, every file: what is wrong there shows before anything takes long
-    report = check_segmentation(recipe.data, quick=True, progress=progress_before_training(log.say))
+    report = check_segmentation(data, quick=True, progress=progress_before_training(log.say))
     report.raise_or_warn(log.warn)
-    data = _training_data(recipe)
-    task = _task(recipe, data, log, loads=not resume)
+    images = _training_images(data)
+    task = _task(recipe, images, log, loads=not resume)
     sync_norms(task.model)
     train_batches = TrainScenes(
-        data,
+        images,
         recipe.image,
         recipe.augment,
         batch_size=recipe.batch.images,
@@ -43,7 +47,7 @@ def train(recipe: SegmentationRecipe, run: RunDir, *, resume: bool, device: str)
         workers=recipe.batch.workers,
         warn=log.warn,
     )
-    valid = open_data(recipe.data, "valid")
+    valid = data["valid"]
     valid_batches = (
         None
         if valid is None
@@ -51,16 +55,16 @@ def train(recipe: SegmentationRecipe, run: RunDir, *, resume: bool, device: str)
     )
     held_out = 0 if valid is None else len(valid)
     epoch = train_batches.batches_per_epoch // recipe.train.accumulate
-    say_what_is_trained(log, task, images=len(data), held_out=held_out, epoch=epoch, device=place)
+    say_what_is_trained(log, task, images=len(images), held_out=held_out, epoch=epoch, device=place)
     schedule = build_schedule(recipe.train.schedule, steps=recipe.train.steps, embed_dim=recipe.model.channels)
     fit(Parts(task, train_batches, valid_batches, schedule), recipe.train, run, log, device=place, resume=resume)
 
 
-def _training_data(recipe: SegmentationRecipe) -> SegmentationSet:
-    data = open_data(recipe.data, "train")
-    if data is None:
+def _training_images(data: Mapping[Split, SegmentationSet | None]) -> SegmentationSet:
+    images = data["train"]
+    if images is None:
         raise DataError("data.train: none; expected training images and masks; name their folders in the recipe")
-    return data
+    return images
 
 
 def _task(recipe: SegmentationRecipe, data: SegmentationSet, log: RunLog, *, loads: bool) -> SegmentationTask:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from attnkit.data.config import Split
 from attnkit.data.finding import DataReport, Finding
-from attnkit.data.open import open_data
 from attnkit.data.text.check import check_parallel_text
 from attnkit.data.text.check_split import SideStats, SplitStats
+from attnkit.data.text.parallel_text import ParallelText
 from attnkit.errors import DataError
 from attnkit.recipes.base import CheckedData
 from attnkit.recipes.translation.recipe import TranslationRecipe
@@ -20,24 +21,29 @@ from attnkit.tokenizers.tokenizer import Tokenizer
 Say = Callable[[str], None]
 
 
-def check(recipe: TranslationRecipe, *, tokens: bool, say: Say) -> CheckedData:
+def check(
+    recipe: TranslationRecipe, data: Mapping[Split, ParallelText | None], *, tokens: bool, say: Say
+) -> CheckedData:
     """Look at all text of a recipe.
 
     Args:
         recipe: names the text, and how it is cut into tokens.
+        data: its opened splits.
         tokens: learn the tokenizer too, to count tokens and unknown ones.
         say: takes a line on how far it is.
     """
-    report = _report(recipe, tokens=tokens, say=say)
+    report = _report(recipe, data, tokens=tokens, say=say)
     lines = [line for split, stats in report.stats.items() for line in _split_lines(split, stats)]
     return CheckedData(report, lines)
 
 
-def _report(recipe: TranslationRecipe, *, tokens: bool, say: Say) -> DataReport[SplitStats]:
+def _report(
+    recipe: TranslationRecipe, data: Mapping[Split, ParallelText | None], *, tokens: bool, say: Say
+) -> DataReport[SplitStats]:
     """The findings; with tokens those that need the tokenizer, which is learned for it where the files are sound."""
     look = partial(
         check_parallel_text,
-        recipe.data,
+        data,
         max_length=recipe.filter.max_length,
         max_ratio=recipe.filter.max_ratio,
     )
@@ -48,16 +54,18 @@ def _report(recipe: TranslationRecipe, *, tokens: bool, say: Say) -> DataReport[
     if not tokens or not look(quick=True).ok:
         return look(progress=progress)
     try:
-        return look(tokenizers=_learn_tokenizers(recipe, say), progress=progress)
+        return look(tokenizers=_learn_tokenizers(recipe, data, say), progress=progress)
     except DataError as error:  # the vocabulary is larger than the text supports, say
         report = look(progress=progress)
         report.findings[:0] = [Finding.from_error(line) for line in str(error).splitlines()]
         return report
 
 
-def _learn_tokenizers(recipe: TranslationRecipe, say: Say) -> tuple[Tokenizer, Tokenizer]:
+def _learn_tokenizers(
+    recipe: TranslationRecipe, data: Mapping[Split, ParallelText | None], say: Say
+) -> tuple[Tokenizer, Tokenizer]:
     """What training would learn, in a folder that is thrown away."""
-    pairs, config = open_data(recipe.data, "train"), recipe.tokenizer
+    pairs, config = data["train"], recipe.tokenizer
     assert pairs is not None
     say(f"learning {config.name} from the training text")
     with TemporaryDirectory() as folder:

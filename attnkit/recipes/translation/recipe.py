@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from attnkit.data.open import OpenedData
     from attnkit.run_dir import RunDir
 
 
@@ -82,23 +83,17 @@ class TranslationRecipe(BaseRecipe):
             )
         return self
 
-    def fit(self, run: RunDir, *, resume: bool, device: str) -> None:
+    def fit(self, run: RunDir, data: OpenedData[Any], *, resume: bool, device: str) -> None:
         """Learn the tokenizer, then train."""
         from attnkit.recipes.translation.train import train
 
-        train(self, run, resume=resume, device=device)
+        train(self, run, data, resume=resume, device=device)
 
-    def has_split(self, split: Literal["train", "valid", "test"]) -> bool:
-        """Whether there are pairs of that kind."""
-        from attnkit.data.open import open_data
-
-        return open_data(self.data, split) is not None
-
-    def check_data(self, *, deep: bool, say: Callable[[str], None]) -> CheckedData:
+    def check_data(self, data: OpenedData[Any], *, deep: bool, say: Callable[[str], None]) -> CheckedData:
         """Look at every pair; deep: count tokens and unknown ones too."""
         from attnkit.recipes.translation.check import check
 
-        return check(self, tokens=deep, say=say)
+        return check(self, data, tokens=deep, say=say)
 
     def summarize(self) -> dict[str, Any]:
         """Parameters, and the arithmetic of the training."""

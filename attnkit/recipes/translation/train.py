@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from attnkit.data.open import open_data
+from attnkit.data.config import Split
 from attnkit.data.text.batching import Batch, TokenBatches, batches_in_order_of_length
 from attnkit.data.text.check import check_parallel_text
 from attnkit.data.text.parallel_text import ParallelText
@@ -24,7 +24,9 @@ from attnkit.tokenizers.tokenizer import Tokenizer
 Ids = list[list[int]]
 
 
-def train(recipe: TranslationRecipe, run: RunDir, *, resume: bool, device: str) -> None:
+def train(
+    recipe: TranslationRecipe, run: RunDir, data: Mapping[Split, ParallelText | None], *, resume: bool, device: str
+) -> None:
     """Train the model of a recipe in a run folder, from the beginning or from its last checkpoint.
 
     Raises:
@@ -33,12 +35,12 @@ def train(recipe: TranslationRecipe, run: RunDir, *, resume: bool, device: str) 
     place = find_device(device)
     log = open_log(run, recipe.train)
     # the head of every file: what is wrong there shows before anything takes long
-    check_parallel_text(recipe.data, quick=True).raise_or_warn(log.warn)
-    pairs = _training_pairs(recipe)
+    check_parallel_text(data, quick=True).raise_or_warn(log.warn)
+    pairs = _training_pairs(data)
     src_tokenizer, tgt_tokenizer = _tokenizers(recipe, run, pairs, log)
     task = build_task(recipe, src_tokenizer, tgt_tokenizer)
     train_batches = _train_batches(recipe, pairs, src_tokenizer, tgt_tokenizer, log)
-    valid = open_data(recipe.data, "valid")
+    valid = data["valid"]
     valid_batches = None
     if valid is not None:
         src, task.references = valid.read()
@@ -76,8 +78,8 @@ def _check_reach(recipe: TranslationRecipe, pairs: ParallelText, valid: ValidBat
             )
 
 
-def _training_pairs(recipe: TranslationRecipe) -> ParallelText:
-    pairs = open_data(recipe.data, "train")
+def _training_pairs(data: Mapping[Split, ParallelText | None]) -> ParallelText:
+    pairs = data["train"]
     if pairs is None:
         raise DataError("data.train: none; expected training pairs; name them in the recipe")
     return pairs

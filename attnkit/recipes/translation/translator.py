@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from attnkit.data.config import Split
-from attnkit.data.open import open_data
 from attnkit.data.text.batching import make_batch
+from attnkit.data.text.parallel_text import ParallelText
 from attnkit.decoding.config import DecodeConfig
 from attnkit.decoding.hypothesis import Hypothesis
 from attnkit.decoding.search import search
@@ -235,6 +235,7 @@ class SplitTranslations:
 def translate_split(
     recipe: TranslationRecipe,
     run: RunDir,
+    data: Mapping[Split, ParallelText | None],
     split: Split,
     *,
     device: str = "auto",
@@ -247,7 +248,7 @@ def translate_split(
         DataError: the recipe has no such split.
     """
     translator = open_translator(recipe, run, device=device, checkpoint=checkpoint)
-    pairs = open_data(recipe.data, split)
+    pairs = data[split]
     if pairs is None:
         raise DataError(
             f"{run.recipe}: data.{split}: none; expected a {split} set; name one in the recipe, or use --split"

@@ -3,6 +3,7 @@ import pytest
 
 from attnkit.data.classification.check_images import check_images
 from attnkit.data.config import ImageFolderConfig, NpzImagesConfig, ShapesConfig
+from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
 from tests.data.image_files import picture, png, saved, write_files
 
@@ -18,7 +19,7 @@ def folder(tmp_path, files=None, *, without=(), per_class=10):
 
 
 def check(root, **options):
-    return check_images(ImageFolderConfig(format="image_folder", path=str(root)), **options)
+    return check_images(OpenedData(ImageFolderConfig(format="image_folder", path=str(root))), **options)
 
 
 def lines(report):
@@ -175,7 +176,7 @@ def test_odd_sizes(tmp_path):
 
 def test_splits_that_are_missing():
     config = ShapesConfig(format="shapes", train_images=60, valid_images=60, test_images=60, size=16)
-    assert check_images(config).findings == []
+    assert check_images(OpenedData(config)).findings == []
 
 
 def test_a_split_that_nothing_is_held_back_for(tmp_path):
@@ -193,8 +194,8 @@ def test_a_split_that_nothing_is_held_back_for(tmp_path):
         "warning data.test: no images; the model cannot be scored on images that it has not seen; "
         "add a folder of test images, or set data.hold_back.test=0.1"
     )
-    assert lines(check_images(config)) == [valid, test]
-    assert lines(check_images(config, quick=True)) == [valid]
+    assert lines(check_images(OpenedData(config))) == [valid, test]
+    assert lines(check_images(OpenedData(config), quick=True)) == [valid]
 
 
 def test_data_that_cannot_be_opened(tmp_path):

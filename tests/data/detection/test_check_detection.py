@@ -2,6 +2,7 @@ import pytest
 
 from attnkit.data.detection.check_detection import check_detection
 from attnkit.data.detection.config import CocoConfig, ShapeObjectsConfig, VocConfig, YoloConfig
+from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
 from tests.data.formats.coco_files import CATEGORIES, TRAIN, H, W, annotation, coco, pictures, rectangle
 from tests.data.image_files import picture, png, saved, write_files
@@ -32,7 +33,11 @@ def folder(tmp_path, *, more=None, files=None, **about):
 
 def check(root, *, quick=False, **options):
     splits = {split: {"images": split, "annotations": f"a/{split}.json"} for split in SPLITS}
-    return check_detection(CocoConfig(path=str(root), **(splits | options)), quick=quick)
+    return check_detection(
+        CocoConfig(path=str(root), **(splits | options)),
+        OpenedData(CocoConfig(path=str(root), **(splits | options))),
+        quick=quick,
+    )
 
 
 def lines(report, root):
@@ -64,7 +69,7 @@ def test_sizes_of_objects(tmp_path):
     drawn = [annotation((0, 0, side, side), image=1, number=side, segmentation=None) for side in (31, 32, 96, 97)]
     files = pictures(size=size) | {"a/train.json": coco(drawn, size=size)}
     config = CocoConfig(path=str(write_files(tmp_path, files)), train=TRAIN, hold_back={"valid": 0.0})
-    stats = check_detection(config, quick=True).stats["train"]
+    stats = check_detection(config, OpenedData(config), quick=True).stats["train"]
     assert stats.by_size == (1, 2, 1)
     assert stats.usual_sides[1] == pytest.approx((32 + 96) / 2)
     assert not stats.has_masks
@@ -116,7 +121,7 @@ def test_outlines_that_cannot_be_drawn(tmp_path):
 def test_what_is_left_out_is_told_once(tmp_path):
     content = {"a/train.json": coco([annotation(image=99)], images=(*range(1, 31), 40))} | pictures(range(1, 31))
     config = CocoConfig(path=str(write_files(tmp_path, content)), train=TRAIN, hold_back={"valid": 0.2, "test": 0.2})
-    report = check_detection(config, quick=True)
+    report = check_detection(config, OpenedData(config), quick=True)
     found = [line for line in lines(report, tmp_path) if "left out" in line]
     assert found == [
         "warning a/train.json: 40.png is not in train; its annotations are left out; copy the images again",
@@ -243,7 +248,7 @@ def test_outlines_that_are_too_few_for_masks(tmp_path):
 def test_boxes_that_were_never_outlined_are_nothing_to_tell(tmp_path):
     content = pictures() | {"a/train.json": coco([annotation(segmentation=None)])}
     config = CocoConfig(path=str(write_files(tmp_path, content)), train=TRAIN, hold_back={"valid": 0.0})
-    assert not any("outline" in str(one) for one in check_detection(config, quick=True).findings)
+    assert not any("outline" in str(one) for one in check_detection(config, OpenedData(config), quick=True).findings)
 
 
 def test_polygons_that_are_too_short(tmp_path):
@@ -256,7 +261,7 @@ def test_polygons_that_are_too_short(tmp_path):
     ]
     content = pictures() | {"a/train.json": coco([short])}
     config = CocoConfig(path=str(write_files(tmp_path / "1", content)), train=TRAIN, hold_back={"valid": 0.0})
-    assert any(what in str(one) for one in check_detection(config, quick=True).findings)
+    assert any(what in str(one) for one in check_detection(config, OpenedData(config), quick=True).findings)
 
 
 def test_outlines_of_nothing(tmp_path):
@@ -273,7 +278,7 @@ def test_yolos_polygons_among_boxes(tmp_path):
     config = YoloConfig(format="yolo", path=str(write_files(tmp_path, content)), hold_back={"valid": 0.0})
     assert any(
         line.startswith("warning labels/train/0.txt: 3 of 4 objects have no outline, object 1 first; masks are learned")
-        for line in lines(check_detection(config, quick=True), tmp_path)
+        for line in lines(check_detection(config, OpenedData(config), quick=True), tmp_path)
     )
 
 
@@ -354,7 +359,7 @@ def test_shares_that_are_no_image(tmp_path):
     def found(images, **shares):
         files = pictures(images) | {"a/train.json": coco([annotation(image=one) for one in images], images=images)}
         config = CocoConfig(path=str(write_files(tmp_path, files)), train=TRAIN, hold_back=shares)
-        return [str(one) for one in check_detection(config).findings if "no images" in one.what]
+        return [str(one) for one in check_detection(config, OpenedData(config)).findings if "no images" in one.what]
 
     name = "images and their annotations as data"
     assert found((1, 2, 3), test=0.3) == [
@@ -395,7 +400,7 @@ def test_data_that_cannot_be_opened(tmp_path):
 def test_generated_shapes():
     config = ShapeObjectsConfig(format="shapes", train_images=11, valid_images=7, test_images=5, size=29, most_shapes=2)
     for quick in (True, False):
-        report = check_detection(config, quick=quick)
+        report = check_detection(config, OpenedData(config), quick=quick)
         assert report.ok
         assert [one for one in report.findings if "class" not in one.what] == []
         assert [stats.images for stats in report.stats.values()] == [11, 7, 5]
@@ -405,19 +410,29 @@ def test_labels_of_yolo_and_voc_say_no_areas(tmp_path):
     yolo = {f"images/{name}.png": png(H, W, seed=seed) for seed, name in enumerate(("train/1", "val/1"))}
     yolo |= {f"labels/{name}/1.txt": b"0 0.5 0.5 0.5 0.5\n" for name in ("train", "val")}
     root = write_files(tmp_path / "yolo", yolo | {"data.yaml": b"names: [cat]"})
-    assert check_detection(YoloConfig(format="yolo", path=str(root)), quick=True).findings == []
+    assert (
+        check_detection(
+            YoloConfig(format="yolo", path=str(root)), OpenedData(YoloConfig(format="yolo", path=str(root))), quick=True
+        ).findings
+        == []
+    )
     corners = "<xmin>1</xmin><ymin>2</ymin><xmax>5</xmax><ymax>7</ymax>"
     note = f"<annotation><object><name>cat</name><bndbox>{corners}</bndbox></object></annotation>".encode()
     voc = {f"{split}/1.png": png(H, W, seed=seed) for seed, split in enumerate(("train", "valid"))}
     root = write_files(tmp_path / "voc", voc | {f"{split}/1.xml": note for split in ("train", "valid")})
-    assert check_detection(VocConfig(format="voc", path=str(root)), quick=True).findings == []
+    assert (
+        check_detection(
+            VocConfig(format="voc", path=str(root)), OpenedData(VocConfig(format="voc", path=str(root))), quick=True
+        ).findings
+        == []
+    )
 
 
 def test_progress_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("attnkit.data.detection.check_detection_split._TOLD_EVERY", 4)
     told = []
     config = ShapeObjectsConfig(format="shapes", train_images=9, valid_images=3, test_images=2, size=16, most_shapes=1)
-    check_detection(config, quick=True, progress=lambda *how_far: told.append(how_far))
+    check_detection(config, OpenedData(config), quick=True, progress=lambda *how_far: told.append(how_far))
     assert told == [("train", 4, 9), ("train", 8, 9)]
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from attnkit.data.config import CocoMasksConfig, MaskFilesConfig, ShapeScenesConfig
+from attnkit.data.open import OpenedData
 from attnkit.data.segmentation.check_segmentation import check_segmentation
 from attnkit.errors import DataError
 from tests.data.image_files import picture, png, saved, write_files
@@ -23,7 +24,7 @@ def folder(tmp_path, files=None, *, without=()):
 
 
 def check(root, *, quick=False, **options):
-    return check_segmentation(MaskFilesConfig(format="mask_files", path=str(root), **options), quick=quick)
+    return check_segmentation(OpenedData(MaskFilesConfig(format="mask_files", path=str(root), **options)), quick=quick)
 
 
 def lines(report, root=""):
@@ -299,11 +300,11 @@ def test_missing_splits(tmp_path):
 
 def test_other_kinds_of_data(tmp_path):
     config = ShapeScenesConfig(format="shapes", train_images=11, valid_images=3, test_images=2, size=17)
-    report = check_segmentation(config)
+    report = check_segmentation(OpenedData(config))
     assert report.ok
     assert [stats.images for stats in report.stats.values()] == [11, 3, 2]
     assert sum(report.stats["test"].pixels.values()) == 2 * 17 * 17
-    assert check_segmentation(config, quick=True).stats["test"].pixels == report.stats["test"].pixels
+    assert check_segmentation(OpenedData(config), quick=True).stats["test"].pixels == report.stats["test"].pixels
 
 
 def test_coco_with_other_categories(tmp_path):
@@ -318,14 +319,14 @@ def test_coco_with_other_categories(tmp_path):
     assert (
         "error data.valid: 2 classes, background, dog, but training has 3, background, cat, dog; a class would be "
         "scored as another one; give both the same categories"
-    ) in lines(check_segmentation(config, quick=True))
+    ) in lines(check_segmentation(OpenedData(config), quick=True))
 
 
 def test_progress_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("attnkit.data.segmentation.check_segmentation_split._TOLD_EVERY", 4)
     told = []
     config = MaskFilesConfig(format="mask_files", path=str(folder(tmp_path)))
-    check_segmentation(config, progress=lambda *how_far: told.append(how_far))
+    check_segmentation(OpenedData(config), progress=lambda *how_far: told.append(how_far))
     assert told == [("train", 4, 10), ("train", 8, 10)]
 
 

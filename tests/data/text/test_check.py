@@ -4,6 +4,7 @@ import pytest
 
 from attnkit.data.config import EmbeddedTatoebaConfig, PairOfFiles, ReverseDigitsConfig, TextPairsConfig, TsvPairsConfig
 from attnkit.data.finding import Finding
+from attnkit.data.open import OpenedData
 from attnkit.data.text import check as check_module
 from attnkit.data.text.check import check_parallel_text
 from attnkit.data.text.check_split import duplicates, hashes
@@ -46,7 +47,7 @@ def config(folder, *, valid=True, test=True):
 
 def check(folder, src, tgt, **options):
     write(folder, src, tgt)
-    return check_parallel_text(config(folder), **options)
+    return check_parallel_text(OpenedData(config(folder)), **options)
 
 
 def told(report):
@@ -155,10 +156,10 @@ def test_shared_sentences_are_found_in_every_chunk(folder, monkeypatch):
     src, tgt = prose(10, seed=1)
     write(folder, [src[9], src[3], src[8]], ["a", "b", "c"], split="valid")
     write(folder, [*src, src[9]], [*tgt, "x"])
-    expected = check_parallel_text(config(folder)).findings
+    expected = check_parallel_text(OpenedData(config(folder))).findings
     monkeypatch.setattr(check_module, "_PAIRS_AT_ONCE", 3)
     seen = []
-    report = check_parallel_text(config(folder), progress=lambda split, count: seen.append((split, count)))
+    report = check_parallel_text(OpenedData(config(folder)), progress=lambda split, count: seen.append((split, count)))
     assert report.findings == expected
     assert told(report) == [
         "warning: valid.en:1: the source sentence stands in the training text too, at train.en:10, "
@@ -173,7 +174,9 @@ def test_tokens(folder):
     write(folder, ["5 5"], ["6 8"], split="valid")
     write(folder, ["5 7"], ["6 9"], split="test")
     write(folder, src, tgt)
-    report = check_parallel_text(config(folder), max_length=25, max_ratio=4, tokenizers=(Numbers(), Numbers()))
+    report = check_parallel_text(
+        OpenedData(config(folder)), max_length=25, max_ratio=4, tokenizers=(Numbers(), Numbers())
+    )
     assert told(report) == [
         "warning: train.en:2: 1 of 51 tokens (1.96%) are unknown to the tokenizer, first here",
         "warning: train.de:6: empty line, but train.en:6 has text",
@@ -223,7 +226,7 @@ class TestErrors:
 
     def test_missing_files(self, folder):
         pair = PairOfFiles(src="nowhere.en", tgt="nowhere.de")
-        report = check_parallel_text(TextPairsConfig(train=pair, valid=pair, test=pair))
+        report = check_parallel_text(OpenedData(TextPairsConfig(train=pair, valid=pair, test=pair)))
         assert [finding.place for finding in report.findings] == ["nowhere.en", "nowhere.de"] * 3
         assert {finding.what for finding in report.findings} == {"no such file"}
         assert report.findings[0].why.startswith("looked in ")
@@ -241,7 +244,7 @@ class TestErrors:
 
 def test_no_validation_or_test(folder):
     write(folder, *prose(5, seed=1))
-    report = check_parallel_text(config(folder, valid=False, test=False))
+    report = check_parallel_text(OpenedData(config(folder, valid=False, test=False)))
     assert [str(finding) for finding in report.findings] == [
         "data.valid: not given; the best checkpoint cannot be chosen, nor training stopped early; "
         "name a thousand pairs or so as data.valid",
@@ -256,24 +259,24 @@ def test_quick_looks_at_the_head(folder, monkeypatch):
     src, tgt = prose(9, seed=1)
     src[3] = src[7] = ""
     write(folder, src, tgt)
-    report = check_parallel_text(config(folder), quick=True)
+    report = check_parallel_text(OpenedData(config(folder)), quick=True)
     assert told(report) == ["warning: train.en:4: empty line, but train.de:4 has text"]
     assert (report.stats["train"].pairs, report.stats["train"].complete) == (4, False)
     assert (report.stats["test"].pairs, report.stats["test"].complete) == (2, True)
 
 
 def test_generated_and_embedded_pairs_are_fine():
-    report = check_parallel_text(ReverseDigitsConfig(format="reverse_digits", train_lines=500))
+    report = check_parallel_text(OpenedData(ReverseDigitsConfig(format="reverse_digits", train_lines=500)))
     assert report.findings == []
     assert report.stats["train"].pairs == 500
-    report = check_parallel_text(EmbeddedTatoebaConfig(format="tatoeba_en_de"))
+    report = check_parallel_text(OpenedData(EmbeddedTatoebaConfig(format="tatoeba_en_de")))
     assert report.ok
     assert "valid.de.gz:4: the target sentence stands in the training text too, at train.de.gz:364" in told(report)[1]
 
 
 def test_one_file_for_both_sides(folder):
     (folder / "a.tsv").write_bytes(b"red dog\troter Hund\r\nold cat\t\r\n")
-    report = check_parallel_text(TsvPairsConfig(format="tsv", train="a.tsv", valid="a.tsv", test="a.tsv"))
+    report = check_parallel_text(OpenedData(TsvPairsConfig(format="tsv", train="a.tsv", valid="a.tsv", test="a.tsv")))
     assert told(report)[:2] == [
         "warning: a.tsv:1: the line ends in CR LF (and 1 more)",
         "warning: a.tsv:2: empty line, but a.tsv:2 has text",

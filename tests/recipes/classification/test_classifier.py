@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from attnkit.data.open import OpenedData
 from attnkit.engine.checkpoint import load_tensors, save_tensors
 from attnkit.errors import CheckpointError, DataError
 from attnkit.recipes.classification.classifier import Classifier, classify_split, load_classifier
@@ -125,7 +126,9 @@ def data(tmp_path):
 
 
 def test_a_split(run, data):
-    result = classify_split(colour_recipe(data), run, "test", top=2, device="cpu", batch_size=3)
+    result = classify_split(
+        recipe := colour_recipe(data), run, OpenedData(recipe.data), "test", top=2, device="cpu", batch_size=3
+    )
     assert [name.rpartition("test/")[2] for name in result.inputs] == [
         "blue/b.png",
         "green/g.png",
@@ -141,14 +144,15 @@ def test_a_split(run, data):
 
 def test_labels_are_the_model_s_numbers(tmp_path, data):
     """The model's classes are in the order red, green, blue, and the folders' in that of the alphabet."""
-    run = colour_run(tmp_path / "run")
-    assert classify_split(colour_recipe(data), run, "test", top=9, device="cpu").labels.tolist() == [2, 1, 0, 0]
+    recipe, run = colour_recipe(data), colour_run(tmp_path / "run")
+    result = classify_split(recipe, run, OpenedData(recipe.data), "test", top=9, device="cpu")
+    assert result.labels.tolist() == [2, 1, 0, 0]
 
 
 def test_a_class_that_the_model_does_not_know(tmp_path, data):
     run = colour_run(tmp_path / "run", classes=["red", "green", "brown"])
     with pytest.raises(DataError, match=r"data.test: 1 classes that the model does not know, such as 'blue'; expected"):
-        classify_split(colour_recipe(data), run, "test", top=1, device="cpu")
+        classify_split(recipe := colour_recipe(data), run, OpenedData(recipe.data), "test", top=1, device="cpu")
 
 
 def test_no_such_split(run, tmp_path):
@@ -157,4 +161,4 @@ def test_no_such_split(run, tmp_path):
     recipe = colour_recipe(tmp_path / "data")
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"test": None})})
     with pytest.raises(DataError, match=r"recipe.yaml: data: no test images; expected a test set; name one in the re"):
-        classify_split(recipe, run, "test", top=1, device="cpu")
+        classify_split(recipe, run, OpenedData(recipe.data), "test", top=1, device="cpu")

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from attnkit.data.classification.image_batches import ImageBatch
+from attnkit.data.open import OpenedData
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.recipe_file import load
 from attnkit.recipes.classification.task import ClassificationTask, TopAccuracy, build_task
@@ -103,7 +104,7 @@ def test_top5_of_five_classes_says_nothing():
 def test_a_run_from_beginning_to_end(tmp_path, model):
     recipe = recipe_with(**({} if model is None else {"model": model}))
     run = new_run(tmp_path / "run", recipe)
-    train(recipe, run, resume=False, device="cpu")
+    train(recipe, run, OpenedData(recipe.data), resume=False, device="cpu")
     tensors, facts = load_tensors(run.model)
     assert facts["classes"] == list(NAMES)
     assert tensors["head.weight"].shape[0] == 3
@@ -123,7 +124,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch):
         train__optimizer={"name": "adamw", "weight_decay": 0.05, "layer_decay": 0.8},
     )
     whole, parts = new_run(tmp_path / "whole", recipe), new_run(tmp_path / "parts", recipe)
-    train(recipe, whole, resume=False, device="cpu")
+    train(recipe, whole, OpenedData(recipe.data), resume=False, device="cpu")
     forward, calls = ClassificationTask.forward, iter(range(100))
 
     def dies(task, batch):
@@ -133,9 +134,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(Killed):  # noqa: PT012
         patch.setattr(ClassificationTask, "forward", dies)
-        train(recipe, parts, resume=False, device="cpu")
+        train(recipe, parts, OpenedData(recipe.data), resume=False, device="cpu")
     assert load_tensors(parts.resume)[1]["step"] == 6
-    train(recipe, parts, resume=True, device="cpu")
+    train(recipe, parts, OpenedData(recipe.data), resume=True, device="cpu")
     ours, theirs = load_tensors(whole.model)[0], load_tensors(parts.model)[0]
     assert ours.keys() == theirs.keys()
     for name in ours:

@@ -9,6 +9,7 @@ from torch import nn
 
 from attnkit.data.classification.image_batches import ImageBatch
 from attnkit.data.config import ImageConfig
+from attnkit.data.open import OpenedData
 from attnkit.engine.checkpoint import load_tensors, save_weights
 from attnkit.errors import AttnkitError
 from attnkit.recipes.classification.recipe import TeacherConfig
@@ -129,6 +130,6 @@ def test_a_student_learns_and_keeps_none_of_the_teacher(tmp_path):
         model__distillation=True, loss={"teacher": {"from": str(source.path), "form": "soft"}}, train__steps=4
     )
     run = new_run(tmp_path / "student", recipe)
-    train(recipe, run, resume=False, device="cpu")
+    train(recipe, run, OpenedData(recipe.data), resume=False, device="cpu")
     assert "distillation" in run.metrics.read_text()
     assert not any("teacher" in name or "stages" in name for name in load_tensors(run.model)[0])

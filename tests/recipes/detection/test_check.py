@@ -4,6 +4,7 @@ import pytest
 
 from attnkit.data.detection.config import ShapeObjectsConfig
 from attnkit.data.detection.enough_detections import DetectionLimits
+from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
 from attnkit.recipes.detection.check import check
 from attnkit.recipes.detection.train import train
@@ -18,7 +19,8 @@ NAMES = {"categories": [{"id": 3, "name": "cat"}, {"id": 8, "name": "guinea pig"
 def checked(root, *, decode=False, **sections):
     data = {"format": "coco", "path": str(root), "train": {"images": "train", "annotations": "a/train.json"}}
     told = []
-    return check(object_recipe(data, **sections), decode=decode, say=told.append), told
+    recipe = object_recipe(data, **sections)
+    return check(recipe, OpenedData(recipe.data), decode=decode, say=told.append), told
 
 
 def lines_of(tmp_path, annotations, *, images=(1, 2, 3), **about):
@@ -93,14 +95,14 @@ def test_how_many_objects_are_found_is_the_recipe_s_to_say(tmp_path):
 def test_training_asks_with_the_numbers_of_its_recipe(tmp_path, monkeypatch):
     asked = []
 
-    def stop(data, *, quick, limits, progress):
+    def stop(config, data, *, quick, limits, progress):
         asked.append((quick, limits))
         raise DataError("stop")
 
     monkeypatch.setattr("attnkit.recipes.detection.train.check_detection", stop)
     recipe = object_recipe(inference={"max_detections": 7})
     with pytest.raises(DataError, match="stop"):
-        train(recipe, create_run(tmp_path / "run"), resume=False, device="cpu")
+        train(recipe, create_run(tmp_path / "run"), OpenedData(recipe.data), resume=False, device="cpu")
     assert asked == [(True, DetectionLimits(detections=7, proposals=30))]
 
 
@@ -108,6 +110,6 @@ def test_generated_shapes_and_progress(monkeypatch):
     monkeypatch.setattr("attnkit.data.detection.check_detection_split._TOLD_EVERY", 2)
     data = ShapeObjectsConfig(format="shapes", train_images=3, valid_images=1, test_images=1, size=16)
     told = []
-    found = check(object_recipe(data.model_dump()), decode=False, say=told.append)
+    found = check(object_recipe(data.model_dump()), OpenedData(data), decode=False, say=told.append)
     assert told == ["train: 2 of 3 images looked at"]
     assert [line.split(":")[0] for line in found.lines if not line.startswith(" ")] == ["train", "valid", "test"]

@@ -6,7 +6,7 @@ import torch
 
 from attnkit.data.detection.config import DetectionImageConfig
 from attnkit.data.detection.detection_transforms import object_input
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData, open_data
 from attnkit.engine.checkpoint import load_tensors, load_weights, save_tensors
 from attnkit.errors import CheckpointError, DataError
 from attnkit.recipes.detection import detector as module
@@ -266,7 +266,9 @@ def test_a_split(run):
     detector = colour_detector()
     detector.class_names = ("circle", "square", "triangle")
     data = open_data(recipe.data, "test")
-    images = list(detect_split(detector, recipe, run, "test", inference=seen_with(score_threshold=0.9)))
+    images = list(
+        detect_split(detector, OpenedData(recipe.data), run, "test", inference=seen_with(score_threshold=0.9))
+    )
     assert [one.index for one in images] == [0, 1]
     for one in images:
         pixels, objects = data.read(one.index)
@@ -286,17 +288,17 @@ def test_labels_are_the_model_s_numbers(run):
     detector.class_names = ("triangle", "moon", "square", "circle")
     data = open_data(recipe.data, "test")
     number = np.array([3, 2, 0])
-    for one in detect_split(detector, recipe, run, "test"):
+    for one in detect_split(detector, OpenedData(recipe.data), run, "test"):
         assert one.objects.labels.tolist() == number[data.read_objects(one.index).labels].tolist()
 
 
 def test_a_class_that_the_model_does_not_know(run):
     with pytest.raises(DataError, match=r"data.test: 3 classes that the model does not know, such as 'circle'; expect"):
-        detect_split(colour_detector(), object_recipe(), run, "test")
+        detect_split(colour_detector(), OpenedData(object_recipe().data), run, "test")
 
 
 def test_no_such_split(run, tmp_path):
     (tmp_path / "images").mkdir()
     recipe = object_recipe({"format": "coco", "path": str(tmp_path), "train": {"images": "images", "annotations": "x"}})
     with pytest.raises(DataError, match=r"recipe.yaml: data: no test images; expected a test set; name one in the"):
-        detect_split(colour_detector(), recipe, run, "test")
+        detect_split(colour_detector(), OpenedData(recipe.data), run, "test")

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from attnkit.data.open import OpenedData
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_transforms import scene_input
 from attnkit.engine.checkpoint import load_tensors, save_tensors
@@ -171,7 +172,7 @@ def data(tmp_path):
 
 
 def test_a_split(run, segmenter, data):
-    first, second = segment_split(segmenter, scene_recipe(data), run, "test")
+    first, second = segment_split(segmenter, OpenedData(scene_recipe(data).data), run, "test")
     assert [scene.name for scene in (first, second)] == ["b", "c"]
     assert first.place.endswith("test/b.png")
     assert first.prediction.shape == first.labels.shape == (8, 28)
@@ -186,7 +187,7 @@ def test_labels_are_the_model_s_numbers(tmp_path, data):
     """The data lists red, green, blue; this model has them the other way round."""
     run = scene_run(tmp_path / "run", classes=["blue", "green", "red", "sky"])
     segmenter = load_segmenter(scene_recipe(), run, device="cpu", precision="float32")
-    first, second = segment_split(segmenter, scene_recipe(data), run, "test")
+    first, second = segment_split(segmenter, OpenedData(scene_recipe(data).data), run, "test")
     assert first.labels[0, ::4].tolist() == [2, 0, 0, 1, 2, 1, 2]
     assert second.labels[0, 0] == IGNORE
 
@@ -195,11 +196,11 @@ def test_a_class_that_the_model_does_not_know(tmp_path, data):
     run = scene_run(tmp_path / "run", classes=["red", "green", "brown"])
     segmenter = load_segmenter(scene_recipe(), run, device="cpu")
     with pytest.raises(DataError, match=r"data.test: 1 classes that the model does not know, such as 'blue'; expected"):
-        segment_split(segmenter, scene_recipe(data), run, "test")
+        segment_split(segmenter, OpenedData(scene_recipe(data).data), run, "test")
 
 
 def test_no_such_split(run, segmenter, data):
     with pytest.raises(
         DataError, match=r"recipe.yaml: data: no valid images; expected a valid set; name one in the re"
     ):
-        segment_split(segmenter, scene_recipe(data), run, "valid")
+        segment_split(segmenter, OpenedData(scene_recipe(data).data), run, "valid")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from attnkit.data.config import ShapeScenesConfig
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData, open_data
 from attnkit.data.segmentation.segmentation_batches import SegmentationBatch
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.recipe_file import load
@@ -164,7 +164,7 @@ def test_a_run_from_beginning_to_end(tmp_path, backbone):
     sections = {"image": {"crop": crop}, "loss": {"class_weights": "median_frequency"}}
     recipe = tiny_recipe(**sections, **({"model": model} if backbone else {}))
     run = new_run(tmp_path / "run", recipe)
-    train(recipe, run, resume=False, device="cpu")
+    train(recipe, run, OpenedData(recipe.data), resume=False, device="cpu")
     tensors, facts = load_tensors(run.model)
     assert facts["classes"] == ["background", "circle", "square", "triangle"]
     assert np.array(facts["colours"]).shape == (4, 3)
@@ -183,7 +183,7 @@ def test_a_resnet_refuses_a_crop_of_one_cell():
 def test_a_power_of_the_weights_makes_them_milder(tmp_path, capsys):
     weights = {"class_weights": "median_frequency", "class_weight_power": 0.5}
     recipe = tiny_recipe(loss=weights, train={"steps": 1, "optimizer": {"name": "adamw"}})
-    train(recipe, new_run(tmp_path / "run", recipe), resume=False, device="cpu")
+    train(recipe, new_run(tmp_path / "run", recipe), OpenedData(recipe.data), resume=False, device="cpu")
     data = open_data(recipe.data, "train")
     roots = median_frequency_weights(data).sqrt()
     expected = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(data.class_names, roots, strict=True))
@@ -197,7 +197,7 @@ class Killed(BaseException):
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch):
     recipe = tiny_recipe()
     whole, parts = new_run(tmp_path / "whole", recipe), new_run(tmp_path / "parts", recipe)
-    train(recipe, whole, resume=False, device="cpu")
+    train(recipe, whole, OpenedData(recipe.data), resume=False, device="cpu")
     forward, calls = SegmentationTask.forward, iter(range(100))
 
     def dies(task, batch):
@@ -207,9 +207,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(Killed):  # noqa: PT012
         patch.setattr(SegmentationTask, "forward", dies)
-        train(recipe, parts, resume=False, device="cpu")
+        train(recipe, parts, OpenedData(recipe.data), resume=False, device="cpu")
     assert load_tensors(parts.resume)[1]["step"] == 4
-    train(recipe, parts, resume=True, device="cpu")
+    train(recipe, parts, OpenedData(recipe.data), resume=True, device="cpu")
     ours, theirs = load_tensors(whole.model)[0], load_tensors(parts.model)[0]
     assert ours.keys() == theirs.keys()
     for name in ours:

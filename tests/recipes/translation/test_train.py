@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from attnkit import recipe_file
+from attnkit.data.open import OpenedData
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.errors import DataError
 from attnkit.recipes.translation.train import train
@@ -25,7 +26,7 @@ def entries(run, kind):
 def run(tmp_path):
     def make(recipe, name="run"):
         run = new_run(tmp_path / name, recipe)
-        train(recipe, run, resume=False, device="cpu")
+        train(recipe, run, OpenedData(recipe.data), resume=False, device="cpu")
         return run
 
     return make
@@ -78,7 +79,7 @@ def test_the_losses_of_the_toy_are_those_that_are_stored(tmp_path):
         ],
     )
     run = new_run(tmp_path / "run", recipe)
-    train(recipe, run, resume=False, device="cpu")
+    train(recipe, run, OpenedData(recipe.data), resume=False, device="cpu")
     assert [entry["loss"] for entry in entries(run, "train")] == pytest.approx(STORED, abs=1e-4)
 
 
@@ -105,7 +106,7 @@ def test_the_tokenizer_is_learned_once(run, tmp_path, capfd):
     made = run(recipe)
     before = (made.tokenizer / "joint" / "tokenizer.json").stat().st_mtime_ns
     capfd.readouterr()
-    train(recipe, made, resume=True, device="cpu")
+    train(recipe, made, OpenedData(recipe.data), resume=True, device="cpu")
     assert "learning" not in capfd.readouterr().err
     assert (made.tokenizer / "joint" / "tokenizer.json").stat().st_mtime_ns == before
 
@@ -143,7 +144,7 @@ def test_data_is_looked_at_before_anything_takes_long(tmp_path, capfd):
         file.write("one line too many\n")
     run = new_run(tmp_path / "run", recipe)
     with pytest.raises(DataError, match=r"valid\.en: 7 lines, but .*valid\.de has 8; expected line n of one to transl"):
-        train(recipe, run, resume=False, device="cpu")
+        train(recipe, run, OpenedData(recipe.data), resume=False, device="cpu")
     assert "learning" not in capfd.readouterr().err
     assert not run.tokenizer.exists()
 
@@ -182,7 +183,7 @@ def test_a_validation_sentence_beyond_the_table(tmp_path):
         match=r"valid\.en:8: 15 tokens on one side, but model\.max_positions is 13; expected at most that; "
         r"take the pair out, or use sinusoidal positions$",
     ):
-        train(recipe, new_run(tmp_path / "run", recipe), resume=False, device="cpu")
+        train(recipe, new_run(tmp_path / "run", recipe), OpenedData(recipe.data), resume=False, device="cpu")
 
 
 @pytest.mark.parametrize("positions", ["index", "fraction"])

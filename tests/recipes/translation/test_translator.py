@@ -7,6 +7,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from attnkit.data.open import OpenedData
 from attnkit.decoding.config import DecodeConfig, LengthPenaltyConfig
 from attnkit.engine.checkpoint import save_weights
 from attnkit.errors import CheckpointError, DataError, RecipeError
@@ -65,7 +66,7 @@ def run(tmp_path_factory):
     made = new_run(folder / "run", recipe)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        train(recipe, made, resume=False, device="cpu")
+        train(recipe, made, OpenedData(recipe.data), resume=False, device="cpu")
     return recipe, made
 
 
@@ -258,14 +259,14 @@ def test_learned_positions_are_a_limit(method):
 
 def test_translate_a_split(run):
     recipe, made = run
-    found = translate_split(recipe, made, "valid", device="cpu")
+    found = translate_split(recipe, made, OpenedData(recipe.data), "valid", device="cpu")
     expected = recipe.data.valid
     with open(expected.src, encoding="utf-8") as src, open(expected.tgt, encoding="utf-8") as tgt:
         assert found.sources == src.read().splitlines()
         assert found.references == tgt.read().splitlines()
     translator = open_translator(recipe, made, device="cpu")
     assert found.hypotheses == [text for (text,) in texts(translator, found.sources)]
-    other = translate_split(recipe, made, "valid", device="cpu", decode=SAMPLING)
+    other = translate_split(recipe, made, OpenedData(recipe.data), "valid", device="cpu", decode=SAMPLING)
     assert other.hypotheses != found.hypotheses
 
 
@@ -274,7 +275,7 @@ def test_a_split_that_is_not_there(run):
     with pytest.raises(
         DataError, match=r"recipe\.yaml: data\.test: none; expected a test set; name one in the recipe, or use --split$"
     ):
-        translate_split(recipe, made, "test", device="cpu")
+        translate_split(recipe, made, OpenedData(recipe.data), "test", device="cpu")
 
 
 def test_the_checkpoint_can_be_chosen(run, tmp_path):
