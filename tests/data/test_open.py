@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from attnkit.cli.app import app
-from attnkit.data.config import PairOfFiles, ShapesConfig, TextPairsConfig
 from attnkit.data import open as module
+from attnkit.data.config import PairOfFiles, ShapesConfig, TextPairsConfig
 from attnkit.data.open import OpenedData, open_data
 from attnkit.errors import DataError
 from attnkit.recipe_file import dump
@@ -108,5 +108,5 @@ def test_a_split_that_is_not_there(tmp_path, monkeypatch):
     data = OpenedData(TextPairsConfig(train=PairOfFiles(src="a.en", tgt="a.de")))
     assert list(data) == ["train", "valid", "test"]
     assert data["valid"] is None
-    with pytest.raises(DataError, match="a.en: no such file"):
+    with pytest.raises(DataError, match=r"a\.en: no such file"):
         data["train"]
