@@ -1,9 +1,8 @@
 """The base of every config: frozen, and it refuses unknown keys; and what values of several have in common."""
 
-import math
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveFloat
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class Config(BaseModel):
@@ -12,16 +11,37 @@ class Config(BaseModel):
     Defaults live here and nowhere else; the resolved recipe of a run stores every value.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
+    )
+
+
+MOST = 1_000_000_000_000
+"""The largest number of things that a recipe may ask for, whatever they are."""
+Count = Annotated[int, Field(ge=1, le=MOST)]
+"""A number of things, at least one."""
+Depth = Annotated[int, Field(ge=1, le=1_000)]
+"""A number of layers or blocks, one after the other."""
+Width = Annotated[int, Field(ge=1, le=65_536)]
+"""A size of a layer, or of the part of an image that one of its outputs is of."""
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""What random numbers start from."""
+Positive = Annotated[float, Field(gt=0.0, le=1e9)]
+"""A factor, rate or weight that cannot be zero."""
+NonNegative = Annotated[float, Field(ge=0.0, le=1e9)]
+"""A factor, rate or weight that turns something off by being zero."""
 
 
 def _check_range(ends: tuple[float, float]) -> tuple[float, float]:
-    if not 0 < ends[0] <= ends[1] < math.inf:
-        raise ValueError(f"{list(ends)}: expected the least and the largest, above 0; mend them")
+    if ends[0] > ends[1]:
+        raise ValueError(f"{list(ends)}: expected the smallest first, then the largest; swap them")
     return ends
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_check_range)]
-"""The least and the largest of factors or shares."""
-Std = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
-"""Of red, green, blue, by which pixels are divided."""
+Range = Annotated[tuple[Positive, Positive], AfterValidator(_check_range)]
+"""The smallest and the largest of factors or shares."""
+_Mean = Annotated[float, Field(ge=-1_000.0, le=1_000.0)]
+Mean = tuple[_Mean, _Mean, _Mean]
+"""Red, green and blue values that are subtracted from pixels."""
+Std = tuple[Positive, Positive, Positive]
+"""Red, green and blue values by which pixels are divided."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from attnkit.config import Config, Range, Std
+from attnkit.config import MOST, Config, Count, Mean, NonNegative, Range, Seed, Std, Width
 
 Split = Literal["train", "valid", "test"]
 """The parts of a data set."""
@@ -39,9 +39,9 @@ class TsvPairsConfig(Config):
     train: str
     valid: str | None = None
     test: str | None = None
-    src_column: int = Field(default=1, ge=1)
+    src_column: Count = 1
     """Counted from 1."""
-    tgt_column: int = Field(default=2, ge=1)
+    tgt_column: Count = 2
 
 
 class JsonlPairsConfig(Config):
@@ -60,11 +60,11 @@ class ReverseDigitsConfig(Config):
     """Generated: a line of digits, and the same line reversed. Learnable in seconds, without any file."""
 
     format: Literal["reverse_digits"]
-    train_lines: int = Field(default=4000, ge=1)
-    valid_lines: int = Field(default=100, ge=1)
-    test_lines: int = Field(default=200, ge=1)
-    max_digits: int = Field(default=8, ge=3)
-    seed: int = 1
+    train_lines: Count = 4000
+    valid_lines: Count = 100
+    test_lines: Count = 200
+    max_digits: int = Field(default=8, ge=3, le=MOST)
+    seed: Seed = 1
 
 
 class EmbeddedTatoebaConfig(Config):
@@ -82,9 +82,9 @@ PairsConfig = Annotated[
 class PairFilterConfig(Config):
     """Which training pairs are left out. Validation and test are never filtered."""
 
-    max_length: int = Field(default=256, ge=1)
+    max_length: Count = 256
     """Tokens of either side, end of sentence not counted."""
-    max_ratio: float = Field(default=4.0, ge=1.0)
+    max_ratio: float = Field(default=4.0, ge=1.0, le=1_000.0)
     """Longer side over shorter side, in tokens, where the longer has over ten."""
 
 
@@ -93,7 +93,7 @@ class HoldBackConfig(Config):
 
     valid: float = Field(default=0.1, ge=0.0, lt=1.0)
     test: float = Field(default=0.0, ge=0.0, lt=1.0)
-    seed: int = 1
+    seed: Seed = 1
 
 
 class ImageFolderConfig(Config):
@@ -136,11 +136,11 @@ class ShapesConfig(Config):
     """Generated: circles, squares and triangles with exact labels, boxes and masks. Without any file."""
 
     format: Literal["shapes"]
-    train_images: int = Field(default=1000, ge=1)
-    valid_images: int = Field(default=100, ge=1)
-    test_images: int = Field(default=200, ge=1)
-    size: int = Field(default=32, ge=16)
-    seed: int = 1
+    train_images: Count = 1000
+    valid_images: Count = 100
+    test_images: Count = 200
+    size: int = Field(default=32, ge=16, le=65_536)
+    seed: Seed = 1
 
 
 ImagesConfig = Annotated[
@@ -151,13 +151,13 @@ ImagesConfig = Annotated[
 class ImageConfig(Config):
     """How an image becomes the input of a model, when it is not being augmented."""
 
-    size: int = Field(default=224, ge=8)
+    size: int = Field(default=224, ge=8, le=65_536)
     """Pixels, width and height of the input."""
     resize: Literal["crop", "squash", "pad"] = "crop"
     """crop: shorter side to size / crop_fraction, then the centre; squash: both sides to size; pad: whole, on grey."""
     crop_fraction: float = Field(default=0.875, gt=0.0, le=1.0)
     interpolation: Literal["bilinear", "bicubic"] = "bicubic"
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    mean: Mean = (0.485, 0.456, 0.406)
     """Of red, green, blue on 0..1; the defaults are ImageNet's. Google's ViT weights want 0.5 for all of these."""
     std: Std = (0.229, 0.224, 0.225)
 
@@ -170,25 +170,25 @@ class AugmentConfig(Config):
     scale: Range = (0.08, 1.0)
     """Share of the image's area that a random resized crop takes."""
     ratio: Range = (0.75, 1.3333)
-    padding: int = Field(default=4, ge=0)
+    padding: int = Field(default=4, ge=0, le=MOST)
     flip: float = Field(default=0.5, ge=0.0, le=1.0)
     """Probability of mirroring left and right."""
     auto: Literal["none", "rand", "trivial", "three"] = "none"
     """RandAugment, TrivialAugment, or DeiT III's three-augment."""
-    rand_ops: int = Field(default=2, ge=1)
+    rand_ops: Count = 2
     rand_magnitude: float = Field(default=9.0, ge=0.0, le=30.0)
     """Of 0..30 in steps of torchvision's 31 bins; timm's m9 on 0..10 is 27 here."""
-    rand_noise: float = Field(default=0.0, ge=0.0)
+    rand_noise: NonNegative = 0.0
     """Standard deviation of the magnitude, on the same scale."""
-    color_jitter: float = Field(default=0.0, ge=0.0)
+    color_jitter: NonNegative = 0.0
     erase: float = Field(default=0.0, ge=0.0, le=1.0)
     """Probability of random erasing, with noise."""
-    mixup: float = Field(default=0.0, ge=0.0)
+    mixup: NonNegative = 0.0
     """Alpha of the Beta distribution; 0 is off."""
-    cutmix: float = Field(default=0.0, ge=0.0)
+    cutmix: NonNegative = 0.0
     mix_probability: float = Field(default=1.0, ge=0.0, le=1.0)
     """Share of the batches that are mixed; with both, mixup and cutmix take turns by chance."""
-    repeats: int = Field(default=1, ge=1)
+    repeats: Count = 1
     """Repeated augmentation: each image stands this often in an epoch's order, and the epoch stays as long."""
 
 
@@ -219,7 +219,7 @@ class MaskFilesConfig(Config):
     None: as many as the training masks have. `{0: background, 255: object}` names pixel values with gaps; classes are
     numbered in the order of their pixel values, the ignored ones left out.
     """
-    ignore: tuple[int, ...] = (255,)
+    ignore: tuple[Annotated[int, Field(ge=0, le=65_535)], ...] = (255,)
     """Pixel values that are of no class: neither learned nor scored."""
     reduce_zero_label: bool = False
     """0 is of no class, and 1 is the first one, as in ADE20K; 255 stays of no class."""
@@ -254,13 +254,13 @@ class ShapeScenesConfig(Config):
     """Generated: several circles, squares and triangles on a background, each pixel labelled. Without any file."""
 
     format: Literal["shapes"]
-    train_images: int = Field(default=1000, ge=1)
-    valid_images: int = Field(default=100, ge=1)
-    test_images: int = Field(default=200, ge=1)
-    size: int = Field(default=64, ge=16)
-    most_shapes: int = Field(default=4, ge=1)
+    train_images: Count = 1000
+    valid_images: Count = 100
+    test_images: Count = 200
+    size: int = Field(default=64, ge=16, le=65_536)
+    most_shapes: Count = 4
     """Per image, at least one."""
-    seed: int = 1
+    seed: Seed = 1
 
 
 SegmentationDataConfig = Annotated[MaskFilesConfig | CocoMasksConfig | ShapeScenesConfig, Field(discriminator="format")]
@@ -269,13 +269,13 @@ SegmentationDataConfig = Annotated[MaskFilesConfig | CocoMasksConfig | ShapeScen
 class SceneConfig(Config):
     """How an image becomes the input of a segmentation model."""
 
-    crop: tuple[PositiveInt, PositiveInt] = (512, 512)
+    crop: tuple[Width, Width] = (512, 512)
     """Height and width of the training input, in pixels."""
-    short_side: int | None = Field(default=None, ge=8)
+    short_side: int | None = Field(default=None, ge=8, le=65_536)
     """Images are brought to this shorter side, in training before they are varied; none leaves them as they are."""
-    long_side: int | None = Field(default=None, ge=8)
+    long_side: int | None = Field(default=None, ge=8, le=65_536)
     """The longer side is at most this; the shorter one is smaller then."""
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    mean: Mean = (0.485, 0.456, 0.406)
     """Of red, green, blue on 0..1; the defaults are ImageNet's."""
     std: Std = (0.229, 0.224, 0.225)
 

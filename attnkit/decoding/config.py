@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from attnkit.config import Config
+from attnkit.config import MOST, Config, Count, NonNegative, Positive, Seed
 from attnkit.decoding.length_penalty import LengthPenalty, gnmt_penalty, no_penalty, power_penalty
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class LengthPenaltyConfig(Config):
 
     form: Literal["gnmt", "power", "none"] = "gnmt"
     """gnmt: ((5 + L) / 6) ** alpha (Wu et al. 2016), the paper's; power: L ** alpha (fairseq, CTranslate2, Marian)."""
-    alpha: float = Field(default=0.6, ge=0.0)
+    alpha: NonNegative = 0.6
 
     def build(self) -> LengthPenalty:
         """The divisor as a function of the length."""
@@ -31,20 +31,20 @@ class DecodeConfig(Config):
     """How translations are searched for. The defaults are the paper's."""
 
     method: Literal["beam", "greedy", "sampling"] = "beam"
-    beam_size: int = Field(default=4, ge=1)
+    beam_size: Count = 4
     length_penalty: LengthPenaltyConfig = LengthPenaltyConfig()
-    max_length_factor: float = Field(default=1.0, ge=0.0)
+    max_length_factor: NonNegative = 1.0
     """The output has at most factor * source tokens + extra tokens, end of sentence not counted."""
-    max_length_extra: int = Field(default=50, ge=1)
-    min_length: int = Field(default=0, ge=0)
+    max_length_extra: Count = 50
+    min_length: int = Field(default=0, ge=0, le=MOST)
     allow_unknown: bool = False
     """Whether the unknown piece may be produced."""
-    temperature: float = Field(default=1.0, gt=0.0)
-    top_k: int = Field(default=0, ge=0)
+    temperature: Positive = 1.0
+    top_k: int = Field(default=0, ge=0, le=MOST)
     """Sample among this many likeliest tokens; 0 is all."""
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     """Sample among the likeliest tokens that together reach this probability."""
-    seed: int = 1
+    seed: Seed = 1
     """Of sampling; each sentence has its own stream, so that its translation does not depend on its neighbours."""
 
     @model_validator(mode="after")

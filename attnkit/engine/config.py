@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from attnkit.config import Config
+from attnkit.config import MOST, Config, Count, NonNegative, Positive, Seed
 
 
 class AdamConfig(Config):
@@ -15,7 +15,7 @@ class AdamConfig(Config):
     name: Literal["adam"] = "adam"
     beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
     beta2: float = Field(default=0.98, ge=0.0, lt=1.0)
-    eps: float = Field(default=1e-9, gt=0.0)
+    eps: Positive = 1e-9
 
 
 class AdamWConfig(Config):
@@ -24,8 +24,8 @@ class AdamWConfig(Config):
     name: Literal["adamw"]
     beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
     beta2: float = Field(default=0.999, ge=0.0, lt=1.0)
-    eps: float = Field(default=1e-8, gt=0.0)
-    weight_decay: float = Field(default=0.01, ge=0.0)
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 0.01
     layer_decay: float = Field(default=1.0, gt=0.0, le=1.0)
     """Each layer learns this many times as fast as the one above it; 1 is the same rate for all."""
     decay_biases: bool = False
@@ -38,7 +38,7 @@ class SgdConfig(Config):
     name: Literal["sgd"]
     momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
     nesterov: bool = False
-    weight_decay: float = Field(default=0.0, ge=0.0)
+    weight_decay: NonNegative = 0.0
 
     @model_validator(mode="after")
     def nesterov_needs_momentum(self) -> SgdConfig:
@@ -55,8 +55,8 @@ class InverseSqrtConfig(Config):
     """Linear warm-up, then the inverse square root of the step (the paper's section 5.3)."""
 
     name: Literal["inverse_sqrt"] = "inverse_sqrt"
-    warmup_steps: int = Field(default=4000, ge=1)
-    lr: float | None = Field(default=None, gt=0.0)
+    warmup_steps: Count = 4000
+    lr: Positive | None = None
     """The peak, reached at the end of the warm-up; none is the paper's embed_dim**-0.5 * warmup_steps**-0.5."""
 
 
@@ -64,29 +64,29 @@ class CosineConfig(Config):
     """Linear warm-up, then half a cosine down to `final_lr` at the last step."""
 
     name: Literal["cosine"]
-    lr: float = Field(gt=0.0)
-    warmup_steps: int = Field(default=0, ge=0)
-    final_lr: float = Field(default=0.0, ge=0.0)
+    lr: Positive
+    warmup_steps: int = Field(default=0, ge=0, le=MOST)
+    final_lr: NonNegative = 0.0
 
 
 class PolyConfig(Config):
     """Linear warm-up, then (1 - progress) ** power."""
 
     name: Literal["poly"]
-    lr: float = Field(gt=0.0)
-    warmup_steps: int = Field(default=0, ge=0)
-    power: float = Field(default=1.0, gt=0.0)
-    final_lr: float = Field(default=0.0, ge=0.0)
+    lr: Positive
+    warmup_steps: int = Field(default=0, ge=0, le=MOST)
+    power: Positive = 1.0
+    final_lr: NonNegative = 0.0
 
 
 class MultiStepConfig(Config):
     """Linear warm-up, then the rate times `gamma` at each milestone."""
 
     name: Literal["multi_step"]
-    lr: float = Field(gt=0.0)
-    warmup_steps: int = Field(default=0, ge=0)
-    milestones: tuple[int, ...] = ()
-    gamma: float = Field(default=0.1, gt=0.0)
+    lr: Positive
+    warmup_steps: int = Field(default=0, ge=0, le=MOST)
+    milestones: tuple[Count, ...] = ()
+    gamma: Positive = 0.1
 
 
 ScheduleConfig = Annotated[InverseSqrtConfig | CosineConfig | PolyConfig | MultiStepConfig, Field(discriminator="name")]
@@ -95,30 +95,30 @@ ScheduleConfig = Annotated[InverseSqrtConfig | CosineConfig | PolyConfig | Multi
 class TrainConfig(Config):
     """How a model is optimised, and when it is scored and saved. Knows no task."""
 
-    steps: int = Field(ge=1)
+    steps: Count
     """Optimizer steps."""
-    seed: int = 1
-    accumulate: int = Field(default=1, ge=1)
+    seed: Seed = 1
+    accumulate: Count = 1
     """Batches per optimizer step; the gradient is that of one batch of all their targets."""
     optimizer: OptimizerConfig = AdamConfig()
     schedule: ScheduleConfig = InverseSqrtConfig()
-    clip_norm: float | None = Field(default=None, gt=0.0)
+    clip_norm: Positive | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """`auto` is what is fastest on this machine: bfloat16 where the processor computes in it, else float32."""
     compile: bool = False
     """Compile the model by torch.compile: slow first steps, faster ones after; needs a C++ compiler on a CPU."""
     ema_decay: float | None = Field(default=None, gt=0.0, lt=1.0)
     """Keep an exponential moving average of the weights; it is what is scored and kept."""
-    log_every: int = Field(default=50, ge=1)
-    validate_every: int = Field(default=1000, ge=1)
-    save_every: int = Field(default=1000, ge=1)
-    keep_last: int = Field(default=5, ge=1)
+    log_every: Count = 50
+    validate_every: Count = 1000
+    save_every: Count = 1000
+    keep_last: Count = 5
     """How many step checkpoints are kept."""
-    average_last: int = Field(default=5, ge=1)
+    average_last: Count = 5
     """How many of them the final model is the mean of."""
-    patience: int | None = Field(default=None, ge=1)
+    patience: Count | None = None
     """Stop after this many validations without a better score."""
-    max_minutes: float | None = Field(default=None, gt=0.0)
+    max_minutes: Positive | None = None
     """Stop after this much training time, counted over all resumes."""
     tensorboard: bool = False
     """Write what metrics.jsonl holds for TensorBoard too, into the run's folder `tensorboard`."""

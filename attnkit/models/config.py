@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from attnkit.config import Config
+from attnkit.config import Config, Count, Depth, Positive, Width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,19 +21,19 @@ class TransformerConfig(Config):
     """The encoder-decoder Transformer (Vaswani et al. 2017). The defaults are the paper's base model."""
 
     name: Literal["transformer"] = "transformer"
-    embed_dim: int = Field(default=512, ge=2)
+    embed_dim: int = Field(default=512, ge=2, le=65_536)
     """The paper's d_model."""
-    encoder_depth: int = Field(default=6, ge=1)
-    decoder_depth: int = Field(default=6, ge=1)
-    num_heads: int = Field(default=8, ge=1)
-    mlp_dim: int = Field(default=2048, ge=1)
+    encoder_depth: Depth = 6
+    decoder_depth: Depth = 6
+    num_heads: Width = 8
+    mlp_dim: Width = 2048
     """The paper's d_ff."""
     norm: Literal["post", "pre"] = "post"
     """Layer norm after the residual sum, as in the paper, or before the sub-layer, with one more norm on each stack."""
     activation: Literal["relu", "gelu"] = "relu"
     positions: Literal["sinusoidal", "learned", "index", "fraction"] = "sinusoidal"
     """`index` adds the plain position, `fraction` the position over the length: the two naive schemes."""
-    max_positions: int = Field(default=1024, ge=1)
+    max_positions: Count = 1024
     """Rows of a learned table; the other schemes have no limit."""
     tied_embeddings: Literal["none", "decoder", "all"] = "all"
     """`decoder`: the output matrix is the target embedding; `all`: the source embedding too (a joint vocabulary)."""
@@ -73,13 +73,13 @@ class ViTConfig(Config):
     """The Vision Transformer (Dosovitskiy et al. 2020) and DeiT (Touvron et al. 2020). The defaults are ViT-B/16."""
 
     name: Literal["vit"] = "vit"
-    patch_size: int = Field(default=16, ge=1)
+    patch_size: Width = 16
     """Pixels; with `resnet_depths` cells of the feature map."""
-    embed_dim: int = Field(default=768, ge=2)
+    embed_dim: int = Field(default=768, ge=2, le=65_536)
     """The paper's D."""
-    depth: int = Field(default=12, ge=1)
-    num_heads: int = Field(default=12, ge=1)
-    mlp_ratio: float = Field(default=4.0, gt=0.0)
+    depth: Depth = 12
+    num_heads: Width = 12
+    mlp_ratio: Positive = 4.0
     pooling: Literal["class_token", "average"] = "class_token"
     """What the head sees: the class token, or the mean of the patches."""
     representation: bool = False
@@ -87,10 +87,10 @@ class ViTConfig(Config):
     distillation: bool = False
     """DeiT's second token with its own head; predictions are the mean of the two heads."""
     positions: Literal["learned", "sincos"] = "learned"
-    resnet_depths: tuple[int, ...] | None = None
+    resnet_depths: tuple[Depth, ...] | None = None
     """A hybrid: blocks per stage of the ResNet in front; none at all, [], is its root alone."""
     activation: Literal["gelu", "gelu_tanh"] = "gelu"
-    norm_eps: float = Field(default=1e-6, gt=0.0)
+    norm_eps: Positive = 1e-6
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     attention_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     drop_path_rate: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -123,14 +123,14 @@ class SwinConfig(Config):
     """The Swin Transformer (Liu et al. 2021). The defaults are Swin-T."""
 
     name: Literal["swin"]
-    patch_size: int = Field(default=4, ge=1)
-    embed_dim: int = Field(default=96, ge=1)
+    patch_size: Width = 4
+    embed_dim: Width = 96
     """The paper's C: channels of the first stage; they double from stage to stage."""
-    depths: tuple[int, ...] = (2, 2, 6, 2)
-    num_heads: tuple[int, ...] = (3, 6, 12, 24)
-    window_size: int = Field(default=7, ge=1)
+    depths: tuple[Depth, ...] = (2, 2, 6, 2)
+    num_heads: tuple[Width, ...] = (3, 6, 12, 24)
+    window_size: Width = 7
     """The paper's M."""
-    mlp_ratio: float = Field(default=4.0, gt=0.0)
+    mlp_ratio: Positive = 4.0
     mlp_convolution: bool = False
     """A depthwise convolution over 3x3 tokens inside every MLP: helps from scratch on few images. Not the paper's."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -227,13 +227,13 @@ class UperNetConfig(Config):
     name: Literal["upernet"] = "upernet"
     backbone: Annotated[SwinConfig | ViTConfig | ResNetConfig, Field(discriminator="name")]
     """Its head is left out. A norm per stage of Swin; ViT's blocks are read at each quarter of its depth."""
-    channels: int = Field(default=512, ge=1)
+    channels: Width = 512
     """Of the pyramid, the laterals and the fusion."""
-    pool_scales: tuple[PositiveInt, ...] = Field(default=(1, 2, 3, 6), min_length=1)
+    pool_scales: tuple[Width, ...] = Field(default=(1, 2, 3, 6), min_length=1)
     """Cells per side of what pyramid pooling averages the last map to."""
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Of whole channels, in front of both classifiers."""
-    auxiliary_channels: int = Field(default=256, ge=0)
+    auxiliary_channels: int = Field(default=256, ge=0, le=65_536)
     """Of the auxiliary head on the last map but one; 0 leaves that head out."""
     neck: Literal["multi_level", "resize", "none"] = "multi_level"
     """Of ViT: multi_level brings its maps to 4, 2, 1 and 1/2 times their size, with convolutions in front and behind;

@@ -28,9 +28,10 @@ class Slot:
     @property
     def members(self) -> tuple[Any, ...]:
         """The types that are allowed here."""
-        if get_origin(self.annotation) in (Union, types.UnionType):
-            return get_args(self.annotation)
-        return (self.annotation,)
+        annotation = _bare(self.annotation)
+        if get_origin(annotation) in (Union, types.UnionType):
+            return tuple(_bare(member) for member in get_args(annotation))
+        return (annotation,)
 
     @property
     def sections(self) -> list[type[Config]]:
@@ -142,6 +143,11 @@ _WORDS = {
     bool: "true or false",
     type(None): "null",
 }
+
+
+def _bare(annotation: Any) -> Any:
+    """A type without what is said of its values."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def _tags(section: type[Config], key: str) -> tuple[str, ...]:

@@ -22,7 +22,9 @@ _LIMITS = {
 
 def mistakes_of(error: ValidationError, tree: Node, root: Slot) -> list[Mistake]:
     """Every finding of a validation, at its place."""
-    return [_mistake(details, tree, root) for details in error.errors() if not _is_echo(details)]
+    found = [_mistake(details, tree, root) for details in error.errors() if not _is_echo(details)]
+    # of a value that may be of several kinds pydantic says what is wrong with it as each of them; one will do
+    return list({(mistake.place, mistake.text.split(":")[0]): mistake for mistake in reversed(found)}.values())[::-1]
 
 
 def _is_echo(details: ErrorDetails) -> bool:
@@ -43,7 +45,9 @@ def _mistake(details: ErrorDetails, tree: Node, root: Slot) -> Mistake:
         return _broken_rule(path, str(context["error"]), node, tree)
     if kind in _LIMITS:
         word, key = _LIMITS[kind]
-        return Mistake(node.place, f"{path}: expected {word} {context[key]:g}, got {_shown(node)}")
+        return Mistake(node.place, f"{path}: expected {word} {_number(context[key])}, got {_shown(node)}")
+    if kind == "finite_number":
+        return Mistake(node.place, f"{path}: expected a finite number, got {_shown(node)}")
     if kind == "too_short":
         count = context["min_length"]
         return Mistake(node.place, f"{path}: expected {count} value{'s' * (count > 1)} or more, got {_shown(node)}")
@@ -70,6 +74,8 @@ def _locate(loc: tuple[int | str, ...], tree: Node, root: Slot) -> tuple[str, No
         if slot.choices:
             slot = Slot(slot.choices[str(part)])
             continue
+        if node.kind == "scalar":
+            break  # the rest is the kind of value that was tried
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
         parent, slot = slot, slot.child(part, node)
         below = node.items[part] if isinstance(part, int) else node.keys.get(part)
@@ -119,6 +125,11 @@ def _suggest_key(path: str, section: Slot) -> str:
 def _did_you_mean(word: str, known: list[str]) -> str:
     close = get_close_matches(word, known, n=1)
     return f"did you mean {close[0]}?" if close else ""
+
+
+def _number(bound: float) -> str:
+    """A bound as somebody would write it: every digit of an integer, 1e-08 of what is small."""
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def _shown(node: Node) -> str:

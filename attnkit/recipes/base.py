@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from attnkit.config import Config
+from attnkit.config import Config, Count
 from attnkit.engine.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class CheckedData:
 class ImageBatchConfig(Config):
     """How many images a batch holds, and who loads them."""
 
-    images: int = Field(default=128, ge=1)
-    workers: int | Literal["auto"] = "auto"
+    images: Count = 128
+    workers: Annotated[int, Field(ge=0, le=1_000)] | Literal["auto"] = "auto"
     """Processes that decode and augment; auto: none for small images, which are kept decoded, else one per core."""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from attnkit.config import Config
+from attnkit.config import MOST, Config, Count
 
 if TYPE_CHECKING:
     from attnkit.tokenizers.tokenizer import Tokenizer
@@ -19,7 +19,7 @@ class SentencePieceConfig(Config):
 
     name: Literal["sentencepiece"] = "sentencepiece"
     algorithm: Literal["bpe", "unigram"] = "bpe"
-    vocab_size: int = Field(default=8000, ge=16)
+    vocab_size: int = Field(default=8000, ge=16, le=MOST)
     """Number of pieces, with padding, unknown, begin and end."""
     joint: bool = True
     """One vocabulary for both languages; needed for embeddings that are tied across them."""
@@ -29,7 +29,7 @@ class SentencePieceConfig(Config):
     sampling: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Subword regularisation in training: BPE dropout (Provilkov et al. 2020), 1/temperature for unigram; 0 is off."""
     lowercase: bool = False
-    max_training_lines: int = Field(default=2_000_000, ge=1)
+    max_training_lines: Count = 2_000_000
     """The pieces are learned from at most this many lines, drawn with a fixed seed."""
 
     def build(self, lines: Iterable[str], folder: Path) -> Tokenizer:
@@ -43,9 +43,9 @@ class WhitespaceConfig(Config):
     """Words between spaces, by frequency; for text that is already tokenised."""
 
     name: Literal["whitespace"]
-    vocab_size: int = Field(default=32_000, ge=5)
+    vocab_size: int = Field(default=32_000, ge=5, le=MOST)
     """At most this many words, with padding, unknown, begin and end."""
-    min_count: int = Field(default=1, ge=1)
+    min_count: Count = 1
     joint: bool = True
     lowercase: bool = False
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from attnkit.config import Config, Range, Std
+from attnkit.config import Config, Count, Mean, Range, Seed, Std, Width
 from attnkit.data.config import HoldBackConfig
 
 _LEAST_SIDE = 16
@@ -87,26 +87,30 @@ class ShapeObjectsConfig(Config):
     """Generated: several circles, squares and triangles with exact boxes and masks. Without any file."""
 
     format: Literal["shapes"]
-    train_images: int = Field(default=1000, ge=1)
-    valid_images: int = Field(default=100, ge=1)
-    test_images: int = Field(default=200, ge=1)
-    size: int = Field(default=96, ge=16)
-    most_shapes: int = Field(default=4, ge=1)
+    train_images: Count = 1000
+    valid_images: Count = 100
+    test_images: Count = 200
+    size: int = Field(default=96, ge=16, le=65_536)
+    most_shapes: Count = 4
     """Per image, at least one."""
-    seed: int = 1
+    seed: Seed = 1
 
 
 DetectionDataConfig = Annotated[CocoConfig | YoloConfig | VocConfig | ShapeObjectsConfig, Field(discriminator="format")]
 
 
+ShortSides = Annotated[tuple[Annotated[int, Field(ge=_LEAST_SIDE, le=65_536)], ...], Field(min_length=1)]
+"""Sizes, in pixels, that the shorter side of an image is brought to."""
+
+
 class DetectionImageConfig(Config):
     """How an image becomes the input of a detector, when it is not being varied."""
 
-    short_side: int = Field(default=800, ge=_LEAST_SIDE)
+    short_side: int = Field(default=800, ge=_LEAST_SIDE, le=65_536)
     """Images are brought to this shorter side."""
-    long_side: int = Field(default=1333, ge=_LEAST_SIDE)
+    long_side: int = Field(default=1333, ge=_LEAST_SIDE, le=65_536)
     """The longer side is at most this; the shorter one is smaller then."""
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    mean: Mean = (0.485, 0.456, 0.406)
     """Of red, green, blue on 0..1; the defaults are ImageNet's."""
     std: Std = (0.229, 0.224, 0.225)
 
@@ -115,17 +119,16 @@ class CropBranchConfig(Config):
     """DETR's other way (Carion et al. 2020): resize to a middling size, cut out a part, resize that."""
 
     probability: float = Field(default=0.5, gt=0.0, le=1.0)
-    short_sides: tuple[int, ...] = (400, 500, 600)
+    short_sides: ShortSides = (400, 500, 600)
     """Of the image that is cut."""
-    crop: tuple[int, int] = (384, 600)
+    crop: tuple[Width, Width] = (384, 600)
     """Least and most pixels of either side of the part."""
 
     @model_validator(mode="after")
     def sides_are_sides(self) -> CropBranchConfig:
         """Refuse sizes that no image can have."""
-        _check_short_sides(self.short_sides)
-        if not 1 <= self.crop[0] <= self.crop[1]:
-            raise ValueError(f"crop: {list(self.crop)}; expected the least side and the most, from 1 on; fix them")
+        if self.crop[0] > self.crop[1]:
+            raise ValueError(f"crop: {list(self.crop)}; expected the smallest side first, then the largest; swap them")
         return self
 
 
@@ -134,14 +137,14 @@ class JitterConfig(Config):
 
     scale: Range = (0.1, 2.0)
     """Least and largest factor; 1 brings the longer side to `size`."""
-    size: int = Field(default=1024, ge=32)
+    size: int = Field(default=1024, ge=32, le=65_536)
     """Side of the square, in pixels."""
 
 
 class DetectionAugmentConfig(Config):
     """How training images and their objects are varied. Each variation depends on (seed, epoch, which image) alone."""
 
-    short_sides: tuple[int, ...] | None = None
+    short_sides: ShortSides | None = None
     """One is drawn per image; None: that of `image`."""
     crop_branch: CropBranchConfig | None = None
     jitter: JitterConfig | None = None
@@ -157,16 +160,7 @@ class DetectionAugmentConfig(Config):
 
     @model_validator(mode="after")
     def one_way_to_resize(self) -> DetectionAugmentConfig:
-        """Refuse jitter beside the sizes that it replaces, and sizes that no image can have."""
-        if self.short_sides is not None:
-            _check_short_sides(self.short_sides)
+        """Refuse jitter beside the sizes that it replaces."""
         if self.jitter is not None and (self.short_sides is not None or self.crop_branch is not None):
             raise ValueError("jitter: it takes the place of short_sides and crop_branch; expected one; leave one out")
         return self
-
-
-def _check_short_sides(sides: tuple[int, ...]) -> None:
-    if not sides or min(sides) < _LEAST_SIDE:
-        raise ValueError(
-            f"short_sides: {list(sides)}; expected sides of {_LEAST_SIDE} pixels or more, one at least; fix them"
-        )

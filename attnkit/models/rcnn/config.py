@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
-from attnkit.config import Config
+from attnkit.config import MOST, Config, Count, Positive, Width
 from attnkit.models.config import ResNetConfig, SwinConfig
 
 if TYPE_CHECKING:
@@ -18,21 +18,21 @@ _Overlap = Annotated[float, Field(gt=0.0, le=1.0)]
 class RpnConfig(Config):
     """The region proposal network (Ren et al. 2015) on every level of the pyramid."""
 
-    anchor_scale: float = Field(default=8.0, gt=0.0)
+    anchor_scale: Positive = 8.0
     """Side of the square anchor, in cells of its level; small objects want a smaller one."""
-    anchor_ratios: tuple[PositiveFloat, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
+    anchor_ratios: tuple[Positive, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
     """Height over width of the anchors of a cell."""
-    samples: int = Field(default=256, ge=2)
+    samples: int = Field(default=256, ge=2, le=MOST)
     """Anchors per image that the loss looks at, half of them positive if there are so many."""
     inner_anchors: bool = False
     """Anchors that lie partly outside of the image are not learned."""
     loss: Literal["smooth_l1", "l1"] = "smooth_l1"
     """Of the offsets; the former is quadratic below 1/9."""
-    train_proposals: int = Field(default=2000, ge=1)
+    train_proposals: Count = 2000
     """The best of each level that go into non-maximum suppression, and the best of all that come out of it."""
-    train_kept: int | None = Field(default=None, ge=1)
+    train_kept: Count | None = None
     """The best of all that come out of it, where these are fewer."""
-    proposals: int = Field(default=1000, ge=1)
+    proposals: Count = 1000
     """As `train_proposals`, once trained."""
     nms_threshold: float = Field(default=0.7, gt=0.0, le=1.0)
     rounded_anchors: bool = False
@@ -44,7 +44,7 @@ class RoiAlignConfig(Config):
 
     aligned: bool = True
     """Centres of cells are half a cell in, as they should be; False is torchvision's."""
-    sampling_ratio: int = Field(default=0, ge=0)
+    sampling_ratio: int = Field(default=0, ge=0, le=MOST)
     """Points per side of a bin; 0: as many as the region has cells there."""
 
 
@@ -53,21 +53,21 @@ class BoxHeadConfig(Config):
 
     name: Literal["2fc", "4conv1fc"] = "2fc"
     """Two linear layers (Lin et al. 2016), or four convolutions with batch norm and one linear layer."""
-    channels: int = Field(default=1024, ge=1)
+    channels: Width = 1024
     """Of the linear layers; convolutions have those of the pyramid."""
     class_specific: bool = True
     """Each class moves the box in its own way."""
     loss: Literal["l1", "giou"] = "l1"
     """Of the offsets, or ten times the generalised IoU of the boxes (Rezatofighi et al. 2019)."""
-    samples: int = Field(default=512, ge=2)
+    samples: int = Field(default=512, ge=2, le=MOST)
     """Regions per image that the loss looks at, at most a quarter of them positive."""
 
 
 class MaskHeadConfig(Config):
     """What draws the mask of a region (He et al. 2017)."""
 
-    convs: int = Field(default=4, ge=0)
-    channels: int = Field(default=256, ge=1)
+    convs: int = Field(default=4, ge=0, le=1_000)
+    channels: Width = 256
     """Of its convolutions."""
 
 
@@ -76,7 +76,7 @@ class RcnnConfig(Config):
 
     backbone: Annotated[SwinConfig | ResNetConfig, Field(discriminator="name")]
     """Its head is left out. A norm per stage of Swin."""
-    channels: int = Field(default=256, ge=1)
+    channels: Width = 256
     """Of every level of the pyramid (FPN, Lin et al. 2016)."""
     rpn: RpnConfig = RpnConfig()
     roi_align: RoiAlignConfig = RoiAlignConfig()
@@ -125,7 +125,7 @@ class CascadeConfig(RcnnConfig):
     """One per stage."""
     iou_thresholds: tuple[_Overlap, ...] = (0.5, 0.6, 0.7)
     """What a region must overlap to be positive, by stage."""
-    stage_weights: tuple[PositiveFloat, ...] = (1.0, 0.5, 0.25)
+    stage_weights: tuple[Positive, ...] = (1.0, 0.5, 0.25)
     """Of the losses of each stage."""
 
     @model_validator(mode="after")
@@ -142,11 +142,11 @@ class HtcConfig(RcnnConfig):
     box_head: BoxHeadConfig = BoxHeadConfig(name="4conv1fc", loss="giou")
     """One per stage."""
     iou_thresholds: tuple[_Overlap, ...] = (0.5, 0.6, 0.7)
-    stage_weights: tuple[PositiveFloat, ...] = (1.0, 0.5, 0.25)
+    stage_weights: tuple[Positive, ...] = (1.0, 0.5, 0.25)
     semantic: Literal["none", "instances", "maps"] = "instances"
     """What the semantic branch learns: the classes of the objects' masks and the background, or the maps that the data
     names (COCO's stuff); none leaves the branch out."""
-    semantic_weight: float = Field(default=0.2, gt=0.0)
+    semantic_weight: Positive = 0.2
     """Of its loss."""
     global_block: bool = False
     """HTC++: one block of attention over the whole last map, between the backbone and the pyramid."""

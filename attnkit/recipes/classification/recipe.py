@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from attnkit.config import Config
+from attnkit.config import Config, Positive
 from attnkit.data.config import AugmentConfig, ImageConfig, ImagesConfig
 from attnkit.models.config import ClassifierConfig
 from attnkit.recipes.base import BaseRecipe, CheckedData, ImageBatchConfig, InitConfig
@@ -32,7 +32,7 @@ class TeacherConfig(Config):
     """hard: the teacher's decision is a label; soft: its probabilities at `temperature` are."""
     weight: float = Field(default=0.5, gt=0.0, le=1.0)
     """Share of the teacher in the loss; the labels have the rest."""
-    temperature: float = Field(default=3.0, gt=0.0)
+    temperature: Positive = 3.0
 
 
 class ClassificationLossConfig(Config):

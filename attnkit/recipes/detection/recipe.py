@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from attnkit.config import Config
-from attnkit.data.detection.config import DetectionAugmentConfig, DetectionDataConfig, DetectionImageConfig
+from attnkit.config import Config, Count
+from attnkit.data.detection.config import (
+    DetectionAugmentConfig,
+    DetectionDataConfig,
+    DetectionImageConfig,
+    ShortSides,
+)
 from attnkit.models.rcnn.config import DetectorConfig
 from attnkit.recipes.base import BaseRecipe, CheckedData, ImageBatchConfig, InitConfig
 
@@ -31,10 +36,10 @@ class DetectionInferenceConfig(Config):
     """Of two boxes of a class that overlap more than this the lower one goes."""
     soft_nms: bool = False
     """It stays with a lower score (Bodla et al. 2017, linear)."""
-    max_detections: int = Field(default=100, ge=1)
+    max_detections: Count = 100
     """Per image; COCO's scores look at 100 per class."""
     mask_threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
-    short_sides: tuple[int, ...] | None = None
+    short_sides: ShortSides | None = None
     """Sizes at which the image is looked at, all findings together; None: that of `image`. The bound of the longer side
     goes with them."""
     flip: bool = False
@@ -44,8 +49,8 @@ class DetectionInferenceConfig(Config):
 class DetectionBatchConfig(ImageBatchConfig):
     """How many images a batch holds, and who loads them."""
 
-    images: int = Field(default=16, ge=1)
-    pixels: int | None = Field(default=None, ge=1)
+    images: Count = 16
+    pixels: Count | None = None
     """Most pixels that a batch may have, padding included: batches of large images have fewer of them. None: no
     bound."""
 

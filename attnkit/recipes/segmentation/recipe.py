@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from attnkit.config import Config
+from attnkit.config import Config, NonNegative, Positive, Width
 from attnkit.data.config import SceneAugmentConfig, SceneConfig, SegmentationDataConfig
 from attnkit.models.config import UperNetConfig
 from attnkit.recipes.base import BaseRecipe, CheckedData, ImageBatchConfig, InitConfig
@@ -30,7 +30,7 @@ _RESNET_STRIDE = 32
 class SegmentationLossConfig(Config):
     """Cross entropy of the class of each labelled pixel, of the main and of the auxiliary head."""
 
-    auxiliary_weight: float = Field(default=0.4, ge=0.0)
+    auxiliary_weight: NonNegative = 0.4
     class_weights: Literal["none", "median_frequency"] = "none"
     """median_frequency: rare classes weigh more (Eigen and Fergus 2015), counted over the training masks."""
     class_weight_power: float = Field(default=1.0, gt=0.0, le=1.0)
@@ -40,11 +40,11 @@ class SegmentationLossConfig(Config):
 class InferenceConfig(Config):
     """How a trained model looks at a whole image."""
 
-    window: tuple[PositiveInt, PositiveInt] | None = None
+    window: tuple[Width, Width] | None = None
     """Height and width of the windows that slide over the image; none looks at the whole image at once."""
     overlap: float = Field(default=0.333, ge=0.0, lt=1.0)
     """Share of a window that the next one sees again."""
-    scales: tuple[PositiveFloat, ...] = Field(default=(1.0,), min_length=1)
+    scales: tuple[Positive, ...] = Field(default=(1.0,), min_length=1)
     """Sizes at which the image is looked at; the probabilities are averaged."""
     flip: bool = False
     """Look at the mirrored image too."""

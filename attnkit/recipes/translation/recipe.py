@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from attnkit.config import Config
+from attnkit.config import MOST, Config, Count
 from attnkit.data.config import PairFilterConfig, PairsConfig
 from attnkit.decoding.config import DecodeConfig
 from attnkit.models.config import TransformerConfig
@@ -36,9 +36,9 @@ class LossConfig(Config):
 class BatchConfig(Config):
     """How many tokens, padding counted, a batch may hold on each side."""
 
-    src_tokens: int = Field(default=4096, ge=8)
-    tgt_tokens: int = Field(default=4096, ge=8)
-    pool: int = Field(default=200_000, ge=1)
+    src_tokens: int = Field(default=4096, ge=8, le=MOST)
+    tgt_tokens: int = Field(default=4096, ge=8, le=MOST)
+    pool: Count = 200_000
     """Pairs are shuffled, then sorted by length within pools of this many."""
 
 

@@ -9,15 +9,18 @@ from attnkit.errors import RecipeError
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("augment.scale=[2,0.5]", r"augment\.scale: \[2\.0, 0\.5\]: expected the least and the largest, above 0; mend"),
-        ("augment.scale=[0,1]", r"augment\.scale: \[0\.0, 1\.0\]: expected the least and the largest, above 0; mend"),
-        ("image.crop=[0,96]", r"image\.crop\[0\]: expected above 0, got 0$"),
+        (
+            "augment.scale=[2,0.5]",
+            r"augment\.scale: \[2\.0, 0\.5\]: expected the smallest first, then the largest; swap",
+        ),
+        ("augment.scale=[0,1]", r"augment\.scale\[0\]: expected above 0, got 0$"),
+        ("image.crop=[0,96]", r"image\.crop\[0\]: expected at least 1, got 0$"),
         ("image.std=[1,0,1]", r"image\.std\[1\]: expected above 0, got 0$"),
         ("inference.scales=[]", r"inference\.scales: expected 1 value or more, got a list$"),
         ("inference.scales=[-1]", r"=\[-1\]: inference\.scales\[0\]: expected above 0, got -1$"),
-        ("inference.window=[9,0]", r"inference\.window\[1\]: expected above 0, got 0$"),
+        ("inference.window=[9,0]", r"inference\.window\[1\]: expected at least 1, got 0$"),
         ("model.pool_scales=[]", r"model\.pool_scales: expected 1 value or more, got a list$"),
-        ("model.pool_scales=[0]", r"=\[0\]: model\.pool_scales\[0\]: expected above 0, got 0$"),
+        ("model.pool_scales=[0]", r"=\[0\]: model\.pool_scales\[0\]: expected at least 1, got 0$"),
     ],
 )
 def test_numbers_that_cannot_be(override, message):
