@@ -7,15 +7,9 @@ from attnkit.data.detection.config import DetectionAugmentConfig
 @pytest.mark.parametrize(
     ("augment", "message"),
     [
-<<<<<<< HEAD
-        ({"short_sides": []}, r"short_sides: \[\]; expected sides of 16 pixels or more, one at least; fix them"),
-        ({"short_sides": [480, 15]}, r"short_sides: \[480, 15\]; expected sides of 16 pixels or more, one at least"),
-        ({"crop_branch": {"short_sides": [0]}}, r"short_sides: \[0\]; expected sides of 16 pixels or more"),
-=======
         ({"short_sides": []}, r"^short_sides\n.* at least 1 item"),
         ({"short_sides": [480, 15]}, r"^short_sides\.1\n.* greater than or equal to 16 .*input_value=15"),
         ({"crop_branch": {"short_sides": [0]}}, r"^crop_branch\.short_sides\.0\n.* greater than or equal to 16 "),
->>>>>>> 69f46c2 (Every number of every config has its bounds in the schema, and a test draws at, below and above each of them)
         (
             {"crop_branch": {"crop": [600, 384]}},
             r"crop: \[600, 384\]; expected the smallest side first, then the largest; swap them",
