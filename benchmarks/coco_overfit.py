@@ -30,7 +30,7 @@ from pycocotools import mask
 
 from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
 from attnkit.data.detection.detection_set import DetectionSet
-from attnkit.data.detection.image_sizes import object_size
+from attnkit.data.detection.resizing import object_size
 from attnkit.data.open import open_data
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.engine.log import open_log

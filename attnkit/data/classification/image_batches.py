@@ -17,7 +17,7 @@ from attnkit.data.classification.image_transforms import EvalTransform, TrainTra
 from attnkit.data.classification.mixing import mix
 from attnkit.data.config import AugmentConfig, ImageConfig
 from attnkit.data.images.broken_images import Broken, OneByOne, Reader, read_all
-from attnkit.data.images.epoch_batches import EpochBatches, EpochOrder, Job, in_their_order
+from attnkit.data.images.epoch_batches import EpochBatches, EpochOrder, Job, half_slices, in_their_order
 from attnkit.data.images.image_workers import Workers, made_in_order, num_workers
 from attnkit.structures.arrays import IntArray
 
@@ -50,10 +50,8 @@ class ImageBatch:
         Raises:
             ValueError: there is but one image.
         """
-        if len(self) < 2:
-            raise ValueError("a batch of one image cannot be halved")
-        middle = len(self) // 2
-        return self._part(slice(0, middle)), self._part(slice(middle, len(self)))
+        first, second = half_slices(len(self))
+        return self._part(first), self._part(second)
 
     def _part(self, rows: slice) -> ImageBatch:
         targets = None if self.targets is None else self.targets[rows]

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from attnkit.data.detection.batch_making import EvalMaker, Semantic, TrainMaker
+import numpy as np
+
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
-from attnkit.data.detection.detection_batch import DetectionBatch
+from attnkit.data.detection.detection_batch import DetectionBatch, EvalMaker, Semantic, TrainMaker
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.detection_transforms import ObjectVariation
-from attnkit.data.detection.object_order import ObjectOrder, Room
-from attnkit.data.detection.trained_images import trained_images
+from attnkit.data.detection.object_order import BatchLimit, ObjectOrder
+from attnkit.data.formats.annotations import Annotation
+from attnkit.data.formats.outlines import is_outline
 from attnkit.data.images.epoch_batches import EpochBatches, in_their_order
 from attnkit.data.images.image_workers import Workers, made_in_order, num_workers
 from attnkit.errors import DataError
-from attnkit.structures.arrays import IntArray
+from attnkit.structures.arrays import IntArray, Size
+
+_MOST_NAMED = 10
 
 
 class TrainObjects:
@@ -68,8 +72,8 @@ class TrainObjects:
         vary = ObjectVariation(image, augment)
         indices, sizes = trained_images(data, warn)
         if pixels is not None:
-            _check_room(pixels, vary.resizing.most_pixels(sizes), data, indices)
-        order = ObjectOrder(indices, sizes, vary.padded_sizes, room=Room(batch_size, pixels), seed=seed)
+            _check_pixels(pixels, vary.resizing.most_pixels(sizes), data, indices)
+        order = ObjectOrder(indices, sizes, vary.padded_sizes, limit=BatchLimit(batch_size, pixels), seed=seed)
         making = TrainMaker(data, indices, order, vary, semantic)
         self.batches_per_epoch = order.batches_per_epoch
         self.workers = num_workers(workers, decodes=True)
@@ -88,13 +92,64 @@ class TrainObjects:
         return self._epochs.batches(epoch, start, every)
 
 
-def _check_room(pixels: int, most: IntArray, data: DetectionSet, indices: IntArray) -> None:
+def _check_pixels(pixels: int, most: IntArray, data: DetectionSet, indices: IntArray) -> None:
     largest = int(most.argmax())
     if most[largest] > pixels:
         raise DataError(
             f"batch.pixels: {pixels}, but {data.place(int(indices[largest]))} may have {most[largest]}, with padding, "
-            "as it is shown; expected room for one image; raise it, or lower the sides in image and augment"
+            "as it is shown; expected as many as one image needs; raise it, or lower the sides in image and augment"
         )
+
+
+def trained_images(data: DetectionSet, warn: Callable[[str], None] | None) -> tuple[IntArray, IntArray]:
+    """The images that have an object to be learned: no crowd, a pixel wide and high at least, not without an outline.
+
+    An outline counts where the set has masks.
+
+    Args:
+        data: the training set.
+        warn: told of each image whose size or annotations cannot be read; it is left out.
+
+    Returns:
+        (N,) their numbers, and (N, 2) their heights and widths.
+
+    Raises:
+        DataError: there are none.
+    """
+    indices, sizes, broken = [], [], []
+    for index in range(len(data)):
+        try:
+            size = data.size(index)
+            learned = any(_is_learned(one, size, masks=data.has_masks) for one in data.annotations(index))
+        except DataError as error:
+            broken.append(str(error))
+            continue
+        if learned:
+            indices.append(index)
+            sizes.append(size)
+    if not indices:
+        raise DataError("\n".join(broken[:_MOST_NAMED]) if len(broken) == len(data) else _nothing(data))
+    if warn is not None:
+        for message in broken:
+            warn(f"{message}; it is left out")
+    return np.array(indices, dtype=np.int64), np.array(sizes, dtype=np.int64)
+
+
+def _is_learned(annotation: Annotation, size: Size, *, masks: bool) -> bool:
+    """By its box, where it has one; an outline alone is not drawn to know."""
+    if annotation.crowd or (masks and not is_outline(annotation.outline)):
+        return False
+    if annotation.box is None:
+        return True
+    (x1, y1, x2, y2), (height, width) = annotation.box, size
+    return min(x2, width) - max(x1, 0) >= 1 and min(y2, height) - max(y1, 0) >= 1
+
+
+def _nothing(data: DetectionSet) -> str:
+    return (
+        f"{data.annotation_place(0)}: no object to be learned, nor in any of the {len(data)} training images; expected "
+        "boxes of a pixel or more that are no crowds; correct the annotations"
+    )
 
 
 class EvalObjects:

@@ -10,16 +10,20 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
-from attnkit.data.detection.image_sizes import object_size
-from attnkit.data.detection.large_scale_jitter import LargeScaleJitter
-from attnkit.data.detection.multi_scale import MultiScale
 from attnkit.data.detection.object_image import ObjectImage, Window, resize_pixels
-from attnkit.data.detection.resizing import CHANCES, Resizing, Views
+from attnkit.data.detection.resizing import (
+    NUM_UNIFORMS,
+    Crops,
+    LargeScaleJitter,
+    MultiScale,
+    Resizing,
+    object_size,
+)
 from attnkit.data.images.image_randomness import UIntArray, uniforms
 from attnkit.data.segmentation.segmentation_transforms import distort
 from attnkit.structures.arrays import IntArray
 
-_FLIP, _FLIP_VERTICAL, _PASTE = range(CHANCES, CHANCES + 3)
+_FLIP, _FLIP_VERTICAL, _PASTE = range(NUM_UNIFORMS, NUM_UNIFORMS + 3)
 
 
 def object_input(pixels: Tensor, image: DetectionImageConfig) -> Tensor:
@@ -67,18 +71,18 @@ class ObjectVariation:
             seeds: (N,) of what is drawn for each.
         """
         resizing = self.resizing
-        return resizing.padded(resizing.views(sizes, uniforms(seeds, CHANCES)).sizes)
+        return resizing.padded(resizing.draw(sizes, uniforms(seeds, NUM_UNIFORMS)).sizes)
 
     def shown(self, given: ObjectImage, seed: int) -> ObjectImage:
         """The drawn part of an image, in its drawn size, mirrored or not; with what is learned there."""
-        chances = uniforms(np.array([seed], dtype=np.uint64), _PASTE)
-        views = self.resizing.views(np.array([given.size]), chances[:, :CHANCES])
-        part = given.learned().cut(_window(views)).learned()
-        height, width = views.sizes[0].tolist()
+        random = uniforms(np.array([seed], dtype=np.uint64), _PASTE)
+        crops = self.resizing.draw(np.array([given.size]), random[:, :NUM_UNIFORMS])
+        part = given.learned().cut(_window(crops)).learned()
+        height, width = crops.sizes[0].tolist()
         seen = part.resized((height, width)).learned()
-        if chances[0, _FLIP] < self.augment.flip:
+        if random[0, _FLIP] < self.augment.flip:
             seen = seen.flip()
-        if chances[0, _FLIP_VERTICAL] < self.augment.flip_vertical:
+        if random[0, _FLIP_VERTICAL] < self.augment.flip_vertical:
             seen = seen.flip_vertical()
         return seen
 
@@ -102,6 +106,6 @@ class ObjectVariation:
         normalise(varied, self.image)
 
 
-def _window(views: Views) -> Window:
-    x1, y1, x2, y2 = views.windows[0].tolist()
+def _window(crops: Crops) -> Window:
+    x1, y1, x2, y2 = crops.windows[0].tolist()
     return x1, y1, x2, y2

@@ -13,16 +13,16 @@ from attnkit.data.images.image_randomness import UIntArray, image_seeds
 from attnkit.structures.arrays import IntArray
 
 
-class Cut(NamedTuple):
+class Batches(NamedTuple):
     """Images in batches."""
 
-    batches: list[IntArray]
+    rows: list[IntArray]
     spare: IntArray
-    """Those that are in none."""
+    """Images that are in no batch."""
 
 
 @dataclass(frozen=True)
-class Room:
+class BatchLimit:
     """What a batch may hold at most.
 
     Attributes:
@@ -34,8 +34,8 @@ class Room:
     images: int
     pixels: int | None
 
-    def cut(self, rows: IntArray, padded: IntArray) -> Cut:
-        """Cut images into batches, each as long as there is room; spare are the last, for which there is more room.
+    def split(self, rows: IntArray, padded: IntArray) -> Batches:
+        """Divide images into batches, each as large as the limit allows; spare are the last, which fill none.
 
         Args:
             rows: of the images, in their order.
@@ -50,8 +50,8 @@ class Room:
                 start, higher, wider = place, height, width
             high, wide = higher, wider
         if len(rows) - start < self.images:
-            return Cut(batches, rows[start:])
-        return Cut([*batches, rows[start:]], rows[:0])
+            return Batches(batches, rows[start:])
+        return Batches([*batches, rows[start:]], rows[:0])
 
 
 class ObjectOrder:
@@ -69,7 +69,7 @@ class ObjectOrder:
         sizes: IntArray,
         padded_sizes: Callable[[IntArray, UIntArray], IntArray],
         *,
-        room: Room,
+        limit: BatchLimit,
         seed: int,
     ) -> None:
         """Say how to shuffle and to cut.
@@ -78,13 +78,13 @@ class ObjectOrder:
             indices: (N,) which images of the set take part.
             sizes: (N, 2) of each, as it is read.
             padded_sizes: from sizes (N, 2), and a seed for each, to what each is padded to when that is drawn.
-            room: of a batch.
+            limit: of a batch.
             seed: of the order, and of what is drawn for each image.
         """
         self._indices, self._sizes, self._padded_sizes = indices, sizes, padded_sizes
-        self._room, self._seed = room, seed
-        self._known: tuple[int, Cut, IntArray] | None = None
-        self.batches_per_epoch = max(1, len(self._cut(0, self._padded(0)).batches))
+        self._limit, self._seed = limit, seed
+        self._known: tuple[int, Batches, IntArray] | None = None
+        self.batches_per_epoch = max(1, len(self._shuffled(0, self._padded(0)).rows))
 
     def draw(self, job: Job) -> tuple[IntArray, int]:
         """The images of the epoch with those of a batch in front, and how many these are.
@@ -93,8 +93,8 @@ class ObjectOrder:
         """
         epoch, number = job
         made, padded = self._epoch(epoch)
-        rows = made.batches[number]
-        others = np.concatenate([*made.batches[number + 1 :], made.spare, *made.batches[:number]])
+        rows = made.rows[number]
+        others = np.concatenate([*made.rows[number + 1 :], made.spare, *made.rows[:number]])
         fits = (padded[others] <= padded[rows].max(0)).all(1)
         return self._indices[np.concatenate([rows, others[fits], others[~fits]])], len(rows)
 
@@ -102,32 +102,32 @@ class ObjectOrder:
         """What is drawn for images of the set in an epoch depends on these alone."""
         return image_seeds(self._seed, epoch, indices, np.zeros_like(indices))
 
-    def _epoch(self, epoch: int) -> tuple[Cut, IntArray]:
+    def _epoch(self, epoch: int) -> tuple[Batches, IntArray]:
         """The rows of its batches, and what every image is padded to; kept, for the next batch needs it again."""
         if self._known is None or self._known[0] != epoch:
             padded = self._padded(epoch)
-            self._known = epoch, self._brought_to_number(self._cut(epoch, padded)), padded
+            self._known = epoch, self._brought_to_number(self._shuffled(epoch, padded)), padded
         return self._known[1:]
 
     def _padded(self, epoch: int) -> IntArray:
         return self._padded_sizes(self._sizes, self.seeds(epoch, self._indices))
 
-    def _cut(self, epoch: int, padded: IntArray) -> Cut:
-        """Shuffled."""
+    def _shuffled(self, epoch: int, padded: IntArray) -> Batches:
+        """All images in shuffled batches."""
         rng = np.random.default_rng([self._seed, epoch, 0])
         order = rng.permutation(len(self._indices))
         upright = padded[order, 0] > padded[order, 1]
-        alike = [self._room.cut(order[group], padded) for group in (~upright, upright)]
-        mixed = self._room.cut(np.concatenate([cut.spare for cut in alike]), padded)
-        batches = [batch for cut in (*alike, mixed) for batch in cut.batches]
-        return Cut([batches[place] for place in rng.permutation(len(batches))], mixed.spare)
+        alike = [self._limit.split(order[group], padded) for group in (~upright, upright)]
+        mixed = self._limit.split(np.concatenate([group.spare for group in alike]), padded)
+        batches = [batch for group in (*alike, mixed) for batch in group.rows]
+        return Batches([batches[place] for place in rng.permutation(len(batches))], mixed.spare)
 
-    def _brought_to_number(self, cut: Cut) -> Cut:
+    def _brought_to_number(self, found: Batches) -> Batches:
         """As many batches as in every epoch."""
-        batches = [batch for batch in (*cut.batches, cut.spare) if len(batch)]
+        batches = [batch for batch in (*found.rows, found.spare) if len(batch)]
         while len(batches) < self.batches_per_epoch:
             largest = max(range(len(batches)), key=lambda place: len(batches[place]))
             rows = batches[largest]
             batches[largest : largest + 1] = [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
         more = batches[self.batches_per_epoch :]
-        return Cut(batches[: self.batches_per_epoch], np.concatenate([cut.spare[:0], *more]))
+        return Batches(batches[: self.batches_per_epoch], np.concatenate([found.spare[:0], *more]))

@@ -1,4 +1,6 @@
-"""PNGs with a class per pixel that lie beside annotations of objects, as COCO's stuffthingmaps do."""
+"""What HTC's semantic branch learns: maps with a class per pixel that lie beside the annotations, as COCO's
+stuffthingmaps do, or else the classes of the objects' own masks.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,16 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from attnkit.data.data_root import Files
 from attnkit.data.images.named_files import find_image
 from attnkit.data.segmentation.mask_image import as_numbers, decode_mask
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE
+from attnkit.structures.objects import Objects
 
 
 @dataclass(frozen=True)
@@ -55,3 +60,24 @@ class SemanticMaps:
                 f"{place}: pixel value {others[0]} of no class; expected 0 to {self.num_classes - 1}, or {IGNORE} for "
                 "none; correct data.semantic_classes, or make it anew"
             )
+
+
+def draw_classes(objects: Objects, *, background: int) -> Tensor:
+    """The class of each pixel by the masks that lie on it, the smallest on top; IGNORE where that is a crowd's.
+
+    Args:
+        objects: of an image, with masks.
+        background: the class of a pixel without a mask, below IGNORE.
+
+    Returns:
+        (H, W) uint8.
+    """
+    masks = objects.masks
+    assert masks is not None, "checked by the caller"
+    classes = torch.full(masks.size, background, dtype=torch.uint8)
+    values = torch.where(objects.crowd, IGNORE, objects.labels).tolist()
+    crops, windows = masks.crops(), masks.windows.tolist()
+    for number in masks.areas().argsort(descending=True, stable=True).tolist():
+        x1, y1, x2, y2 = windows[number]
+        classes[y1:y2, x1:x2].masked_fill_(crops[number].bool(), values[number])
+    return classes

@@ -119,3 +119,14 @@ class EpochBatches(Generic[Batch]):
 def in_their_order(count: int, batch_size: int) -> list[IntArray]:
     """The numbers of all images of a set, once, in batches: what evaluation reads."""
     return [np.arange(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
+
+
+def half_slices(count: int) -> tuple[slice, slice]:
+    """The rows of the first and of the second half of a batch.
+
+    Raises:
+        ValueError: it has only one image.
+    """
+    if count < 2:
+        raise ValueError("a batch of one image cannot be halved")
+    return slice(0, count // 2), slice(count // 2, count)

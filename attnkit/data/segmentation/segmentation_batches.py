@@ -15,7 +15,7 @@ from torch import Tensor
 
 from attnkit.data.config import SceneAugmentConfig, SceneConfig
 from attnkit.data.images.broken_images import Broken, OneByOne, read_all
-from attnkit.data.images.epoch_batches import EpochBatches, EpochOrder, Job, in_their_order
+from attnkit.data.images.epoch_batches import EpochBatches, EpochOrder, Job, half_slices, in_their_order
 from attnkit.data.images.image_workers import Workers, made_in_order, num_workers
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.data.segmentation.segmentation_transforms import SceneVariation, scene_input
@@ -47,10 +47,8 @@ class SegmentationBatch:
         Raises:
             ValueError: there is but one image.
         """
-        if len(self) < 2:
-            raise ValueError("a batch of one image cannot be halved")
-        middle = len(self) // 2
-        return self._part(slice(0, middle)), self._part(slice(middle, len(self)))
+        first, second = half_slices(len(self))
+        return self._part(first), self._part(second)
 
     def _part(self, rows: slice) -> SegmentationBatch:
         return SegmentationBatch(self.images[rows], self.labels[rows], self.indices[rows])

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from attnkit.data.detection.config import DetectionImageConfig
 from attnkit.data.detection.detection_transforms import object_input
-from attnkit.data.detection.image_sizes import STRIDE
+from attnkit.data.detection.resizing import STRIDE
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig
 from attnkit.structures.arrays import Size
 from attnkit.structures.boxes import flip_boxes, scale_boxes

@@ -6,12 +6,13 @@ import torch
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.detection_batch import DetectionBatch
-from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
+from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects, trained_images
 from attnkit.data.detection.detection_transforms import object_input
-from attnkit.data.detection.drawn_classes import drawn_classes
+from attnkit.data.detection.semantic_maps import draw_classes
+from attnkit.data.formats.annotations import Annotation
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE
-from tests.data.detection.listed_objects import SIZES, ListedObjects, rectangles
+from tests.data.detection.listed_objects import SIZES, ListedObjects, rectangle, rectangles
 
 IMAGE = DetectionImageConfig(short_side=40, long_side=70)
 STILL = {"flip": 0}
@@ -150,7 +151,7 @@ class TestTraining:
         (batch,) = training(data, {"flip": 1}, batch_size=6, semantic="instances").batches(0)
         for row, index in enumerate(batch.indices.tolist()):
             (high, wide), drawn = batch.sizes[row], batch.semantic[row]
-            expected = drawn_classes(data.read_objects(index), background=len(data.class_names))
+            expected = draw_classes(data.read_objects(index), background=len(data.class_names))
             assert torch.equal(drawn[:high, :wide], expected.flip(-1))
             assert (drawn[high:] == IGNORE).all()
             assert (drawn[:, wide:] == IGNORE).all()
@@ -231,8 +232,8 @@ class TestPixels:
 
     def test_one_image_must_fit(self):
         message = (
-            r"^batch.pixels: 6143, but images/3.png may have 6144, with padding, as it is shown; expected room for one "
-            r"image; raise it, or lower the sides in image and augment$"
+            r"^batch.pixels: 6143, but images/3.png may have 6144, with padding, as it is shown; expected as many as "
+            r"one image needs; raise it, or lower the sides in image and augment$"
         )
         data = ListedObjects(9, sizes=[(30, 31), (40, 40), (20, 20), (40, 70)], masks=False)
         with pytest.raises(DataError, match=message):
@@ -363,3 +364,70 @@ class TestEvaluation:
         next(batches)
         with pytest.raises(DataError, match=r"^images/2.png: broken\nimages/3.png: broken$"):
             list(batches)
+
+
+# Which images are trained on
+
+
+class Written(ListedObjects):
+    """One image per list of annotations."""
+
+    def __init__(self, *annotations, masks=False):
+        super().__init__(len(annotations), sizes=[(30, 50)], masks=masks)
+        self._annotations = annotations
+
+    def annotations(self, index):
+        return self._annotations[index]
+
+
+def test_numbers_and_sizes_of_trained_images():
+    indices, sizes = trained_images(ListedObjects(7, empty=[0, 4], crowds=[5]), None)
+    assert indices.tolist() == [1, 2, 3, 6]
+    assert sizes.tolist() == [[60, 40], [40, 60], [40, 60], [40, 60]]
+
+
+def test_what_makes_an_object():
+    data = Written(
+        [Annotation(0, "1", (49, 29, 70, 31))],
+        [Annotation(0, "1", (49.1, 0, 70, 30))],
+        [Annotation(0, "1", (0, 29.1, 50, 31))],
+        [Annotation(0, "1", (-9, -9, 0.9, 30))],
+        [Annotation(0, "1", (-9, -9, 50, 1))],
+        [Annotation(0, "1", (60, 0, 70, 30))],
+        [Annotation(0, "1", (0, 0, 50, 30), crowd=True)],
+        [Annotation(0, "1", None, [rectangle(1, 2, 5, 9)])],
+        [Annotation(0, "1", (0, 0, 50, 30), crowd=True), Annotation(0, "2", (0, 0, 50, 30))],
+    )
+    assert trained_images(data, None)[0].tolist() == [0, 4, 7, 8]
+
+
+def test_with_masks_an_object_has_an_outline():
+    box, outline = (0, 0, 50, 30), [rectangle(1, 2, 5, 9)]
+    bare = [Annotation(0, "1", box), Annotation(0, "2", box, []), Annotation(0, "3", box, [[1, 2, 5, 9]])]
+    images = bare, [*bare, Annotation(0, "4", box, outline)]
+    assert trained_images(Written(*images), None)[0].tolist() == [0, 1]
+    assert trained_images(Written(*images, masks=True), None)[0].tolist() == [1]
+
+
+def test_what_cannot_be_read_is_left_out_and_told():
+    said = []
+    indices, _ = trained_images(ListedObjects(5, unread=[1, 3]), said.append)
+    assert indices.tolist() == [0, 2, 4]
+    assert said == [f"notes/{index}.txt: broken; it is left out" for index in (1, 3)]
+    assert trained_images(ListedObjects(5, unread=[1, 3]), None)[0].tolist() == [0, 2, 4]
+
+
+def test_if_none_can_be_read_the_first_are_named():
+    lines = "\n".join([f"notes/{index}.txt: broken" for index in range(10)])
+    with pytest.raises(DataError, match=f"^{lines}$"):
+        trained_images(ListedObjects(12, unread=range(12)), None)
+
+
+@pytest.mark.parametrize("about", [{"empty": range(5)}, {"crowds": range(5)}, {"unread": [1, 2], "empty": range(5)}])
+def test_none_has_an_object(about):
+    message = (
+        r"^notes/0.txt: no object to be learned, nor in any of the 5 training images; expected boxes of a pixel or "
+        r"more that are no crowds; correct the annotations$"
+    )
+    with pytest.raises(DataError, match=message):
+        trained_images(ListedObjects(5, **about), None)

@@ -5,7 +5,7 @@ from torchvision.transforms import v2
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.detection_transforms import ObjectVariation, object_input
-from attnkit.data.detection.image_sizes import object_size, padded
+from attnkit.data.detection.resizing import object_size, padded
 from tests.data.detection.listed_objects import image_of
 
 IMAGE = DetectionImageConfig(short_side=64, long_side=112)

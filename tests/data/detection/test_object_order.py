@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from attnkit.data.detection.image_sizes import padded
-from attnkit.data.detection.object_order import ObjectOrder, Room
+from attnkit.data.detection.object_order import BatchLimit, ObjectOrder
+from attnkit.data.detection.resizing import padded
 from attnkit.data.images.image_randomness import image_seeds
 
 SIZES = [(40, 60), (60, 40), (40, 60), (50, 50), (90, 33)]
@@ -19,7 +19,7 @@ def drawn(sizes, seeds):
 
 def order_of(count=23, *, images=4, pixels=None, shown=as_they_are, seed=3, sizes=SIZES):
     sizes = np.array([sizes[index % len(sizes)] for index in range(count)])
-    return ObjectOrder(np.arange(count) * 10, sizes, shown, room=Room(images, pixels), seed=seed)
+    return ObjectOrder(np.arange(count) * 10, sizes, shown, limit=BatchLimit(images, pixels), seed=seed)
 
 
 def batches_of(order, epoch):
@@ -32,24 +32,24 @@ def all_of(batches):
     return [image for batch in batches for image in batch]
 
 
-class TestRoom:
+class TestBatchLimit:
     def test_by_hand(self):
         shapes = np.array([(10, 20), (20, 10), (10, 10), (30, 10), (5, 5), (5, 5), (5, 5)])
         rows = np.array([2, 0, 1, 3, 6, 5, 4])
-        for room, expected in (
-            (Room(3, None), [[2, 0, 1], [3, 6, 5], [4]]),
-            (Room(7, None), [[2, 0, 1, 3, 6, 5, 4], []]),
-            (Room(8, None), [[2, 0, 1, 3, 6, 5, 4]]),
-            (Room(3, 1200), [[2, 0, 1], [3, 6, 5], [4]]),  # three of 20 x 20, three of 30 x 10
-            (Room(3, 1199), [[2, 0], [1, 3, 6], [5, 4]]),  # three of 20 x 20 are 1200
-            (Room(2, 300), [[2], [0], [1], [3], [6, 5], [4]]),  # two of 10 x 20 are 400
+        for limit, expected in (
+            (BatchLimit(3, None), [[2, 0, 1], [3, 6, 5], [4]]),
+            (BatchLimit(7, None), [[2, 0, 1, 3, 6, 5, 4], []]),
+            (BatchLimit(8, None), [[2, 0, 1, 3, 6, 5, 4]]),
+            (BatchLimit(3, 1200), [[2, 0, 1], [3, 6, 5], [4]]),  # three of 20 x 20, three of 30 x 10
+            (BatchLimit(3, 1199), [[2, 0], [1, 3, 6], [5, 4]]),  # three of 20 x 20 are 1200
+            (BatchLimit(2, 300), [[2], [0], [1], [3], [6, 5], [4]]),  # two of 10 x 20 are 400
         ):
-            cut = room.cut(rows, shapes)
-            assert [batch.tolist() for batch in [*cut.batches, cut.spare]] == expected
+            found = limit.split(rows, shapes)
+            assert [batch.tolist() for batch in [*found.rows, found.spare]] == expected
 
     def test_an_image_that_is_too_large_is_alone(self):
-        cut = Room(4, 100).cut(np.arange(3), np.array([(10, 5), (50, 50), (10, 5)]))
-        assert [batch.tolist() for batch in [*cut.batches, cut.spare]] == [[0], [1], [2]]
+        found = BatchLimit(4, 100).split(np.arange(3), np.array([(10, 5), (50, 50), (10, 5)]))
+        assert [batch.tolist() for batch in [*found.rows, found.spare]] == [[0], [1], [2]]
 
 
 class TestOrder:

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from attnkit.data.detection.semantic_maps import draw_classes
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IGNORE
+from attnkit.structures.masks import Masks
+from attnkit.structures.objects import Objects
 from tests.data.formats.coco_files import TRAIN, H, W, one_set
 from tests.data.scene_files import mask
 
@@ -59,3 +63,24 @@ def test_without_a_number_of_classes_there_are_none(tmp_path):
 def test_maps_that_do_not_fit(labels, name, what, tmp_path):
     with pytest.raises(DataError, match=rf"^{tmp_path}/{what}$"):
         data(tmp_path, labels, name=name).read_semantic(0)
+
+
+def objects_of(bitmaps, labels, crowd) -> Objects:
+    masks = Masks.from_bitmaps(torch.tensor(bitmaps, dtype=torch.bool))
+    return Objects(masks.boxes(), torch.tensor(labels), masks.areas(), torch.tensor(crowd), masks)
+
+
+def test_the_smallest_is_on_top_and_crowds_are_ignored() -> None:
+    """Given smallest first, so that it is not their order that decides."""
+    bitmaps = [
+        [[0, 1, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]],
+        [[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [0, 0, 0, 0, 0]],
+        [[0, 0, 0, 1, 0], [0, 0, 0, 1, 0], [0, 0, 0, 1, 0]],
+    ]
+    classes = draw_classes(objects_of(bitmaps, [3, 0, 1], [False, False, True]), background=7)
+    assert classes.dtype == torch.uint8
+    assert classes.tolist() == [[0, 3, 0, IGNORE, 7], [0, 3, 0, IGNORE, 7], [7, 7, 7, IGNORE, 7]]
+
+
+def test_nothing_on_an_image() -> None:
+    assert draw_classes(Objects.none((2, 3)), background=4).tolist() == [[4, 4, 4], [4, 4, 4]]
