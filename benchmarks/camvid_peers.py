@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 from trained_by_clock import ClockTraining, Numbers, add_options, begin, rows_of, table
 
-from attnkit.data.config import MaskFilesConfig, SceneAugmentConfig, SceneConfig
 from attnkit.data.open import open_data
+from attnkit.data.segmentation.config import MaskFilesConfig, SceneAugmentConfig, SceneConfig
 from attnkit.data.segmentation.segmentation_batches import EvalScenes, SegmentationBatch, TrainScenes
 from attnkit.data.segmentation.segmentation_set import SegmentationSet, pixels_per_class
 from attnkit.metrics.mean_iou import SegmentationCounts, SegmentationScores, iou_scores

@@ -29,9 +29,9 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import InterpolationMode, v2
 
+from attnkit.data.classification.config import AugmentConfig, ImageConfig, ImageFolderConfig
 from attnkit.data.classification.image_batches import TrainImages
 from attnkit.data.classification.image_set import ImageSet
-from attnkit.data.config import AugmentConfig, ImageConfig, ImageFolderConfig
 from attnkit.data.open import open_data
 
 RESULTS = Path(__file__).parent / "results"

@@ -121,9 +121,9 @@ def attnkit_recipe(size: Size, precision: str) -> Any:
 
 
 def attnkit_batches(folder: Path) -> Any:
-    from attnkit.data.config import PairOfFiles, TextPairsConfig
     from attnkit.data.open import open_data
     from attnkit.data.text.batching import TokenBatches
+    from attnkit.data.text.config import PairOfFiles, TextPairsConfig
     from attnkit.data.text.token_cache import build_token_cache
     from attnkit.tokenizers.load import load_tokenizer
 

@@ -12,7 +12,8 @@ import typer
 from attnkit.errors import AttnkitError
 
 if TYPE_CHECKING:
-    from attnkit.data.config import PairOfFiles, Split
+    from attnkit.data.config import Split
+    from attnkit.data.text.config import PairOfFiles
 
 
 def new(
@@ -246,7 +247,7 @@ def _new_detection(
 
 def _given(sides: dict[Split, tuple[str | None, str | None]]) -> dict[Split, PairOfFiles]:
     """The splits that are given; each needs both of its files."""
-    from attnkit.data.config import PairOfFiles
+    from attnkit.data.text.config import PairOfFiles
 
     given = {}
     for split, (src, tgt) in sides.items():

@@ -5,28 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar, cast, overload
 
-from attnkit.data.config import (
-    SPLITS,
+from attnkit.data.classification.config import (
     CifarConfig,
-    CocoMasksConfig,
-    EmbeddedTatoebaConfig,
     ImageFolderConfig,
     ImagesConfig,
-    JsonlPairsConfig,
-    MaskFilesConfig,
     NpzImagesConfig,
+    ShapesConfig,
+)
+from attnkit.data.config import SPLITS, Split
+from attnkit.data.detection.config import CocoConfig, DetectionDataConfig, ShapeObjectsConfig, VocConfig, YoloConfig
+from attnkit.data.segmentation.config import CocoMasksConfig, MaskFilesConfig, SegmentationDataConfig, ShapeScenesConfig
+from attnkit.data.text.columns import JsonlPairs, TsvPairs
+from attnkit.data.text.config import (
+    EmbeddedTatoebaConfig,
+    JsonlPairsConfig,
     PairOfFiles,
     PairsConfig,
     ReverseDigitsConfig,
-    SegmentationDataConfig,
-    ShapeScenesConfig,
-    ShapesConfig,
-    Split,
     TextPairsConfig,
     TsvPairsConfig,
 )
-from attnkit.data.detection.config import CocoConfig, DetectionDataConfig, ShapeObjectsConfig, VocConfig, YoloConfig
-from attnkit.data.text.columns import JsonlPairs, TsvPairs
 from attnkit.data.text.parallel_text import ParallelText, TextPairs, embedded_tatoeba
 from attnkit.data.text.reverse_digits import ReverseDigits
 

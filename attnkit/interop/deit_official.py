@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attnkit.data.config import ImageConfig
+from attnkit.data.classification.config import ImageConfig
 from attnkit.interop import timm_weights
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import ImportedWeights

@@ -14,8 +14,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from attnkit.data.config import ImageConfig, SceneConfig
+from attnkit.data.classification.config import ImageConfig
 from attnkit.data.detection.config import DetectionImageConfig
+from attnkit.data.segmentation.config import SceneConfig
 from attnkit.engine.checkpoint import named_weights
 from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop import (

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from attnkit.data.config import ImageConfig
+from attnkit.data.classification.config import ImageConfig
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import GOOGLE_MEAN_STD, ImportedWeights
 from attnkit.interop.name_table import count, join_qkv

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from attnkit.data.config import ImageConfig, SceneConfig
+from attnkit.data.classification.config import ImageConfig
 from attnkit.data.detection.config import DetectionImageConfig
+from attnkit.data.segmentation.config import SceneConfig
 from attnkit.models.config import ClassifierConfig, UperNetConfig
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
 

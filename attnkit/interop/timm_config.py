@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attnkit.data.config import ImageConfig
+from attnkit.data.classification.config import ImageConfig
 from attnkit.errors import CheckpointError
 from attnkit.models.config import ClassifierConfig, ResNetConfig, SwinConfig, ViTConfig
 

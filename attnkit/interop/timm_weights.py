@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from attnkit.data.config import ImageConfig
+from attnkit.data.classification.config import ImageConfig
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import GOOGLE_MEAN_STD, ImportedWeights
 from attnkit.interop.name_table import count, to_foreign_names, to_own_names, with_qkv_biases

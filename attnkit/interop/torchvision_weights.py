@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from attnkit.data.config import ImageConfig
+from attnkit.data.classification.config import ImageConfig
 from attnkit.errors import CheckpointError
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import ImportedWeights

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attnkit.data.config import ImageConfig, SceneConfig
+from attnkit.data.classification.config import ImageConfig
+from attnkit.data.segmentation.config import SceneConfig
 from attnkit.models.config import ClassifierConfig, SwinConfig, UperNetConfig, ViTConfig
 
 PILLOW = {"bilinear": 2, "bicubic": 3}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from attnkit.data.config import SceneConfig
+from attnkit.data.segmentation.config import SceneConfig
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import SCENE_SIZE, SCENE_SIZE_NOTE, ImportedWeights
 from attnkit.interop.name_table import count, join_qkv, split_qkv, to_foreign_names, to_own_names

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from attnkit.data.classification.config import ImageFolderConfig
 from attnkit.data.classification.image_folder import ImageFolders, find_image_folders
 from attnkit.data.classification.image_set import FileImages
-from attnkit.data.config import ImageFolderConfig
 from attnkit.data.images.decode import image_size as size_in_header
 from attnkit.engine.precision import autocast, find_device
 from attnkit.errors import DataError

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-from attnkit.data.config import AugmentConfig
+from attnkit.data.classification.config import AugmentConfig
 from attnkit.data.detection.config import DetectionAugmentConfig
 from attnkit.engine.config import AdamWConfig, CosineConfig, MultiStepConfig, SgdConfig, TrainConfig
 from attnkit.models.config import ClassifierConfig, ResNetConfig, SwinConfig, UperNetConfig

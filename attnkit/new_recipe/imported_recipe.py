@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from attnkit.config import Config
-from attnkit.data.config import ImageConfig, ImageFolderConfig, MaskFilesConfig, SceneConfig
+from attnkit.data.classification.config import ImageConfig, ImageFolderConfig
 from attnkit.data.detection.config import CocoConfig, CocoSplitConfig, DetectionImageConfig
+from attnkit.data.segmentation.config import MaskFilesConfig, SceneConfig
 from attnkit.interop.coco_classes import COCO, TORCHVISION
 from attnkit.interop.imported_weights import DetectedParts
 from attnkit.models.config import ClassifierConfig, ResNetConfig, SwinConfig, UperNetConfig, ViTConfig

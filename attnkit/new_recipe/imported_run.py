@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from attnkit.data.config import ImageConfig, SceneConfig
+from attnkit.data.classification.config import ImageConfig
 from attnkit.data.detection.config import DetectionImageConfig
+from attnkit.data.segmentation.config import SceneConfig
 from attnkit.data.segmentation.palette import palette
 from attnkit.errors import CheckpointError, DataError
 from attnkit.interop.coco_classes import category_ids, coco_classes

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attnkit.data.config import MaskFilesConfig, Split
+from attnkit.data.config import Split
 from attnkit.data.data_root import listed
+from attnkit.data.segmentation.config import MaskFilesConfig
 from attnkit.data.segmentation.mask_files import MaskFiles, open_mask_files
 from attnkit.data.segmentation.mask_values import BlackAndWhiteError
 from attnkit.data.segmentation.segmentation_set import pixels_per_class

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from textwrap import fill, indent
 
-from attnkit.data.config import SPLITS, MaskFilesConfig, MaskSplitConfig
+from attnkit.data.config import SPLITS
+from attnkit.data.segmentation.config import MaskFilesConfig, MaskSplitConfig
 from attnkit.models.config import SwinConfig
 from attnkit.new_recipe.recipe_text import recipe_head
 from attnkit.new_recipe.segmentation_size import Sizing

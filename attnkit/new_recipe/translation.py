@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from attnkit.data.config import PairOfFiles, Split
+from attnkit.data.config import Split
+from attnkit.data.text.config import PairOfFiles
 from attnkit.data.text.held_back import HeldBack, Kept, write_pairs
 from attnkit.data.text.languages import language_of
 from attnkit.data.text.parallel_text import ParallelText, TextPairs

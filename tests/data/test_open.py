@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from attnkit.cli.app import app
 from attnkit.data import open as module
-from attnkit.data.config import PairOfFiles, ShapesConfig, TextPairsConfig
+from attnkit.data.classification.config import ShapesConfig
 from attnkit.data.open import OpenedData, open_data
+from attnkit.data.text.config import PairOfFiles, TextPairsConfig
 from attnkit.errors import DataError
 from attnkit.recipe_file import dump
 from tests.data.formats.coco_files import annotation, coco, pictures

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import config
 from torch import Tensor, nn
 
-from attnkit.data.config import ImageConfig
+from attnkit.data.classification.config import ImageConfig
 from attnkit.interop.export_weights import TrainedNetwork
 from attnkit.interop.fitting import Fitted, fit_to_model
 from attnkit.interop.foreign_file import read_foreign_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attnkit.data.config import ImageConfig
+from attnkit.data.classification.config import ImageConfig
 from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop.fitting import fit_to_model
 from attnkit.interop.imported_weights import ImportedWeights

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from attnkit import recipe_file
-from attnkit.data.config import SceneConfig
+from attnkit.data.segmentation.config import SceneConfig
 from attnkit.data.segmentation.palette import palette
 from attnkit.engine.checkpoint import load_weights, save_tensors
 from attnkit.errors import AttnkitError

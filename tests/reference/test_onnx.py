@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from attnkit.data.config import SceneConfig
+from attnkit.data.segmentation.config import SceneConfig
 from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop import onnx_export, onnx_file
 from attnkit.interop.export_weights import TrainedNetwork

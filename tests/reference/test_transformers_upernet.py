@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from attnkit.data.config import SceneConfig
+from attnkit.data.segmentation.config import SceneConfig
 from attnkit.interop.export_weights import TrainedNetwork, export_weights
 from attnkit.interop.foreign_file import read_foreign_file
 from attnkit.interop.recognise import recognise

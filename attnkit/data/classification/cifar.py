@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from attnkit.data.classification.config import CifarConfig
 from attnkit.data.classification.image_set import ArrayImages, ImageSet, split_off
-from attnkit.data.config import CifarConfig, Split
+from attnkit.data.config import Split
 from attnkit.data.data_root import open_tree
 from attnkit.data.file_tree import FileTree
 from attnkit.data.files import find_file_or_folder

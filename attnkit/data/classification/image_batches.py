@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attnkit.data.classification.config import AugmentConfig, ImageConfig
 from attnkit.data.classification.image_set import ArrayImages, ImageSet
 from attnkit.data.classification.image_transforms import EvalTransform, TrainTransform, eval_transform, train_transform
 from attnkit.data.classification.mixing import mix
-from attnkit.data.config import AugmentConfig, ImageConfig
 from attnkit.data.images.broken_images import Broken, OneByOne, Reader, read_all
 from attnkit.data.images.epoch_batches import EpochBatches, EpochOrder, Job, half_slices, in_their_order
 from attnkit.data.images.image_workers import Workers, made_in_order, num_workers

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from attnkit.data.classification.config import ImageFolderConfig
 from attnkit.data.classification.image_cache import decoded
 from attnkit.data.classification.image_set import FileImages, ImageSet, Progress, split_off
-from attnkit.data.config import ImageFolderConfig, Split
+from attnkit.data.config import Split
 from attnkit.data.data_root import open_tree_once
 from attnkit.data.file_tree import FileTree
 from attnkit.data.files import find_file_or_folder

@@ -17,7 +17,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
-from attnkit.data.config import AugmentConfig, ImageConfig
+from attnkit.data.classification.config import AugmentConfig, ImageConfig
 from attnkit.data.images.image_randomness import UIntArray, torch_generator, uniforms
 
 _GREY = 128

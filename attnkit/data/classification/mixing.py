@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from attnkit.data.config import AugmentConfig
+from attnkit.data.classification.config import AugmentConfig
 
 
 def mix(

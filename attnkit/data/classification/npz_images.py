@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnkit.data.classification.config import NpzImagesConfig
 from attnkit.data.classification.image_set import ArrayImages, ImageSet, split_off
-from attnkit.data.config import NpzImagesConfig, Split
+from attnkit.data.config import Split
 from attnkit.data.files import find_file
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from attnkit.data.classification.config import ShapesConfig
 from attnkit.data.classification.image_set import ArrayImages
-from attnkit.data.config import ShapesConfig, Split
+from attnkit.data.config import Split
 from attnkit.data.images.shapes import CLASS_NAMES, FIRST_INDEX, generate
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attnkit.data.config import ShapeScenesConfig, Split
+from attnkit.data.config import Split
 from attnkit.data.detection.config import ShapeObjectsConfig
+from attnkit.data.segmentation.config import ShapeScenesConfig
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from attnkit.data.config import MaskFilesConfig, MaskSplitConfig, Split
+from attnkit.data.config import Split
 from attnkit.data.data_root import DataRoot, listed
+from attnkit.data.segmentation.config import MaskFilesConfig, MaskSplitConfig
 from attnkit.data.segmentation.mask_pairs import Pairs, pair, pair_by_list
 from attnkit.errors import DataError
 

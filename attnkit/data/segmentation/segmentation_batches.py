@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnkit.data.config import SceneAugmentConfig, SceneConfig
 from attnkit.data.images.broken_images import Broken, OneByOne, read_all
 from attnkit.data.images.epoch_batches import EpochBatches, EpochOrder, Job, half_slices, in_their_order
 from attnkit.data.images.image_workers import Workers, made_in_order, num_workers
+from attnkit.data.segmentation.config import SceneAugmentConfig, SceneConfig
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.data.segmentation.segmentation_transforms import SceneVariation, scene_input
 from attnkit.structures.arrays import IntArray

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from attnkit.data.config import SceneAugmentConfig, SceneConfig
+from attnkit.data.segmentation.config import SceneAugmentConfig, SceneConfig
 from attnkit.data.segmentation.segmentation_set import LabelMap
 from attnkit.structures.arrays import IGNORE, Size
 

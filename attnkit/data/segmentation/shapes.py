@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnkit.data.config import ShapeScenesConfig, Split
+from attnkit.data.config import Split
 from attnkit.data.images.shapes import CLASS_NAMES, ShapesImage, generate_scene
+from attnkit.data.segmentation.config import ShapeScenesConfig
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet
 from attnkit.structures.arrays import IntArray

@@ -7,7 +7,8 @@ import random
 from collections.abc import Iterator
 from zlib import crc32
 
-from attnkit.data.config import ReverseDigitsConfig, Split
+from attnkit.data.config import Split
+from attnkit.data.text.config import ReverseDigitsConfig
 from attnkit.data.text.parallel_text import Pair, ParallelText
 
 _PARTS = 10

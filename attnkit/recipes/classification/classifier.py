@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from attnkit.data.classification.config import ImageConfig
 from attnkit.data.classification.image_batches import EvalImages
 from attnkit.data.classification.image_set import ImageSet
 from attnkit.data.classification.image_transforms import eval_transform
-from attnkit.data.config import ImageConfig, Split
+from attnkit.data.config import Split
 from attnkit.data.images.decode import decode_image
 from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.engine.memory import keep_pages

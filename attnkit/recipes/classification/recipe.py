@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from attnkit.config import Config, Positive
-from attnkit.data.config import AugmentConfig, ImageConfig, ImagesConfig
+from attnkit.data.classification.config import AugmentConfig, ImageConfig, ImagesConfig
 from attnkit.models.config import ClassifierConfig
 from attnkit.recipes.base import BaseRecipe, CheckedData, ImageBatchConfig, InitConfig
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from attnkit.data.config import CifarConfig, ImageFolderConfig, ImagesConfig, ShapesConfig
+from attnkit.data.classification.config import CifarConfig, ImageFolderConfig, ImagesConfig, ShapesConfig
 from attnkit.errors import DataError
 from attnkit.models.config import ClassifierConfig
 from attnkit.models.macs import Convention

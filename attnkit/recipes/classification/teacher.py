@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attnkit.data.config import ImageConfig
+from attnkit.data.classification.config import ImageConfig
 from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.errors import AttnkitError
 from attnkit.models.config import ViTConfig

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from attnkit.config import Config, NonNegative, Positive, Width
-from attnkit.data.config import SceneAugmentConfig, SceneConfig, SegmentationDataConfig
+from attnkit.data.segmentation.config import SceneAugmentConfig, SceneConfig, SegmentationDataConfig
 from attnkit.models.config import UperNetConfig
 from attnkit.recipes.base import BaseRecipe, CheckedData, ImageBatchConfig, InitConfig
 

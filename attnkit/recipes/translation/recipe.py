@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from attnkit.config import MOST, Config, Count
-from attnkit.data.config import PairFilterConfig, PairsConfig
+from attnkit.data.text.config import PairFilterConfig, PairsConfig
 from attnkit.decoding.config import DecodeConfig
 from attnkit.models.config import TransformerConfig
 from attnkit.recipes.base import BaseRecipe, CheckedData

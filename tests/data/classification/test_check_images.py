@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from attnkit.data.classification.check_images import check_images
-from attnkit.data.config import ImageFolderConfig, NpzImagesConfig, ShapesConfig
+from attnkit.data.classification.config import ImageFolderConfig, NpzImagesConfig, ShapesConfig
 from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
 from tests.data.image_files import picture, png, saved, write_files

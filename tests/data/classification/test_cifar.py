@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attnkit.data.classification.cifar import open_cifar
-from attnkit.data.config import CifarConfig
+from attnkit.data.classification.config import CifarConfig
 from attnkit.errors import DataError
 from tests.data.image_files import write_files, write_tar
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from attnkit.data.classification.config import AugmentConfig, ImageConfig
 from attnkit.data.classification.image_batches import EvalImages, ImageBatch, TrainImages
 from attnkit.data.classification.image_set import ArrayImages, ImageSet
 from attnkit.data.classification.image_transforms import eval_transform
-from attnkit.data.config import AugmentConfig, ImageConfig
 from attnkit.errors import DataError
 
 IMAGE = ImageConfig(size=8, crop_fraction=1.0)

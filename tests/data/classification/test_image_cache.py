@@ -3,9 +3,9 @@ import os
 import numpy as np
 import pytest
 
+from attnkit.data.classification.config import ImageFolderConfig
 from attnkit.data.classification.image_folder import open_image_folder
 from attnkit.data.classification.image_set import ArrayImages
-from attnkit.data.config import ImageFolderConfig
 from attnkit.data.files import cache_folder
 from attnkit.errors import DataError
 from tests.data.image_files import picture, pixels, png, saved, write_files, write_tar

@@ -3,8 +3,9 @@ import re
 import numpy as np
 import pytest
 
+from attnkit.data.classification.config import ImageFolderConfig
 from attnkit.data.classification.image_set import ArrayImages, FileImages
-from attnkit.data.config import HoldBackConfig, ImageFolderConfig
+from attnkit.data.config import HoldBackConfig
 from attnkit.data.open import open_data
 from attnkit.errors import DataError
 from tests.data.image_files import picture, pixels, png, write_files, write_tar, write_zip

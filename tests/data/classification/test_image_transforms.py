@@ -3,6 +3,7 @@ import pytest
 import torch
 from torchvision.transforms import InterpolationMode, v2
 
+from attnkit.data.classification.config import AugmentConfig, ImageConfig
 from attnkit.data.classification.image_transforms import (
     eval_transform,
     normalise,
@@ -10,7 +11,6 @@ from attnkit.data.classification.image_transforms import (
     shift_and_flip,
     train_transform,
 )
-from attnkit.data.config import AugmentConfig, ImageConfig
 from attnkit.data.images.image_randomness import image_seeds
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from attnkit.data.classification.config import AugmentConfig
 from attnkit.data.classification.mixing import mix
-from attnkit.data.config import AugmentConfig
 
 
 def mixed(rng=0, *, batch=5, height=7, width=11, images=None, labels=None, **options):

@@ -3,8 +3,8 @@ import io
 import numpy as np
 import pytest
 
+from attnkit.data.classification.config import NpzImagesConfig
 from attnkit.data.classification.npz_images import open_npz_images
-from attnkit.data.config import NpzImagesConfig
 from attnkit.errors import DataError
 
 RNG = np.random.default_rng(5)

@@ -57,7 +57,7 @@ LOADS_FOREVER = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, if the tests run in the background
 import numpy as np
-from attnkit.data.config import AugmentConfig, ImageConfig
+from attnkit.data.classification.config import AugmentConfig, ImageConfig
 from attnkit.data.classification.image_batches import TrainImages
 from attnkit.data.classification.image_set import ArrayImages
 images = ArrayImages(np.zeros((64, 3, 8, 8), dtype=np.uint8), np.arange(64) % 2, "ab", place=str)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from attnkit.data.config import ShapeScenesConfig, ShapesConfig
+from attnkit.data.classification.config import ShapesConfig
 from attnkit.data.detection.config import ShapeObjectsConfig
 from attnkit.data.images.shapes import CLASS_NAMES, generate
 from attnkit.data.open import open_data
+from attnkit.data.segmentation.config import ShapeScenesConfig
 from attnkit.errors import DataError
 
 

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from attnkit.data.config import CocoMasksConfig, MaskFilesConfig, ShapeScenesConfig
 from attnkit.data.open import OpenedData
 from attnkit.data.segmentation.check_segmentation import check_segmentation
+from attnkit.data.segmentation.config import CocoMasksConfig, MaskFilesConfig, ShapeScenesConfig
 from attnkit.errors import DataError
 from tests.data.image_files import picture, png, saved, write_files
 from tests.data.scene_files import labels, mask, scenes

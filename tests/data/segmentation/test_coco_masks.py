@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 
-from attnkit.data.config import CocoMasksConfig, HoldBackConfig
+from attnkit.data.config import HoldBackConfig
 from attnkit.data.open import open_data
+from attnkit.data.segmentation.config import CocoMasksConfig
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE
 from tests.data.image_files import png, write_files, write_tar

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from attnkit.data.config import HoldBackConfig, MaskFilesConfig
+from attnkit.data.config import HoldBackConfig
 from attnkit.data.open import open_data
+from attnkit.data.segmentation.config import MaskFilesConfig
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE
 from tests.data.image_files import picture, pixels, png, write_files, write_tar

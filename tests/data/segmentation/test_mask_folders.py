@@ -1,7 +1,7 @@
 import pytest
 
-from attnkit.data.config import MaskFilesConfig
 from attnkit.data.data_root import DataRoot
+from attnkit.data.segmentation.config import MaskFilesConfig
 from attnkit.data.segmentation.mask_folders import find_pairs
 from attnkit.errors import DataError
 from tests.data.image_files import write_files, write_tar

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from attnkit.data.config import SceneAugmentConfig, SceneConfig
+from attnkit.data.segmentation.config import SceneAugmentConfig, SceneConfig
 from attnkit.data.segmentation.segmentation_batches import EvalScenes, SegmentationBatch, TrainScenes
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.data.segmentation.segmentation_transforms import scene_input

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from attnkit.data.config import SceneAugmentConfig, SceneConfig
+from attnkit.data.segmentation.config import SceneAugmentConfig, SceneConfig
 from attnkit.data.segmentation.segmentation_transforms import (
     SceneVariation,
     distort,

@@ -2,12 +2,18 @@ import random
 
 import pytest
 
-from attnkit.data.config import EmbeddedTatoebaConfig, PairOfFiles, ReverseDigitsConfig, TextPairsConfig, TsvPairsConfig
 from attnkit.data.finding import Finding
 from attnkit.data.open import OpenedData
 from attnkit.data.text import check as check_module
 from attnkit.data.text.check import check_parallel_text
 from attnkit.data.text.check_split import duplicates, hashes
+from attnkit.data.text.config import (
+    EmbeddedTatoebaConfig,
+    PairOfFiles,
+    ReverseDigitsConfig,
+    TextPairsConfig,
+    TsvPairsConfig,
+)
 from attnkit.errors import DataError
 from tests.data.fakes import Numbers
 

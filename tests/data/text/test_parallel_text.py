@@ -5,8 +5,8 @@ from importlib.resources import files
 import pytest
 from pydantic import TypeAdapter
 
-from attnkit.data.config import PairsConfig
 from attnkit.data.open import open_data
+from attnkit.data.text.config import PairsConfig
 from attnkit.data.text.parallel_text import Pair
 from attnkit.errors import DataError
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from attnkit.data.classification.config import ImageConfig
 from attnkit.data.classification.image_batches import ImageBatch
-from attnkit.data.config import ImageConfig
 from attnkit.data.open import OpenedData
 from attnkit.engine.checkpoint import load_tensors, save_weights
 from attnkit.errors import AttnkitError

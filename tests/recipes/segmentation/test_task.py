@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from attnkit.data.config import ShapeScenesConfig
 from attnkit.data.open import OpenedData, open_data
+from attnkit.data.segmentation.config import ShapeScenesConfig
 from attnkit.data.segmentation.segmentation_batches import SegmentationBatch
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.recipe_file import load
