@@ -1,6 +1,6 @@
 """The base of every config: frozen, and it refuses unknown keys; and what values of several have in common."""
 
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -14,6 +14,16 @@ class Config(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
     )
+
+    def changed(self, **changes: Any) -> Self:
+        """The same settings but for some, which are validated as those of a file are.
+
+        Raises:
+            ValidationError: a value that a file could not have either.
+        """
+        fields = type(self).model_fields
+        values = {field.alias or name: getattr(self, name) for name, field in fields.items()}
+        return type(self).model_validate(values | changes)
 
 
 MOST = 1_000_000_000_000

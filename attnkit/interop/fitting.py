@@ -80,8 +80,8 @@ def fit_to_model(
 def _with_window(config: NetworkConfig, window_size: int) -> NetworkConfig:
     """The same Swin, or network on one, with windows of another size."""
     if isinstance(config, _OnBackbone):
-        return config.model_copy(update={"backbone": _with_window(config.backbone, window_size)})
-    return config.model_copy(update={"window_size": window_size})
+        return config.changed(backbone=_with_window(config.backbone, window_size))
+    return config.changed(window_size=window_size)
 
 
 def _resize_tables(weights: dict[str, Tensor], window_size: int) -> list[str]:

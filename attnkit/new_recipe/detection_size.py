@@ -163,13 +163,13 @@ def _model(network: Network, pictures: Pictures, short: int) -> MaskRcnnConfig:
         proposals=300 if most <= 50 else 600 if most <= 150 else 1000,
         samples=128 if pictures.objects <= 10 else 256,
     )
-    return model.model_copy(update={"rpn": _with_room(model.rpn, enough_detections(most))})
+    return model.changed(rpn=_with_room(model.rpn, enough_detections(most)))
 
 
 def _with_room(rpn: RpnConfig, detections: int) -> RpnConfig:
     """With no fewer proposals than detections, for each of these begins as one of those."""
     room = {name: max(getattr(rpn, name), detections) for name in ("train_proposals", "proposals")}
-    return rpn.model_copy(update=room)
+    return rpn.changed(**room)
 
 
 def _anchor_scale(pictures: Pictures, short: int) -> int:

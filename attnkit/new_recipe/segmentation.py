@@ -149,7 +149,7 @@ def _training_images(config: MaskFilesConfig) -> tuple[MaskFilesConfig, MaskFile
     try:
         train = open_mask_files(config, "train")
     except BlackAndWhiteError:
-        config = config.model_copy(update={"classes": {0: "background", 255: "object"}, "ignore": ()})
+        config = config.changed(classes={0: "background", 255: "object"}, ignore=())
         train = open_mask_files(config, "train")
     assert train is not None
     return config, train

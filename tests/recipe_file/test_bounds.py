@@ -17,6 +17,7 @@ import pytest
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from attnkit.config import Config
@@ -231,3 +232,12 @@ def test_any_numbers(task, number, data, tmp_path_factory):
     recipe, values = filled(task, number, lambda one: data.draw(one.drawn(), label=one.path))
     wrong = {path for path, value in values.items() if not known[path].allows(value)}
     assert complaints(tmp_path_factory.getbasetemp(), recipe) == wrong
+
+
+def test_changed_settings_are_validated():
+    from attnkit.recipes.detection.recipe import DetectionInferenceConfig
+
+    inference = DetectionInferenceConfig(flip=True)
+    assert inference.changed(max_detections=7) == DetectionInferenceConfig(flip=True, max_detections=7)
+    with pytest.raises(ValidationError, match="short_sides"):
+        inference.changed(short_sides=(0,))

@@ -98,7 +98,7 @@ class TrainTransform:
     def __init__(self, image: ImageConfig, augment: AugmentConfig) -> None:
         """Choose the steps."""
         self._image, self._augment = image, augment
-        self._whole = image if augment.crop == "none" else image.model_copy(update={"crop_fraction": 1.0})
+        self._whole = image if augment.crop == "none" else image.changed(crop_fraction=1.0)
         self._mean = torch.tensor([round(255 * part) for part in image.mean], dtype=torch.uint8)
         self._geometry = [_random_resized_crop(image, augment), v2.RandomHorizontalFlip(augment.flip)]
         self._colours = _colour_steps(augment, fill=self._mean.tolist())

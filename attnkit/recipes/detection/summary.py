@@ -138,7 +138,7 @@ def _shape(config: MaskRcnnConfig | CascadeConfig | HtcConfig) -> MaskRcnnConfig
     backbone = config.backbone
     rates = {name: 0.0 for name in ("drop_path_rate", "dropout", "attention_dropout") if hasattr(backbone, name)}
     plain = {"gradient_checkpointing": False} if hasattr(backbone, "gradient_checkpointing") else {}
-    return config.model_copy(update={"backbone": backbone.model_copy(update=rates | plain)})
+    return config.changed(backbone=backbone.changed(**(rates | plain)))
 
 
 def _published(name: str) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def looks(image: DetectionImageConfig, inference: DetectionInferenceConfig) -> I
     """
     for side in inference.short_sides or (image.short_side,):
         longest = max(1, round(image.long_side * side / image.short_side))
-        resized = image.model_copy(update={"short_side": side, "long_side": longest})
+        resized = image.changed(short_side=side, long_side=longest)
         yield Look(resized)
         if inference.flip:
             yield Look(resized, mirrored=True)

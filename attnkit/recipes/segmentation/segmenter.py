@@ -71,7 +71,7 @@ class Segmenter:
         self.inference = recipe.inference
         self.memory = memory
         self._image, self._say = recipe.image, say
-        self._as_it_is = recipe.image.model_copy(update={"short_side": None, "long_side": None})
+        self._as_it_is = recipe.image.changed(short_side=None, long_side=None)
         self._values_per_cell, self._pixels_per_cell = values_per_cell(model), pixels_per_cell(model)
         self._model = cast("UperNet", prepare_for_inference(model.to(device), precision=self.precision))
 

@@ -84,7 +84,7 @@ def _architecture_of(config: UperNetConfig) -> str | None:
 
 def _shape(config: UperNetConfig) -> UperNetConfig:
     plain = {name: 0.0 for name in ("drop_path_rate", "dropout", "attention_dropout") if hasattr(config.backbone, name)}
-    return config.model_copy(update={"dropout": 0.0, "backbone": config.backbone.model_copy(update=plain)})
+    return config.changed(dropout=0.0, backbone=config.backbone.changed(**plain))
 
 
 def _published(name: str) -> dict[str, Any]:
