@@ -67,12 +67,15 @@ def prepare(folder: Path, pairs: int) -> dict[str, float]:
     from itertools import islice
 
     from attnkit.data.files import read_lines
+    from attnkit.tokenizers.build import build_tokenizer
     from attnkit.tokenizers.config import SentencePieceConfig
 
     for seed, name in enumerate(("src", "tgt")):
         with (folder / name).open("w", encoding="utf-8") as file:
             file.writelines(sentences(pairs, seed))
-    SentencePieceConfig(vocab_size=8000).build(islice(read_lines(folder / "src", "src"), 20_000), folder / "tokenizer")
+    build_tokenizer(
+        SentencePieceConfig(vocab_size=8000), islice(read_lines(folder / "src", "src"), 20_000), folder / "tokenizer"
+    )
     return {"bytes": float(sum((folder / name).stat().st_size for name in ("src", "tgt")))}
 
 
@@ -114,7 +117,7 @@ def epoch(folder: Path, pairs: int) -> dict[str, float]:
 def cache_in(folder: Path):  # type: ignore[no-untyped-def]
     from attnkit.data.text.parallel_text import TextPairs
     from attnkit.data.text.token_cache import build_token_cache
-    from attnkit.tokenizers.load import load_tokenizer
+    from attnkit.tokenizers.build import load_tokenizer
 
     tokenizer = load_tokenizer(folder / "tokenizer")
     pairs = TextPairs(str(folder / "src"), str(folder / "tgt"))

@@ -73,7 +73,7 @@ def attnkit_steps(size: Size, precision: str, folder: Path) -> Callable[[], tupl
     from attnkit.engine.optimizer import build_optimizer
     from attnkit.engine.precision import find_device
     from attnkit.recipes.translation.task import build_task
-    from attnkit.tokenizers.load import load_tokenizer
+    from attnkit.tokenizers.build import load_tokenizer
 
     keep_pages()
     tokenizer = load_tokenizer(folder / "tokenizer")
@@ -125,7 +125,7 @@ def attnkit_batches(folder: Path) -> Any:
     from attnkit.data.text.batching import TokenBatches
     from attnkit.data.text.config import PairOfFiles, TextPairsConfig
     from attnkit.data.text.token_cache import build_token_cache
-    from attnkit.tokenizers.load import load_tokenizer
+    from attnkit.tokenizers.build import load_tokenizer
 
     files = json.loads((folder / "files.json").read_text())
     tokenizer = load_tokenizer(folder / "tokenizer")
@@ -342,6 +342,7 @@ def prepare(folder: Path, batches: int) -> str:
 
     from attnkit.data.files import find_file
     from attnkit.errors import DataError
+    from attnkit.tokenizers.build import build_tokenizer
     from attnkit.tokenizers.config import SentencePieceConfig, WhitespaceConfig
 
     try:
@@ -354,7 +355,7 @@ def prepare(folder: Path, batches: int) -> str:
     from attnkit.data.files import read_lines
 
     lines = (line for name in files.values() for line in read_lines(Path(name), name))
-    tokenizer = config.build(lines, folder / "tokenizer")
+    tokenizer = build_tokenizer(config, lines, folder / "tokenizer")
     assert tokenizer.vocab_size == VOCAB_SIZE
     first = islice(attnkit_batches(folder).batches(0), batches)
     torch.save([(b.src, b.tgt_in, b.tgt_out, b.num_tgt_tokens) for b in first], folder / "batches.pt")

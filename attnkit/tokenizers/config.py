@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from attnkit.config import MOST, Config, Count
-
-if TYPE_CHECKING:
-    from attnkit.tokenizers.tokenizer import Tokenizer
 
 
 class SentencePieceConfig(Config):
@@ -32,12 +27,6 @@ class SentencePieceConfig(Config):
     max_training_lines: Count = 2_000_000
     """The pieces are learned from at most this many lines, drawn with a fixed seed."""
 
-    def build(self, lines: Iterable[str], folder: Path) -> Tokenizer:
-        """Learn the pieces from `lines`, keep them in `folder`, and return the tokenizer."""
-        from attnkit.tokenizers.sentencepiece import train_sentencepiece
-
-        return train_sentencepiece(self, lines, folder)
-
 
 class WhitespaceConfig(Config):
     """Words between spaces, by frequency; for text that is already tokenised."""
@@ -49,12 +38,6 @@ class WhitespaceConfig(Config):
     joint: bool = True
     lowercase: bool = False
 
-    def build(self, lines: Iterable[str], folder: Path) -> Tokenizer:
-        """Count the words of `lines`, keep them in `folder`, and return the tokenizer."""
-        from attnkit.tokenizers.words import train_words
-
-        return train_words(self, lines, folder)
-
 
 class CharactersConfig(Config):
     """Single characters, space included."""
@@ -62,12 +45,6 @@ class CharactersConfig(Config):
     name: Literal["characters"]
     joint: bool = True
     lowercase: bool = False
-
-    def build(self, lines: Iterable[str], folder: Path) -> Tokenizer:
-        """Collect the characters of `lines`, keep them in `folder`, and return the tokenizer."""
-        from attnkit.tokenizers.characters import train_characters
-
-        return train_characters(self, lines, folder)
 
 
 TokenizerConfig = Annotated[SentencePieceConfig | WhitespaceConfig | CharactersConfig, Field(discriminator="name")]

@@ -14,7 +14,6 @@ from itertools import pairwise
 from typing import Literal, Protocol
 
 _CUTS_PER_WORD = 64
-_KEPT_CUTS = 2_000_000
 _SPACE = "▁"
 _UNKNOWN_PENALTY = 10.0
 """How much less likely an unknown character is than the least likely piece: the constant of SentencePiece."""
@@ -51,13 +50,16 @@ class Pieces(Protocol):
 class CutSampler:
     """Cuts normalised lines at random, word by word."""
 
-    def __init__(self, pieces: Pieces, *, algorithm: Literal["bpe", "unigram"], amount: float) -> None:
+    def __init__(
+        self, pieces: Pieces, *, algorithm: Literal["bpe", "unigram"], amount: float, most_kept: int = 2_000_000
+    ) -> None:
         """Read a vocabulary.
 
         Args:
             pieces: the vocabulary.
             algorithm: what it was learned by.
             amount: BPE: the probability that a merge is passed over; unigram: the inverse temperature.
+            most_kept: with more cuts than this in memory, all are forgotten before the next sample.
         """
         ids = range(pieces.vocab_size())
         texts = [i for i in ids if not (pieces.is_byte(i) or pieces.is_control(i) or pieces.is_unknown(i))]
@@ -67,6 +69,7 @@ class CutSampler:
         self._scores = {pieces.id_to_piece(i): pieces.get_score(i) for i in texts}
         self._cut = cut_by_merges if algorithm == "bpe" else cut_by_probability
         self._amount = amount
+        self._most_kept = most_kept
         self._kept: dict[tuple[str, int], list[int]] = {}
 
     def sample(self, lines: Sequence[str], *, seed: int) -> list[list[int]]:
@@ -76,7 +79,7 @@ class CutSampler:
             lines: as SentencePiece normalises them: every word opens with `▁`.
             seed: of the choice.
         """
-        if len(self._kept) > _KEPT_CUTS:
+        if len(self._kept) > self._most_kept:
             self._kept = {}
         kept, choose = self._kept, random.Random(seed).random
         sampled = []

@@ -14,6 +14,7 @@ from attnkit.cli import app
 from attnkit.data.open import OpenedData, open_data
 from attnkit.data.text.check import check_parallel_text
 from attnkit.new_recipe.translation_size import SideSize, TextSize
+from attnkit.tokenizers.build import build_tokenizer
 
 ENGLISH = ["the", "dog", "sees", "a", "small", "house", "in", "red", "light", "while", "my", "old", "friend", "sings"]
 GERMAN = [
@@ -102,7 +103,7 @@ def test_the_tokenizer_of_the_recipe_can_be_trained(folder, tmp_path):
     new("--src", "train.en", "--tgt", "train.de")
     recipe = recipe_file.load("en_de.yaml")
     pairs = open_data(recipe.data, "train")
-    tokenizer = recipe.tokenizer.build([*pairs.src_lines(), *pairs.tgt_lines()], tmp_path / "tokenizer")
+    tokenizer = build_tokenizer(recipe.tokenizer, [*pairs.src_lines(), *pairs.tgt_lines()], tmp_path / "tokenizer")
     assert tokenizer.vocab_size == recipe.tokenizer.vocab_size
 
 
@@ -199,7 +200,7 @@ def test_text_without_spaces_is_scored_by_character(folder):
         assert recipe.bleu.tokenize == {"zh": "zh", "ja": "char"}[language]
         assert recipe.tokenizer.byte_fallback
         pairs = open_data(recipe.data, "train")
-        recipe.tokenizer.build([*pairs.src_lines(), *pairs.tgt_lines()], folder / language)
+        build_tokenizer(recipe.tokenizer, [*pairs.src_lines(), *pairs.tgt_lines()], folder / language)
 
 
 def test_files_that_are_there_are_not_written_over(folder):

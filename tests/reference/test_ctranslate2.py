@@ -20,7 +20,7 @@ from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop.ctranslate2 import build_spec, export_ctranslate2
 from attnkit.models.config import TransformerConfig
 from attnkit.models.transformer import Transformer
-from attnkit.tokenizers.load import load_tokenizers
+from attnkit.tokenizers.build import load_tokenizers
 from attnkit.tokenizers.words import WhitespaceTokenizer
 
 pytestmark = pytest.mark.peers

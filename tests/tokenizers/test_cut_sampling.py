@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attnkit.tokenizers.build import build_tokenizer
 from attnkit.tokenizers.config import SentencePieceConfig
-from attnkit.tokenizers.cut_sampling import cut_by_merges, cut_by_probability
+from attnkit.tokenizers.cut_sampling import CutSampler, cut_by_merges, cut_by_probability
 from tests.tokenizers.test_sentencepiece import corpus, english
 
 MERGES = {"ab": -0.0, "bc": -1.0, "abc": -2.0, "cd": -3.0, "a": -4.0, "b": -5.0, "c": -6.0, "d": -7.0}
@@ -70,7 +71,7 @@ class TestProbability:
 def tokenizer_of(algorithm, folder, **options):
     size = 300 + 256 * options.get("byte_fallback", False)
     config = SentencePieceConfig(algorithm=algorithm, vocab_size=size, **options)
-    return config.build(english(), folder)
+    return build_tokenizer(config, english(), folder)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["unknown", "bytes"])
@@ -118,15 +119,15 @@ def test_words_are_cut_apart_from_each_other_and_in_many_ways(tmp_path):
     assert len(pairs) > len(cuts)
 
 
-def test_memory_is_bounded(tmp_path, monkeypatch):
-    from attnkit.tokenizers import cut_sampling
-
+def test_memory_is_bounded(tmp_path):
     tokenizer = tokenizer_of("bpe", tmp_path, sampling=0.3)
     expected = tokenizer.sample(corpus(50), seed=1)
-    monkeypatch.setattr(cut_sampling, "_KEPT_CUTS", 10)
-    assert tokenizer.sample(["the"], seed=2)
-    assert len(tokenizer._cuts._kept) == 1
-    assert tokenizer.sample(corpus(50), seed=1) == expected
+    cuts = CutSampler(tokenizer._processor, algorithm="bpe", amount=0.3, most_kept=10)
+    lines = tokenizer._processor.normalize(corpus(50))
+    assert cuts.sample(lines, seed=1) == expected
+    assert cuts.sample(["▁the"], seed=2)
+    assert len(cuts._kept) == 1
+    assert cuts.sample(lines, seed=1) == expected
 
 
 SAMPLED = {

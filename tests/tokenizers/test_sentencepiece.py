@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from attnkit.data.text.parallel_text import embedded_tatoeba
 from attnkit.errors import CheckpointError, DataError
+from attnkit.tokenizers.build import build_tokenizer, load_tokenizer, load_tokenizers
 from attnkit.tokenizers.config import SentencePieceConfig
-from attnkit.tokenizers.load import load_tokenizer, load_tokenizers
 from attnkit.tokenizers.sentencepiece import MODEL_FILE, SentencePieceTokenizer, draw_lines
 
 TEXT = "the cat sat on a mat while Größe über straße dogs ran through many green fields under clouds"
@@ -27,19 +27,19 @@ def english():
 @pytest.fixture(scope="module")
 def bpe(tmp_path_factory):
     config = SentencePieceConfig(vocab_size=80, sampling=0.3)
-    return config.build(corpus(), tmp_path_factory.mktemp("bpe"))
+    return build_tokenizer(config, corpus(), tmp_path_factory.mktemp("bpe"))
 
 
 @pytest.fixture(scope="module")
 def unigram(tmp_path_factory):
     config = SentencePieceConfig(algorithm="unigram", vocab_size=300, sampling=0.2)
-    return config.build([*english(), *corpus()], tmp_path_factory.mktemp("unigram"))
+    return build_tokenizer(config, [*english(), *corpus()], tmp_path_factory.mktemp("unigram"))
 
 
 @pytest.fixture(scope="module")
 def bytewise(tmp_path_factory):
     config = SentencePieceConfig(vocab_size=310, byte_fallback=True)
-    return config.build(corpus(), tmp_path_factory.mktemp("bytewise"))
+    return build_tokenizer(config, corpus(), tmp_path_factory.mktemp("bytewise"))
 
 
 def test_the_special_ids_are_the_first_four(bpe):
@@ -102,17 +102,17 @@ def test_text_that_needs_no_normalising_comes_back_but_for_its_spaces(bytewise, 
 def test_training_is_deterministic(tmp_path):
     for algorithm in ("bpe", "unigram"):
         config = SentencePieceConfig(algorithm=algorithm, vocab_size=45)
-        first = config.build(iter(corpus()), tmp_path / "first")
-        again = config.build(iter(corpus()), tmp_path / "again")
+        first = build_tokenizer(config, iter(corpus()), tmp_path / "first")
+        again = build_tokenizer(config, iter(corpus()), tmp_path / "again")
         assert first.fingerprint == again.fingerprint
         assert (tmp_path / "first" / MODEL_FILE).read_bytes() == (tmp_path / "again" / MODEL_FILE).read_bytes()
-        other = config.build(corpus(seed=1), tmp_path / "other")
+        other = build_tokenizer(config, corpus(seed=1), tmp_path / "other")
         assert other.fingerprint != first.fingerprint
 
 
 def test_lower_case(tmp_path):
     config = SentencePieceConfig(vocab_size=45, lowercase=True)
-    tokenizer = config.build([line.title() for line in corpus()], tmp_path)
+    tokenizer = build_tokenizer(config, [line.title() for line in corpus()], tmp_path)
     ids = tokenizer.encode(["The CAT", "GRÖSSE STRASSE"])
     assert ids == tokenizer.encode(["the cat", "grösse strasse"])
     assert tokenizer.decode(ids)[0] == "the cat"
@@ -174,12 +174,15 @@ def test_a_vocabulary_larger_than_the_text_supports(algorithm, tmp_path):
         match=r"^tokenizer.vocab_size: 5000 is more than the training text supports; "
         r"expected at most \d+; set it to \d+ or less, or train on more text$",
     ) as caught:
-        config.build(corpus(), tmp_path)
+        build_tokenizer(config, corpus(), tmp_path)
     assert not list(tmp_path.iterdir())
     most = int(str(caught.value).split("at most ")[1].split(";")[0])
-    assert SentencePieceConfig(algorithm=algorithm, vocab_size=most).build(corpus(), tmp_path).vocab_size == most
+    assert (
+        build_tokenizer(SentencePieceConfig(algorithm=algorithm, vocab_size=most), corpus(), tmp_path).vocab_size
+        == most
+    )
     with pytest.raises(DataError, match=f"{most + 1} is more than"):
-        SentencePieceConfig(algorithm=algorithm, vocab_size=most + 1).build(corpus(), tmp_path)
+        build_tokenizer(SentencePieceConfig(algorithm=algorithm, vocab_size=most + 1), corpus(), tmp_path)
 
 
 def test_a_vocabulary_smaller_than_the_alphabet(tmp_path):
@@ -188,17 +191,17 @@ def test_a_vocabulary_smaller_than_the_alphabet(tmp_path):
         match=r"^tokenizer.vocab_size: 16 does not hold the single characters of the training text; "
         r"expected more than \d+; raise it, or lower tokenizer.character_coverage$",
     ):
-        SentencePieceConfig(vocab_size=16).build(corpus(), tmp_path)
+        build_tokenizer(SentencePieceConfig(vocab_size=16), corpus(), tmp_path)
 
 
 def test_no_text(tmp_path):
     with pytest.raises(DataError, match=r"^tokenizer: no training text; expected at least one line"):
-        SentencePieceConfig().build(["", "  "], tmp_path)
+        build_tokenizer(SentencePieceConfig(), ["", "  "], tmp_path)
 
 
 def test_text_that_sentencepiece_cannot_use(tmp_path):
     with pytest.raises(DataError, match=r"^tokenizer: SentencePiece could not learn .*; see the data files with"):
-        SentencePieceConfig(vocab_size=16).build(["a" * 9000], tmp_path)
+        build_tokenizer(SentencePieceConfig(vocab_size=16), ["a" * 9000], tmp_path)
 
 
 def test_drawing_lines():
@@ -224,8 +227,8 @@ def test_every_line_is_drawn_equally_often():
 
 def test_only_the_drawn_lines_are_learned_from(tmp_path):
     config = SentencePieceConfig(vocab_size=45, max_training_lines=200)
-    tokenizer = config.build(corpus(3000), tmp_path)
-    drawn = SentencePieceConfig(vocab_size=45).build(draw_lines(corpus(3000), 200), tmp_path)
+    tokenizer = build_tokenizer(config, corpus(3000), tmp_path)
+    drawn = build_tokenizer(SentencePieceConfig(vocab_size=45), draw_lines(corpus(3000), 200), tmp_path)
     assert tokenizer.fingerprint == drawn.fingerprint
 
 

@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attnkit.errors import DataError
+from attnkit.tokenizers.build import build_tokenizer, load_tokenizer
 from attnkit.tokenizers.characters import CharactersTokenizer
 from attnkit.tokenizers.config import CharactersConfig, WhitespaceConfig
-from attnkit.tokenizers.load import load_tokenizer
 from attnkit.tokenizers.words import WhitespaceTokenizer
 
 ANY_WORD = st.text(st.characters(exclude_categories=("Cs",), exclude_characters=" \n\r"), min_size=1, max_size=8)
@@ -13,7 +13,7 @@ ANY_LINE = st.text(st.characters(exclude_categories=("Cs",), exclude_characters=
 
 
 def test_words_by_frequency_then_by_code_point(tmp_path):
-    tokenizer = WhitespaceConfig(name="whitespace").build(["b a b", "c a  b", ""], tmp_path)
+    tokenizer = build_tokenizer(WhitespaceConfig(name="whitespace"), ["b a b", "c a  b", ""], tmp_path)
     assert tokenizer.pieces(range(7)) == ["<pad>", "<unk>", "<s>", "</s>", "b", "a", "c"]
     assert tokenizer.vocab_size == 7
     assert tokenizer.encode(["a  b d", "", " c "]) == [[5, 4, 1], [], [6]]
@@ -22,23 +22,28 @@ def test_words_by_frequency_then_by_code_point(tmp_path):
 
 def test_rare_words_are_left_out(tmp_path):
     lines = ["b a b c", "a b d"]
-    assert WhitespaceConfig(name="whitespace", min_count=2).build(lines, tmp_path).pieces([4, 5]) == ["b", "a"]
-    assert WhitespaceConfig(name="whitespace", vocab_size=5).build(lines, tmp_path).encode(["a b"]) == [[1, 4]]
+    assert build_tokenizer(WhitespaceConfig(name="whitespace", min_count=2), lines, tmp_path).pieces([4, 5]) == [
+        "b",
+        "a",
+    ]
+    assert build_tokenizer(WhitespaceConfig(name="whitespace", vocab_size=5), lines, tmp_path).encode(["a b"]) == [
+        [1, 4]
+    ]
     with pytest.raises(DataError, match=r"^tokenizer: no word occurs 4 times in the training text; expected at least"):
-        WhitespaceConfig(name="whitespace", min_count=4).build(lines, tmp_path)
+        build_tokenizer(WhitespaceConfig(name="whitespace", min_count=4), lines, tmp_path)
 
 
 def test_characters_by_code_point(tmp_path):
-    tokenizer = CharactersConfig(name="characters").build(["ba", "b c"], tmp_path)
+    tokenizer = build_tokenizer(CharactersConfig(name="characters"), ["ba", "b c"], tmp_path)
     assert tokenizer.pieces(range(8)) == ["<pad>", "<unk>", "<s>", "</s>", " ", "a", "b", "c"]
     assert tokenizer.encode(["ab d", ""]) == [[5, 6, 4, 1], []]
     assert tokenizer.decode([[2, 5, 4, 6, 1, 3, 0], []]) == ["a b⁇", ""]
     with pytest.raises(DataError, match=r"^tokenizer: no training text; expected at least one line"):
-        CharactersConfig(name="characters").build(["", "\r"], tmp_path)
+        build_tokenizer(CharactersConfig(name="characters"), ["", "\r"], tmp_path)
 
 
 def test_text_that_looks_like_a_special_piece_is_text(tmp_path):
-    tokenizer = WhitespaceConfig(name="whitespace").build(["<s> <pad> </s> <unk>"], tmp_path)
+    tokenizer = build_tokenizer(WhitespaceConfig(name="whitespace"), ["<s> <pad> </s> <unk>"], tmp_path)
     ids = tokenizer.encode(["<pad> <s> </s> <unk>"])
     assert min(ids[0]) == 4
     assert tokenizer.decode(ids) == ["<pad> <s> </s> <unk>"]
@@ -46,7 +51,7 @@ def test_text_that_looks_like_a_special_piece_is_text(tmp_path):
 
 @pytest.mark.parametrize("config", [WhitespaceConfig(name="whitespace"), CharactersConfig(name="characters")])
 def test_saved_and_loaded(config, tmp_path):
-    tokenizer = config.build(["ein Größe\u00a0x \u2028 y\u0085z", "zwei 😀"], tmp_path)
+    tokenizer = build_tokenizer(config, ["ein Größe\u00a0x \u2028 y\u0085z", "zwei 😀"], tmp_path)
     loaded = load_tokenizer(tmp_path)
     assert loaded.fingerprint == tokenizer.fingerprint
     assert loaded.pieces(range(tokenizer.vocab_size)) == tokenizer.pieces(range(tokenizer.vocab_size))
@@ -56,11 +61,11 @@ def test_saved_and_loaded(config, tmp_path):
 @pytest.mark.parametrize("kind", [WhitespaceConfig, CharactersConfig])
 def test_lower_case(kind, tmp_path):
     name = kind.model_fields["name"].annotation.__args__[0]
-    tokenizer = kind(name=name, lowercase=True).build(["Ab aB"], tmp_path / "lower")
+    tokenizer = build_tokenizer(kind(name=name, lowercase=True), ["Ab aB"], tmp_path / "lower")
     assert tokenizer.encode(["AB"]) == tokenizer.encode(["ab"])
     assert tokenizer.decode(tokenizer.encode(["AB"])) == ["ab"]
     assert load_tokenizer(tmp_path / "lower").encode(["AB"]) == tokenizer.encode(["ab"])
-    cased = kind(name=name).build(["ab"], tmp_path / "cased")
+    cased = build_tokenizer(kind(name=name), ["ab"], tmp_path / "cased")
     assert cased.encode(["AB"]) != cased.encode(["ab"])
     assert cased.fingerprint != tokenizer.fingerprint
 

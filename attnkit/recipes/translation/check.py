@@ -16,6 +16,7 @@ from attnkit.data.text.parallel_text import ParallelText
 from attnkit.errors import DataError
 from attnkit.recipes.base import CheckedData
 from attnkit.recipes.translation.recipe import TranslationRecipe
+from attnkit.tokenizers.build import build_tokenizer
 from attnkit.tokenizers.tokenizer import Tokenizer
 
 Say = Callable[[str], None]
@@ -70,9 +71,11 @@ def _learn_tokenizers(
     say(f"learning {config.name} from the training text")
     with TemporaryDirectory() as folder:
         if config.joint:
-            joint = config.build(chain.from_iterable(pairs), Path(folder))
+            joint = build_tokenizer(config, chain.from_iterable(pairs), Path(folder))
             return joint, joint
-        return config.build(pairs.src_lines(), Path(folder)), config.build(pairs.tgt_lines(), Path(folder))
+        return build_tokenizer(config, pairs.src_lines(), Path(folder)), build_tokenizer(
+            config, pairs.tgt_lines(), Path(folder)
+        )
 
 
 def _split_lines(split: str, stats: SplitStats) -> tuple[str, str, str]:

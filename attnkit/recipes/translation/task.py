@@ -13,8 +13,6 @@ from attnkit.metrics.text import score_text
 from attnkit.models.layers.cross_entropy import linear_cross_entropy
 from attnkit.models.transformer import Transformer
 from attnkit.recipes.translation.recipe import BleuConfig, TranslationRecipe
-from attnkit.run_dir import RunDir
-from attnkit.tokenizers.load import load_tokenizer
 from attnkit.tokenizers.tokenizer import Tokenizer
 
 
@@ -118,11 +116,3 @@ def build_task(recipe: TranslationRecipe, src_tokenizer: Tokenizer, tgt_tokenize
         src_vocab_size=src_tokenizer.vocab_size, tgt_vocab_size=tgt_tokenizer.vocab_size, pad_id=tgt_tokenizer.pad_id
     )
     return TranslationTask(recipe, model, tgt_tokenizer)
-
-
-def load_tokenizers(run: RunDir) -> tuple[Tokenizer, Tokenizer]:
-    """The tokenizers of a run: source and target, the same one twice where they are joint."""
-    if (run.tokenizer / "joint").is_dir():
-        joint = load_tokenizer(run.tokenizer / "joint")
-        return joint, joint
-    return load_tokenizer(run.tokenizer / "src"), load_tokenizer(run.tokenizer / "tgt")

@@ -17,8 +17,9 @@ from attnkit.engine.precision import find_device
 from attnkit.engine.schedule import build_schedule
 from attnkit.errors import DataError
 from attnkit.recipes.translation.recipe import TranslationRecipe
-from attnkit.recipes.translation.task import build_task, load_tokenizers
+from attnkit.recipes.translation.task import build_task
 from attnkit.run_dir import RunDir
+from attnkit.tokenizers.build import build_tokenizer, load_tokenizers
 from attnkit.tokenizers.tokenizer import Tokenizer
 
 Ids = list[list[int]]
@@ -92,14 +93,14 @@ def _tokenizers(
     config = recipe.tokenizer
     names = ["joint"] if config.joint else ["src", "tgt"]
     if all((run.tokenizer / name / "tokenizer.json").is_file() for name in names):
-        return load_tokenizers(run)
+        return load_tokenizers(run.tokenizer)
     log.say(f"tokenizer: learning {config.name} from the training text")
     if config.joint:
-        joint = config.build(_both_sides(pairs), run.tokenizer / "joint")
+        joint = build_tokenizer(config, _both_sides(pairs), run.tokenizer / "joint")
         return joint, joint
     return (
-        config.build(pairs.src_lines(), run.tokenizer / "src"),
-        config.build(pairs.tgt_lines(), run.tokenizer / "tgt"),
+        build_tokenizer(config, pairs.src_lines(), run.tokenizer / "src"),
+        build_tokenizer(config, pairs.tgt_lines(), run.tokenizer / "tgt"),
     )
 
 

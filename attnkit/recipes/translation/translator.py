@@ -22,8 +22,9 @@ from attnkit.engine.precision import find_device
 from attnkit.errors import DataError
 from attnkit.models.transformer import Transformer
 from attnkit.recipes.translation.recipe import TranslationRecipe
-from attnkit.recipes.translation.task import build_task, load_tokenizers, max_output_lengths
+from attnkit.recipes.translation.task import build_task, max_output_lengths
 from attnkit.run_dir import RunDir
+from attnkit.tokenizers.build import load_tokenizers
 from attnkit.tokenizers.tokenizer import Tokenizer
 
 _BATCH_SENTENCES = 128
@@ -215,7 +216,7 @@ def open_translator(
     """
     place = find_device(device)
     keep_pages()
-    src_tokenizer, tgt_tokenizer = load_tokenizers(run)
+    src_tokenizer, tgt_tokenizer = load_tokenizers(run.tokenizer)
     model = build_task(recipe, src_tokenizer, tgt_tokenizer).model
     load_weights(checkpoint or run.weights(), model)
     translator = Translator(recipe, model, src_tokenizer, tgt_tokenizer, device=place)

@@ -12,7 +12,7 @@ from attnkit.data.open import OpenedData
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.errors import DataError
 from attnkit.recipes.translation.train import train
-from attnkit.tokenizers.load import load_tokenizers
+from attnkit.tokenizers.build import load_tokenizers
 from tests.new_recipe.new_run import new_run
 from tests.recipes.tiny import recipe_with, text_recipe, write_pairs
 

@@ -14,6 +14,7 @@ from attnkit.errors import CheckpointError, DataError, RecipeError
 from attnkit.recipes.translation.task import build_task
 from attnkit.recipes.translation.train import train
 from attnkit.recipes.translation.translator import Translator, open_translator, translate_split
+from attnkit.tokenizers.build import build_tokenizer
 from attnkit.tokenizers.characters import CharactersTokenizer
 from tests.new_recipe.new_run import new_run
 from tests.recipes.tiny import SENTENCES, recipe_with, text_recipe
@@ -292,7 +293,7 @@ def test_the_checkpoint_can_be_chosen(run, tmp_path):
 def test_a_run_without_weights(tmp_path):
     recipe = recipe_with()
     made = new_run(tmp_path / "run", recipe)
-    recipe.tokenizer.build(["1 2 3"], made.tokenizer / "joint")
+    build_tokenizer(recipe.tokenizer, ["1 2 3"], made.tokenizer / "joint")
     with pytest.raises(CheckpointError, match=r"run: no weights yet; expected model\.safetensors or checkpoints/; "):
         open_translator(recipe, made, device="cpu")
 

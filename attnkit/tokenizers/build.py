@@ -1,15 +1,32 @@
-"""Read the tokenizers that a run keeps."""
+"""From a config to a tokenizer that is learned from text and saved, and from there back."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from attnkit.errors import CheckpointError
-from attnkit.tokenizers.characters import load_characters
-from attnkit.tokenizers.sentencepiece import load_sentencepiece
+from attnkit.tokenizers.characters import load_characters, train_characters
+from attnkit.tokenizers.config import CharactersConfig, SentencePieceConfig, TokenizerConfig, WhitespaceConfig
+from attnkit.tokenizers.sentencepiece import load_sentencepiece, train_sentencepiece
 from attnkit.tokenizers.tokenizer import Tokenizer
-from attnkit.tokenizers.words import load_words
+from attnkit.tokenizers.words import load_words, train_words
+
+
+def build_tokenizer(config: TokenizerConfig, lines: Iterable[str], folder: Path) -> Tokenizer:
+    """Learn a tokenizer from `lines`, read once, and save it in `folder`.
+
+    Raises:
+        DataError: there is too little text for what the config asks.
+    """
+    match config:
+        case SentencePieceConfig():
+            return train_sentencepiece(config, lines, folder)
+        case WhitespaceConfig():
+            return train_words(config, lines, folder)
+        case CharactersConfig():
+            return train_characters(config, lines, folder)
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -19,13 +36,13 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         CheckpointError: there is none, or it is damaged.
     """
     try:
-        name = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["name"]
-        if name == "sentencepiece":
-            return load_sentencepiece(folder)
-        if name == "whitespace":
-            return load_words(folder)
-        if name == "characters":
-            return load_characters(folder)
+        match name := json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["name"]:
+            case "sentencepiece":
+                return load_sentencepiece(folder)
+            case "whitespace":
+                return load_words(folder)
+            case "characters":
+                return load_characters(folder)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{error.filename}: no such file; expected a tokenizer saved by attnkit train; name another run with --run"
