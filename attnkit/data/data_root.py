@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from attnkit.data.archive import ArchiveTree
-from attnkit.data.file_tree import FileTree, FolderTree
+from attnkit.data.file_tree import FileTree, FolderTree, is_image
 from attnkit.data.files import find_file_or_folder
-from attnkit.data.images.decode import SUFFIXES
 from attnkit.errors import DataError
 
 _MOST_NAMES_SHOWN = 10
@@ -39,7 +37,7 @@ class Files:
 
     def is_image(self, number: int) -> bool:
         """Whether a file ends as images do."""
-        return os.path.splitext(self.tree.names[number])[1].lower() in SUFFIXES
+        return is_image(self.tree.names[number])
 
     @property
     def place(self) -> str:

@@ -10,6 +10,11 @@ from pathlib import Path
 
 from attnkit.errors import DataError
 
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
+)
+"""Endings, in small letters, that files of images have."""
+
 
 class FileTree(ABC):
     """Files by number, in the order of their names. Names of hidden files and folders are left out."""
@@ -109,6 +114,11 @@ class FolderTree(FileTree):
 def is_hidden(name: str) -> bool:
     """Whether a file is what systems leave behind: .DS_Store, __MACOSX, Thumbs.db and the like."""
     return any(part.startswith((".", "__MACOSX")) or part in ("Thumbs.db", "desktop.ini") for part in name.split("/"))
+
+
+def is_image(name: str) -> bool:
+    """Whether a file ends as images do."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def _walk(folder: Path, below: str, above: set[tuple[int, int]]) -> Iterator[tuple[str, bool]]:

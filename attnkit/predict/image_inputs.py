@@ -81,17 +81,16 @@ def _nonempty(inputs: Iterator[ImageInput], name: str, otherwise: str) -> Iterat
 
 
 def _of_match(path: Path) -> Iterator[ImageInput]:
-    from attnkit.data.images.decode import SUFFIXES
+    from attnkit.data.file_tree import is_image
 
     if path.is_dir():
         yield from _inside(path)
-    elif path.suffix.lower() in SUFFIXES:
+    elif is_image(path.name):
         yield ImageInput(str(path))
 
 
 def _inside(folder: Path) -> Iterator[ImageInput]:
-    from attnkit.data.file_tree import FolderTree
-    from attnkit.data.images.decode import SUFFIXES
+    from attnkit.data.file_tree import FolderTree, is_image
 
     try:
         names = FolderTree(folder).names
@@ -99,5 +98,5 @@ def _inside(folder: Path) -> Iterator[ImageInput]:
         yield ImageInput(str(folder), str(error))
         return
     for name in names:
-        if Path(name).suffix.lower() in SUFFIXES:
+        if is_image(name):
             yield ImageInput(str(folder / name))

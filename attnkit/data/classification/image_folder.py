@@ -8,7 +8,6 @@ Both may lie in one more folder. Below a class, folders may be nested. The class
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,10 +19,9 @@ from attnkit.data.classification.image_cache import decoded
 from attnkit.data.classification.image_set import FileImages, ImageSet, Progress, split_off
 from attnkit.data.config import Split
 from attnkit.data.data_root import open_tree_once
-from attnkit.data.file_tree import FileTree
+from attnkit.data.file_tree import FileTree, is_image
 from attnkit.data.files import find_file_or_folder
 from attnkit.data.finding import Finding, and_more
-from attnkit.data.images.decode import SUFFIXES
 from attnkit.errors import DataError
 
 _USUAL_NAMES: dict[Split, tuple[str, ...]] = {
@@ -187,7 +185,7 @@ def _split_files(tree: FileTree, folder: str) -> SplitFiles:
     start = len(folder) + 1 if folder else 0
     for number in _below(tree, folder):
         parts = tree.names[number][start:].split("/")
-        if not _is_image(parts[-1]):
+        if not is_image(parts[-1]):
             found.others.append(number)
         elif len(parts) == 1:
             found.strays.append(number)
@@ -211,11 +209,7 @@ def _folders_in(tree: FileTree, folder: str) -> list[str]:
 
 
 def _has_images(tree: FileTree, folder: str) -> bool:
-    return any(_parent(name) == folder and _is_image(name) for name in tree.names)
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+    return any(_parent(name) == folder and is_image(name) for name in tree.names)
 
 
 def _below(tree: FileTree, folder: str) -> range:

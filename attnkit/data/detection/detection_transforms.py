@@ -19,8 +19,8 @@ from attnkit.data.detection.resizing import (
     Resizing,
     object_size,
 )
+from attnkit.data.images.distortion import distort
 from attnkit.data.images.image_randomness import UIntArray, uniforms
-from attnkit.data.segmentation.segmentation_transforms import distort
 from attnkit.structures.arrays import IntArray
 
 _FLIP, _FLIP_VERTICAL, _PASTE = range(NUM_UNIFORMS, NUM_UNIFORMS + 3)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnkit.data.data_root import Files
+from attnkit.data.images.mask_image import as_numbers, decode_mask
 from attnkit.data.images.named_files import find_image
-from attnkit.data.segmentation.mask_image import as_numbers, decode_mask
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE
 from attnkit.structures.objects import Objects

@@ -85,7 +85,8 @@ class ShapeObjects(DetectionSet):
         return ShapeObjects(self._config, self._split, self._rows[rows])
 
     def _draw(self, index: int) -> ShapesImage:
-        return generate_scene(self._config, self._split, int(self._rows[index]))
+        config, row = self._config, int(self._rows[index])
+        return generate_scene(config.seed, self._split, row, size=config.size, most_shapes=config.most_shapes)
 
 
 def _objects(drawn: ShapesImage) -> Objects:

@@ -84,10 +84,9 @@ def read_classes(name: str) -> list[ImageClasses]:
 
 
 def _of_folder(folder: Path) -> list[ImageClasses]:
-    from attnkit.data.file_tree import FolderTree
-    from attnkit.data.images.decode import SUFFIXES
+    from attnkit.data.file_tree import FolderTree, is_image
 
-    names = [name for name in FolderTree(folder).names if "/" in name and Path(name).suffix.lower() in SUFFIXES]
+    names = [name for name in FolderTree(folder).names if "/" in name and is_image(name)]
     if not names:
         raise DataError(f"{folder}: no images in folders; expected a folder of images per class; name the one above")
     number = {name: i for i, name in enumerate(sorted({name.partition("/")[0] for name in names}))}

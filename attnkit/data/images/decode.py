@@ -15,11 +15,6 @@ from torch import Tensor
 
 from attnkit.errors import DataError
 
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
-)
-"""Endings, in small letters, that files of images have."""
-
 # Of odd EXIF data, palettes and sizes below the limit, which a user can do nothing about. For the whole process: to set
 # and restore it for each image is not safe where several threads decode.
 warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.data.config import Split
-from attnkit.data.detection.config import ShapeObjectsConfig
-from attnkit.data.segmentation.config import ShapeScenesConfig
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
 
@@ -108,18 +106,18 @@ def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
 
 
-def generate_scene(config: ShapeScenesConfig | ShapeObjectsConfig, split: Split, row: int) -> ShapesImage:
+def generate_scene(seed: int, split: Split, row: int, *, size: int, most_shapes: int) -> ShapesImage:
     """A scene of one to `most_shapes` shapes; how many is drawn apart, or the rest would depend on it.
 
     Raises:
         DataError: they have no room.
     """
     number = FIRST_INDEX[split] + row
-    count = int(np.random.default_rng([config.seed, number, 1]).integers(1, config.most_shapes + 1))
+    count = int(np.random.default_rng([seed, number, 1]).integers(1, most_shapes + 1))
     try:
-        return generate(config.seed, number, size=config.size, num_shapes=count)
+        return generate(seed, number, size=size, num_shapes=count)
     except ValueError as error:
         raise DataError(
-            f"data.most_shapes: {count} shapes do not fit into {config.size}x{config.size} pixels; expected room for "
+            f"data.most_shapes: {count} shapes do not fit into {size}x{size} pixels; expected room for "
             "each; lower it, or raise data.size"
         ) from error

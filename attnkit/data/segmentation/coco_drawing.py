@@ -11,7 +11,7 @@ from attnkit.data.data_root import Files
 from attnkit.data.formats.coco import CocoImage
 from attnkit.data.formats.coco_fields import NOT_DRAWN
 from attnkit.data.formats.outlines import runs_of
-from attnkit.data.segmentation.mask_image import decode_mask
+from attnkit.data.images.mask_image import decode_mask
 from attnkit.data.segmentation.segmentation_set import LabelMap
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE

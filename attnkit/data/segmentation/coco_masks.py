@@ -21,9 +21,9 @@ from attnkit.data.finding import Finding
 from attnkit.data.formats.coco import CocoFiles, CocoImage, open_coco_json
 from attnkit.data.images.decode import decode_image
 from attnkit.data.images.hold_back import hold_files_back
+from attnkit.data.images.mask_image import fit, fitted
 from attnkit.data.segmentation.coco_drawing import draw_instances, segments_of
 from attnkit.data.segmentation.config import CocoMasksConfig, CocoMasksSplitConfig
-from attnkit.data.segmentation.mask_image import fit, fitted
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet, check_names
 from attnkit.structures.arrays import IGNORE, IntArray

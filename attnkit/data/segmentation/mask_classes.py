@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.data.finding import and_more
-from attnkit.data.segmentation.mask_image import Values, as_numbers
+from attnkit.data.images.mask_image import Values, as_numbers
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, check_names
 from attnkit.errors import DataError

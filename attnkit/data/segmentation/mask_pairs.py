@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from attnkit.data.data_root import Files
 from attnkit.data.file_tree import FileTree
 from attnkit.data.finding import Finding, and_more
-from attnkit.data.segmentation.mask_image import LOSSY, MASK_SUFFIXES
+from attnkit.data.images.mask_image import LOSSY, MASK_SUFFIXES
 from attnkit.errors import DataError
 
 _OF_IMAGES = ("_leftImg8bit", "_image", "_img", "-image", "_rgb", "_sat")

@@ -6,15 +6,13 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from attnkit.data.images.distortion import distort, saturate, turn_hue
 from attnkit.data.segmentation.config import SceneAugmentConfig, SceneConfig
 from attnkit.data.segmentation.segmentation_transforms import (
     SceneVariation,
-    distort,
-    saturate,
     scene_input,
     scene_size,
     share_of_commonest,
-    turn_hue,
 )
 from attnkit.structures.arrays import IGNORE
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attnkit.data.segmentation.mask_image import as_numbers, decode_mask, fitted, mask_colours
+from attnkit.data.images.mask_image import as_numbers, decode_mask, fitted, mask_colours
 from attnkit.errors import DataError
 from tests.data.image_files import picture, png, saved
 from tests.data.scene_files import labels, mask
