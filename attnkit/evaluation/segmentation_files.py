@@ -12,8 +12,9 @@ from attnkit.errors import DataError
 if TYPE_CHECKING:
     from attnkit.data.data_root import Files
     from attnkit.data.file_tree import FileTree
-    from attnkit.data.segmentation.mask_classes import MaskClasses, NamedIds
+    from attnkit.data.segmentation.mask_classes import MaskClasses
     from attnkit.data.segmentation.mask_pairs import Pairs
+    from attnkit.data.segmentation.named_ids import NamedIds
     from attnkit.data.segmentation.segmentation_set import LabelMap
     from attnkit.metrics.mean_iou import SegmentationCounts
 
@@ -146,14 +147,15 @@ def _as_written(pairs: Pairs, true: MaskClasses) -> MaskClasses:
 
 def _counted(true: MaskClasses, place: str) -> MaskClasses:
     """The same classes, counted from 0."""
-    from attnkit.data.segmentation.mask_classes import MaskClasses, NamedIds
+    from attnkit.data.segmentation.mask_classes import MaskClasses
+    from attnkit.data.segmentation.named_ids import NamedIds
 
     return MaskClasses(NamedIds(dict(enumerate(true.names))), ignore=[_OF_NONE], place=place)
 
 
 def _named(classes: str | None, first: int) -> NamedIds:
     from attnkit.data.files import find_file
-    from attnkit.data.segmentation.mask_classes import NamedIds, read_classes
+    from attnkit.data.segmentation.named_ids import NamedIds, read_classes
 
     if classes is None:
         return NamedIds({value: str(value - first) for value in range(first, _LAST + 1)})

@@ -17,7 +17,7 @@ from attnkit.data.config import Split
 from attnkit.data.data_root import listed
 from attnkit.data.segmentation.config import MaskFilesConfig
 from attnkit.data.segmentation.mask_files import MaskFiles, open_mask_files
-from attnkit.data.segmentation.mask_values import BlackAndWhiteError
+from attnkit.data.segmentation.named_ids import BlackAndWhiteError
 from attnkit.data.segmentation.segmentation_set import pixels_per_class
 from attnkit.engine.precision import autocast, find_device
 from attnkit.errors import DataError

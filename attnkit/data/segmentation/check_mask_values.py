@@ -9,7 +9,7 @@ from attnkit.data.data_root import listed
 from attnkit.data.finding import Finding
 from attnkit.data.segmentation.mask_classes import MaskCounts
 from attnkit.data.segmentation.mask_files import MaskFiles
-from attnkit.data.segmentation.mask_values import WHITE, black_and_white
+from attnkit.data.segmentation.named_ids import WHITE, black_and_white
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 
 _GREYS = 20

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from attnkit.data.finding import and_more
 from attnkit.data.images.mask_image import Values, as_numbers
+from attnkit.data.segmentation.named_ids import NamedIds, colours_unknown
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, check_names
 from attnkit.errors import DataError
@@ -22,17 +21,6 @@ _MOST_SHOWN = 10
 _LARGEST_ID = 65535
 _UNKNOWN = 256
 """In the tables: neither a class nor ignored."""
-Colour = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class NamedIds:
-    """What a list of names or a file says, or what was found in the masks: classes by pixel value."""
-
-    names: dict[int, str]
-    colours: dict[int, Colour] = field(default_factory=dict)
-    ignored: frozenset[int] = frozenset()
-    ignored_colours: tuple[Colour, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,77 +147,6 @@ def unknown_values(unknown: list[int], ids: list[int], ignored: list[int], place
     )
 
 
-def colours_unknown(place: str) -> DataError:
-    """What to say of a colour mask where no colours are given."""
-    return DataError(
-        f"{place}: pixels are colours, and what they mean is not known; expected class ids, grey or palette; name a "
-        "file of ids, names and colours as data.classes, or convert the masks"
-    )
-
-
-def given_classes(classes: Sequence[str] | Mapping[int, str], *, first: int) -> NamedIds:
-    """Names of the recipe: by pixel value, or counted from `first`."""
-    if isinstance(classes, Mapping):
-        return NamedIds(dict(classes))
-    return NamedIds(dict(enumerate(classes, start=first)))
-
-
-def read_classes(content: bytes, place: str, *, first: int) -> NamedIds:
-    """A file of classes: .json, or a name per line, or the table that comes with ADE20K.
-
-    Args:
-        content: its bytes.
-        place: its name in errors.
-        first: pixel value of the first name, where the file says none.
-
-    Raises:
-        DataError: it has another form.
-    """
-    try:
-        text = content.decode("utf-8-sig")
-        if not place.lower().endswith(".json"):
-            return _from_lines(text.splitlines(), first)
-        return _from_json(json.loads(text), first)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{place}: no list of classes ({type(error).__name__}: {error}); expected a JSON list of names, or of "
-            '{"id": 0, "name": "sky", "colour": [128, 128, 128]}, or a .txt with a name per line; fix the file'
-        ) from error
-
-
-def _from_lines(lines: list[str], first: int) -> NamedIds:
-    if lines and lines[0].startswith("Idx"):  # objectInfo150.txt: number, some figures, names; the first name is taken
-        mark = "\t" if "\t" in lines[0] else ","
-        rows = [line.split(mark, lines[0].count(mark)) for line in lines[1:] if line.strip()]
-        return NamedIds({int(row[0]): re.split("[,;]", row[-1])[0].strip() for row in rows})
-    names = [line.strip() for line in lines if line.strip()]
-    return NamedIds(dict(enumerate(names, start=first)))
-
-
-def _from_json(about: Any, first: int) -> NamedIds:
-    """A list, or an object with a list as `classes` and what is ignored as `ignore`; or names by id."""
-    rows = about.get("classes", about.get("categories")) if isinstance(about, dict) else about
-    if rows is None:
-        return NamedIds({int(number): str(name) for number, name in about.items()})
-    ignored = about.get("ignore", []) if isinstance(about, dict) else []
-    ignored = [ignored] if isinstance(ignored, dict | int) else ignored
-    names, colours = {}, {}
-    for number, row in enumerate(rows, start=first):
-        row = {"name": row} if isinstance(row, str) else row
-        number = int(row.get("id", number))
-        if number in names:
-            raise ValueError(f"id {number} stands there twice")
-        names[number] = str(row["name"])
-        if colour := _colour(row):
-            colours[number] = colour
-    return NamedIds(
-        names,
-        colours,
-        frozenset(int(one["id"] if isinstance(one, dict) else one) for one in ignored),
-        tuple(colour for one in ignored if isinstance(one, dict) and (colour := _colour(one))),
-    )
-
-
 def _own_colours(of_masks: NDArray[np.uint8] | None, ids: list[int]) -> NDArray[np.uint8]:
     """The colours that a palette of masks has for the classes, if these tell them apart and are more than greys."""
     if of_masks is not None and ids[-1] < len(of_masks):
@@ -237,16 +154,6 @@ def _own_colours(of_masks: NDArray[np.uint8] | None, ids: list[int]) -> NDArray[
         if len(np.unique(colours, axis=0)) == len(ids) and (colours != colours[:, :1]).any():
             return colours
     return palette(len(ids))
-
-
-def _colour(row: dict[str, Any]) -> Colour | None:
-    colour = row.get("colour", row.get("color"))
-    if colour is None:
-        return None
-    red, green, blue = (int(value) for value in colour)
-    if not all(0 <= value <= 255 for value in (red, green, blue)):
-        raise ValueError(f"colour {colour} is not within 0..255")
-    return red, green, blue
 
 
 def _listed(numbers: list[int]) -> str:

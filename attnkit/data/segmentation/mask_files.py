@@ -18,10 +18,9 @@ from attnkit.data.images.decode import decode_image, image_size
 from attnkit.data.images.hold_back import hold_files_back
 from attnkit.data.images.mask_image import Values, decode_mask, fit, fitted, mask_colours
 from attnkit.data.segmentation.config import MaskFilesConfig
-from attnkit.data.segmentation.mask_classes import MaskClasses, given_classes, read_classes
-from attnkit.data.segmentation.mask_folders import find_pairs
-from attnkit.data.segmentation.mask_pairs import Pairs
-from attnkit.data.segmentation.mask_values import found_classes
+from attnkit.data.segmentation.mask_classes import MaskClasses
+from attnkit.data.segmentation.mask_pairs import Pairs, find_pairs
+from attnkit.data.segmentation.named_ids import found_classes, given_classes, read_classes
 from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray

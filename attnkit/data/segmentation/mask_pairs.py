@@ -1,6 +1,16 @@
-"""Which mask belongs to which image: by their names, or by a list.
+"""Where the images and the masks of each split are, and which mask belongs to which image.
 
-x.jpg and x.png, in the same folders below; or endings that data sets add to one of the two or to both:
+Folders are those that the recipe names, or have usual names:
+
+    images/train         annotations/train       ADE20K (training, validation), and its like
+    train/images         train/masks
+    train                trainannot, train_labels, ...
+    images               masks                   one set, parts of which are held back
+
+All may lie in one more folder; other folders may lie beside them and below.
+
+Masks belong to images by a list, or by their names, in the same folders below: x.jpg and x.png, or endings that
+data sets add to one of the two or to both:
 
     x_leftImg8bit.png ~ x_gtFine_labelIds.png       x.png ~ x_L.png       x.jpg ~ x_mask.png
 """
@@ -9,11 +19,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
-from attnkit.data.data_root import Files
+from attnkit.data.config import Split
+from attnkit.data.data_root import DataRoot, Files, listed
 from attnkit.data.file_tree import FileTree
 from attnkit.data.finding import Finding, and_more
 from attnkit.data.images.mask_image import LOSSY, MASK_SUFFIXES
+from attnkit.data.segmentation.config import MaskFilesConfig, MaskSplitConfig
 from attnkit.errors import DataError
 
 _OF_IMAGES = ("_leftImg8bit", "_image", "_img", "-image", "_rgb", "_sat")
@@ -32,6 +45,19 @@ _OF_MASKS = (
 """The first that is there is taken, but the image's own name comes before all of them."""
 _NOT_MASKS = ("_gtFine_color", "_gtFine_instanceIds", "_gtCoarse_color", "_gtCoarse_instanceIds")
 """Images beside the masks that stand for nothing here."""
+_Kind = Literal["images", "masks"]
+_SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
+    "train": ("training", "train"),
+    "valid": ("validation", "valid", "val", "dev"),
+    "test": ("testing", "test"),
+}
+_KINDS: dict[_Kind, tuple[str, ...]] = {
+    "images": ("images", "image", "imgs", "img", "img_dir", "leftimg8bit", "jpegimages"),
+    "masks": (
+        *("masks", "mask", "annotations", "annots", "annot", "labels", "label"),
+        *("ann_dir", "gtfine", "gt", "seg", "segmentation", "segmentationclass"),
+    ),
+}
 
 
 @dataclass
@@ -64,6 +90,101 @@ class Pairs:
                 place, what = tree.place(numbers[0]), f"{what}{and_more(len(numbers))}"
                 found.append(Finding("warning", place, what, "it is left out", fix))
         return found
+
+
+class _Role(NamedTuple):
+    """What a folder is by its name."""
+
+    split: Split | None
+    holds: Literal["images", "masks", "either"]
+
+
+_ByRole = dict[_Role, list[str]]
+
+
+def find_pairs(root: DataRoot, config: MaskFilesConfig, split: Split) -> Pairs | None:
+    """The images of a split with their masks; None if there is no folder or list for it.
+
+    Raises:
+        DataError: what the recipe names is not there, or no image has a mask.
+    """
+    given: MaskSplitConfig | None = getattr(config, split)
+    if given is not None:
+        return _given(root, given, f"data.{split}")
+    if config.train or config.valid or config.test:  # all are named, or none
+        return None
+    folders = _usual_folders(root, split)
+    return pair(*map(root.below, folders), option=f"data.{split}") if folders else None
+
+
+def _given(root: DataRoot, given: MaskSplitConfig, option: str) -> Pairs:
+    if given.list is not None:
+        content, place = root.read(given.list, f"{option}.list")
+        images, masks = (
+            root.folder(folder, f"{option}.{kind}") if folder else root.below(root.top)
+            for kind, folder in (("images", given.images), ("masks", given.masks))
+        )
+        return pair_by_list(content, place, images, masks)
+    if given.images is None or given.masks is None:
+        missing = "images" if given.images is None else "masks"
+        raise DataError(f"{option}.{missing}: not given; expected images and masks, or list; add it")
+    images, masks = root.folder(given.images, f"{option}.images"), root.folder(given.masks, f"{option}.masks")
+    return pair(images, masks, option=option)
+
+
+def _usual_folders(root: DataRoot, split: Split) -> tuple[str, str] | None:
+    """Folders of images and of masks by their names; where none is named for a split, they are for training."""
+    start = len(root.top) + 1 if root.top else 0
+    by_role: _ByRole = {}
+    for folder in root.tree.folders:
+        if len(folder) > start and (role := _role(folder[start:])):
+            by_role.setdefault(role, []).append(folder)
+    if all(role.split is None for role in by_role):
+        return _two_folders(root, by_role, None) if split == "train" else None
+    return _two_folders(root, by_role, split)
+
+
+def _two_folders(root: DataRoot, by_role: _ByRole, split: Split | None) -> tuple[str, str] | None:
+    """A folder named by its split alone holds images if there is none that says so."""
+    images = by_role.get(_Role(split, "images")) or by_role.get(_Role(split, "either"), [])
+    masks = by_role.get(_Role(split, "masks"), [])
+    if not images or not masks:
+        return None
+    option = f"data.{split or 'train'}"
+    for kind, folders in (("images", images), ("masks", masks)):
+        if len(folders) > 1:
+            raise DataError(
+                f"{root.path}: {listed(folders)} could each be {option}.{kind}; expected one; name images and masks "
+                f"as {option}"
+            )
+    return images[0], masks[0]
+
+
+def _role(path: str) -> _Role | None:
+    """What a folder is by the parts of its path; None where a part says nothing, or two say different things."""
+    splits: set[Split] = set()
+    kinds: set[_Kind] = set()
+    for part in path.lower().split("/"):
+        split, rest = _split_in(part)
+        kind = next((kind for kind, names in _KINDS.items() if rest in names), None)
+        if kind is None and (split is None or rest):
+            return None
+        splits |= {split} if split else set()
+        kinds |= {kind} if kind else set()
+    if len(splits) > 1 or len(kinds) > 1:
+        return None
+    return _Role(splits.pop() if splits else None, kinds.pop() if kinds else "either")
+
+
+def _split_in(part: str) -> tuple[Split | None, str]:
+    """The split that a name begins or ends with, and what is left: trainannot, train_masks, masks-train."""
+    for split, names in _SPLIT_NAMES.items():
+        for name in names:
+            if part.startswith(name):
+                return split, part[len(name) :].lstrip("_-. ")
+            if part.endswith((f"_{name}", f"-{name}")):
+                return split, part[: -len(name) - 1]
+    return None, part
 
 
 def pair(images: Files, masks: Files, *, option: str) -> Pairs:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from attnkit.data.data_root import open_tree
-from attnkit.data.segmentation import mask_values
-from attnkit.data.segmentation.mask_values import found_classes
+from attnkit.data.segmentation import named_ids
+from attnkit.data.segmentation.named_ids import found_classes
 from attnkit.errors import DataError
 from tests.data.image_files import picture, write_files
 from tests.data.scene_files import mask
@@ -34,7 +34,7 @@ def test_where_all_are_broken_the_first_is_told(tmp_path):
 
 def test_masks_are_read_once(tmp_path, monkeypatch):
     first = classes(tmp_path, [0, 3])
-    monkeypatch.setattr(mask_values, "decode_mask", lambda *_: pytest.fail("a mask is decoded again"))
+    monkeypatch.setattr(named_ids, "decode_mask", lambda *_: pytest.fail("a mask is decoded again"))
     tree = open_tree(tmp_path)
     assert found_classes(tree, range(1), (255,)).names == first
 
