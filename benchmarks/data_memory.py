@@ -115,7 +115,7 @@ def epoch(folder: Path, pairs: int) -> dict[str, float]:
 
 
 def cache_in(folder: Path):  # type: ignore[no-untyped-def]
-    from attnkit.data.text.parallel_text import TextPairs
+    from attnkit.data.text.pair_files import TextPairs
     from attnkit.data.text.token_cache import build_token_cache
     from attnkit.tokenizers.build import load_tokenizer
 

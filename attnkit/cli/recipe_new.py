@@ -265,7 +265,7 @@ def _given(sides: dict[Split, tuple[str | None, str | None]]) -> dict[Split, Pai
 
 def _languages(src: str, tgt: str) -> str:
     """A name from the languages of the files: en_de."""
-    from attnkit.data.text.languages import language_of
+    from attnkit.data.text.parallel_text import language_of
 
     languages = language_of(src), language_of(tgt)
     return "_".join(filter(None, languages)) if all(languages) else "translation"

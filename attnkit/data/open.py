@@ -15,7 +15,6 @@ from attnkit.data.classification.config import (
 from attnkit.data.config import SPLITS, Split
 from attnkit.data.detection.config import CocoConfig, DetectionDataConfig, ShapeObjectsConfig, VocConfig, YoloConfig
 from attnkit.data.segmentation.config import CocoMasksConfig, MaskFilesConfig, SegmentationDataConfig, ShapeScenesConfig
-from attnkit.data.text.columns import JsonlPairs, TsvPairs
 from attnkit.data.text.config import (
     EmbeddedTatoebaConfig,
     JsonlPairsConfig,
@@ -25,7 +24,8 @@ from attnkit.data.text.config import (
     TextPairsConfig,
     TsvPairsConfig,
 )
-from attnkit.data.text.parallel_text import ParallelText, TextPairs, embedded_tatoeba
+from attnkit.data.text.pair_files import JsonlPairs, TextPairs, TsvPairs, embedded_tatoeba
+from attnkit.data.text.parallel_text import ParallelText
 from attnkit.data.text.reverse_digits import ReverseDigits
 
 if TYPE_CHECKING:

@@ -153,7 +153,7 @@ def _score_compat(
 
 
 def _language_of(name: str) -> str:
-    from attnkit.data.text.languages import language_of
+    from attnkit.data.text.parallel_text import language_of
 
     language = language_of(name)
     if language is None:

@@ -111,7 +111,7 @@ def _translate(recipe: TranslationRecipe, run: RunDir, asked: Evaluation, weight
 
 def _target_language(recipe: TranslationRecipe, split: str) -> str | None:
     """What the recipe's data tells of the target language."""
-    from attnkit.data.text.languages import language_of
+    from attnkit.data.text.parallel_text import language_of
 
     if recipe.data.format == "tatoeba_en_de":
         return "de"

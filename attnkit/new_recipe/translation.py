@@ -10,8 +10,8 @@ from pathlib import Path
 from attnkit.data.config import Split
 from attnkit.data.text.config import PairOfFiles
 from attnkit.data.text.held_back import HeldBack, Kept, write_pairs
-from attnkit.data.text.languages import language_of
-from attnkit.data.text.parallel_text import ParallelText, TextPairs
+from attnkit.data.text.pair_files import TextPairs
+from attnkit.data.text.parallel_text import ParallelText, language_of
 from attnkit.errors import DataError, RecipeError
 from attnkit.new_recipe.recipe_text import recipe_head
 from attnkit.new_recipe.translation_size import Sizing, TextSize, measure, size_recipe

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attnkit.data.text.parallel_text import embedded_tatoeba
+from attnkit.data.text.pair_files import embedded_tatoeba
 from attnkit.errors import CheckpointError, DataError
 from attnkit.tokenizers.build import build_tokenizer, load_tokenizer, load_tokenizers
 from attnkit.tokenizers.config import SentencePieceConfig

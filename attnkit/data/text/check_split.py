@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from attnkit.data.config import Split
 from attnkit.data.finding import Finding
-from attnkit.data.text.check_characters import OddCharacters, look_at_file
+from attnkit.data.text.check_lines import OddCharacters, Place, Sightings, look_at_file
 from attnkit.data.text.parallel_text import Pair, ParallelText
 from attnkit.data.text.ragged import IntArray, ragged
-from attnkit.data.text.sightings import Place, Sightings
 from attnkit.data.text.token_cache import Encoder, left_out
 
 _UNKNOWN_RATE = 0.001

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from importlib.resources import files as package_files
 from importlib.resources.abc import Traversable
-from itertools import zip_longest
 from typing import NamedTuple
-
-from attnkit.data.config import (
-    Split,
-)
-from attnkit.data.files import find_file, hash_file, read_lines
-from attnkit.errors import DataError
 
 
 class Pair(NamedTuple):
@@ -73,92 +64,7 @@ class ParallelText(ABC):
         return src, tgt
 
 
-class TextPairs(ParallelText):
-    """Two text files; line n of one translates line n of the other."""
-
-    def __init__(self, src: str, tgt: str) -> None:
-        """Find the two files.
-
-        Raises:
-            DataError: one of them is not found, or both, which makes two lines.
-        """
-        self._names = src, tgt
-        self._files = _find_both(src, tgt)
-
-    def __iter__(self) -> Iterator[Pair]:
-        src = read_lines(self._files[0], self._names[0])
-        tgt = read_lines(self._files[1], self._names[1])
-        count = 0
-        for src_line, tgt_line in zip_longest(src, tgt):
-            if src_line is None or tgt_line is None:
-                self._refuse(
-                    count, longer=1 + sum(1 for _ in (tgt if src_line is None else src)), src_ended=src_line is None
-                )
-            yield Pair(src_line, tgt_line)
-            count += 1
-        if not count:
-            raise DataError(f"{self.describe()}: both are empty; expected a sentence per line; see the data files")
-
-    def _refuse(self, count: int, *, longer: int, src_ended: bool) -> None:
-        counts = (count, count + longer) if src_ended else (count + longer, count)
-        raise DataError(
-            f"{self._names[0]}: {counts[0]} lines, but {self._names[1]} has {counts[1]}; "
-            "expected line n of one to translate line n of the other; see where they begin to differ"
-        )
-
-    def src_lines(self) -> Iterator[str]:
-        """The lines of the source file; the target file is not read."""
-        return read_lines(self._files[0], self._names[0])
-
-    def tgt_lines(self) -> Iterator[str]:
-        """The lines of the target file; the source file is not read."""
-        return read_lines(self._files[1], self._names[1])
-
-    def files(self) -> list[tuple[str, Traversable]]:
-        """Both files."""
-        return list(zip(self._names, self._files, strict=True))
-
-    def describe(self) -> str:
-        """Both names."""
-        return f"{self._names[0]} and {self._names[1]}"
-
-    def fingerprint(self) -> str:
-        """A hash of both contents."""
-        hashes = [hash_file(file, name) for name, file in self.files()]
-        return hashlib.sha256(" ".join(["text", *hashes]).encode()).hexdigest()
-
-    def src_place(self, number: int) -> str:
-        """Line `number` of the source file."""
-        return f"{self._names[0]}:{number}"
-
-    def tgt_place(self, number: int) -> str:
-        """Line `number` of the target file."""
-        return f"{self._names[1]}:{number}"
-
-
-def _find_both(src: str, tgt: str) -> tuple[Traversable, Traversable]:
-    found: list[Traversable] = []
-    mistakes: list[str] = []
-    for name in (src, tgt):
-        try:
-            found.append(find_file(name))
-        except DataError as error:
-            mistakes.append(str(error))
-    if mistakes:
-        raise DataError("\n".join(mistakes))
-    return found[0], found[1]
-
-
-class EmbeddedPairs(TextPairs):
-    """Two text files that come with the package."""
-
-    def __init__(self, src: Traversable, tgt: Traversable) -> None:
-        """Take two files of the package."""
-        self._names = src.name, tgt.name
-        self._files = src, tgt
-
-
-def embedded_tatoeba(split: Split) -> ParallelText:
-    """Short English-German sentences that come with attnkit; tatoeba.org, CC-BY 2.0 FR, see their ATTRIBUTION.md."""
-    folder = package_files("attnkit.data.text") / "tatoeba_en_de"
-    return EmbeddedPairs(folder / f"{split}.en.gz", folder / f"{split}.de.gz")
+def language_of(file: str) -> str | None:
+    """The two-letter code that a file name ends in: `train.de`, `train.de.gz`; none if it ends otherwise."""
+    ending = file.removesuffix(".gz").rpartition(".")[2]
+    return ending if len(ending) == 2 and ending.isascii() and ending.isalpha() and ending.islower() else None

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from attnkit.data.open import open_data
 from attnkit.data.text.config import PairsConfig
-from attnkit.data.text.parallel_text import Pair
+from attnkit.data.text.parallel_text import Pair, language_of
 from attnkit.errors import DataError
 
 
@@ -165,3 +165,21 @@ class TestEmbeddedTatoeba:
         assert "https://tatoeba.org" in text
         assert "Changes made" in text
         assert sum(len(file.read_bytes()) for file in folder.iterdir() if file.is_file()) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("file", "language"),
+    [
+        ("train.de", "de"),
+        ("folder/train.lc.tok.fr.gz", "fr"),
+        ("train.txt", None),
+        ("train", None),
+        ("de", "de"),
+        ("train.DE", None),
+        ("train.gz", None),
+        ("train.mp4", None),
+        ("a.de/train", None),
+    ],
+)
+def test_the_ending_names_the_language(file, language):
+    assert language_of(file) == language

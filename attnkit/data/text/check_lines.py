@@ -1,20 +1,58 @@
-"""The part of the data check that looks at characters: odd ones in sentences, and what reading removes in silence."""
+"""The part of the data check that looks at lines: odd characters in them, and what reading removes in silence."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from itertools import islice
 
+import numpy as np
+from numpy.typing import NDArray
+
 from attnkit.data.files import BYTE_ORDER_MARK, raw_lines
 from attnkit.data.finding import Finding
-from attnkit.data.text.sightings import Place, Sightings
 
 _SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _ODD_SPACE = re.compile(f"[{_SPACES}]")
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff\ufffd]")
 _TAB = re.compile("\t")
 _ODD = re.compile(f"{_ODD_SPACE.pattern}|{_INVISIBLE.pattern}|{_TAB.pattern}")
+
+Place = Callable[[int], str]
+"""`file:line` of what has a number, counted from 1."""
+
+
+@dataclass
+class Sightings:
+    """One kind of trouble."""
+
+    count: int = 0
+    first: int = 0
+    """Its number; 0 is nowhere."""
+    example: str = ""
+    """What was seen there."""
+
+    def add(self, number: int, example: str = "") -> None:
+        """Count one more."""
+        if not self.count:
+            self.first, self.example = number, example
+        self.count += 1
+
+    def add_where(self, which: NDArray[np.bool_], first: int) -> None:
+        """Count what holds in a chunk, where the first has the number `first`."""
+        if count := int(which.sum()):
+            if not self.count:
+                self.first = first + int(np.argmax(which))
+            self.count += count
+
+    def warning(self, place: Place, what: str, why: str, fix: str) -> list[Finding]:
+        """One warning for all of them, if there are any."""
+        if not self.count:
+            return []
+        more = f" (and {self.count - 1} more)" if self.count > 1 else ""
+        return [Finding("warning", place(self.first), what + more, why, fix)]
 
 
 class OddCharacters:
