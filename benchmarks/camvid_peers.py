@@ -28,8 +28,8 @@ from torch.nn.functional import cross_entropy, pad
 from trained_by_clock import ClockTraining, Numbers, add_options, begin, rows_of, table
 
 from attnkit.data.open import open_data
-from attnkit.data.segmentation.config import MaskFilesConfig, SceneAugmentConfig, SceneConfig
-from attnkit.data.segmentation.segmentation_batches import EvalScenes, SegmentationBatch, TrainScenes
+from attnkit.data.segmentation.config import MaskFilesConfig, SegmentationAugmentConfig, SegmentationImageConfig
+from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, SegmentationBatch, TrainSegmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet, pixels_per_class
 from attnkit.metrics.mean_iou import SegmentationCounts, SegmentationScores, iou_scores
 from attnkit.structures.arrays import IGNORE
@@ -93,13 +93,13 @@ def main() -> None:
     assert train is not None
     assert valid is not None
     assert test is not None
-    image = SceneConfig(crop=tuple(options.crop))
-    augment = SceneAugmentConfig(scale=tuple(options.scale), photometric=options.photometric)
+    image = SegmentationImageConfig(crop=tuple(options.crop))
+    augment = SegmentationAugmentConfig(scale=tuple(options.scale), photometric=options.photometric)
     common = {"batch_size": options.batch, "workers": options.workers}
     weighed = options.class_weights != "none"
     weights = median_frequency(train).pow(options.class_weight_power).to(options.device) if weighed else None
-    batches = TrainScenes(train, image, augment, seed=options.seed, warn=print, **common)
-    scenes = EvalScenes(valid, image, **common)
+    batches = TrainSegmentation(train, image, augment, seed=options.seed, warn=print, **common)
+    scenes = EvalSegmentation(valid, image, **common)
     training = ClockTraining(
         options,
         Network(options.peer),
@@ -112,7 +112,7 @@ def main() -> None:
         return
     training.resume()
     training.run()
-    report(training, EvalScenes(test, image, **common))
+    report(training, EvalSegmentation(test, image, **common))
 
 
 def parse() -> argparse.Namespace:
@@ -140,7 +140,7 @@ def loss(network: nn.Module, batch: SegmentationBatch, numbers: Numbers, *, weig
 
 
 @torch.no_grad()
-def scores(network: nn.Module, numbers: Numbers, scenes: EvalScenes) -> SegmentationScores:
+def scores(network: nn.Module, numbers: Numbers, scenes: EvalSegmentation) -> SegmentationScores:
     """From areas summed over all images."""
     network.eval()
     counts = SegmentationCounts(len(_CLASSES), ignore=IGNORE)
@@ -163,7 +163,7 @@ def median_frequency(data: SegmentationSet) -> Tensor:
     return torch.from_numpy(np.median(frequency) / frequency).float()
 
 
-def report(training: ClockTraining, test: EvalScenes) -> None:
+def report(training: ClockTraining, test: EvalSegmentation) -> None:
     """Score the test images by the best and by the last weights, and write what came out."""
     options, peer = training.options, PEERS[training.options.peer]
     last = scores(training.average, training.numbers, test)

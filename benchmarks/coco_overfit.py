@@ -28,9 +28,9 @@ import torch
 from measured import keep, machine
 from pycocotools import mask
 
-from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
+from attnkit.data.detection.detection_batches import EvalDetection, TrainDetection
 from attnkit.data.detection.detection_set import DetectionSet
-from attnkit.data.detection.resizing import object_size
+from attnkit.data.detection.resizing import detection_size
 from attnkit.data.open import open_data
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.engine.log import open_log
@@ -111,7 +111,7 @@ def can_be_learned(data: DetectionSet, row: int, recipe: DetectionRecipe) -> boo
     objects, size = data.read_objects(row), data.size(row)
     if not 1 <= len(objects) <= MOST_OBJECTS or objects.crowd.any():
         return False
-    shown = object_size(size, recipe.image)[0] / size[0]
+    shown = detection_size(size, recipe.image)[0] / size[0]
     if shown * (objects.boxes[:, 2:] - objects.boxes[:, :2]).min() < THINNEST:
         return False
     assert objects.masks is not None
@@ -140,7 +140,7 @@ def train(recipe: DetectionRecipe, run: RunDir) -> None:
     log = open_log(run, recipe.train)
     log.say(f"{recipe.name}: {', '.join(data.name(index) for index in range(len(data)))}")
     batch = recipe.batch
-    batches = TrainObjects(
+    batches = TrainDetection(
         data,
         recipe.image,
         recipe.augment,
@@ -149,7 +149,7 @@ def train(recipe: DetectionRecipe, run: RunDir) -> None:
         semantic=recipe.semantic,
     )
     schedule = build_schedule(recipe.train.schedule, steps=recipe.train.steps, embed_dim=recipe.model.channels)
-    same = EvalObjects(data, recipe.image, batch_size=batch.images)
+    same = EvalDetection(data, recipe.image, batch_size=batch.images)
     parts = Parts(build_task(recipe, data), batches, same, schedule)
     fit(parts, recipe.train, run, log, device=torch.device("cpu"), resume=True)
 

@@ -32,7 +32,7 @@ from trained_by_clock import ClockTraining, Numbers, add_options, begin, rows_of
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.detection_batch import DetectionBatch
-from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
+from attnkit.data.detection.detection_batches import EvalDetection, TrainDetection
 from attnkit.data.open import open_data
 from attnkit.metrics.coco_ap import CocoAp, CocoScores
 from attnkit.recipe_file import load
@@ -125,11 +125,11 @@ def main() -> None:
     assert valid is not None
     image, augment = sizes(recipe, options.short_side)
     common = {"batch_size": options.batch, "workers": options.workers}
-    images = EvalObjects(valid, image, **common)
+    images = EvalDetection(valid, image, **common)
     training = ClockTraining(
         options,
         Network(options),
-        TrainObjects(train, image, augment, seed=options.seed, warn=print, **common),
+        TrainDetection(train, image, augment, seed=options.seed, warn=print, **common),
         loss=loss,
         score=partial(shown_scores, images=images, most=options.max_detections),
     )
@@ -176,7 +176,7 @@ def loss(network: nn.Module, batch: DetectionBatch, numbers: Numbers) -> Tensor:
 
 @torch.no_grad()
 def scores(
-    network: nn.Module, numbers: Numbers, *, images: EvalObjects, most: int, resamples: int | None = None
+    network: nn.Module, numbers: Numbers, *, images: EvalDetection, most: int, resamples: int | None = None
 ) -> dict[Kind, CocoScores]:
     """Of all objects in the pixels of the files."""
     assert isinstance(network, Network)
@@ -192,14 +192,14 @@ def scores(
     return {kind: ap.compute(resamples=resamples) for kind, ap in aps.items()}
 
 
-def shown_scores(network: nn.Module, numbers: Numbers, *, images: EvalObjects, most: int) -> dict[str, float]:
+def shown_scores(network: nn.Module, numbers: Numbers, *, images: EvalDetection, most: int) -> dict[str, float]:
     """Those to watch; a network that finds nothing has 0."""
     found = scores(network, numbers, images=images, most=most, resamples=0)
     return {f"{kind} {name}": found[kind].means[name].value for kind in _KINDS for name in _SHOWN}
 
 
 def report(
-    training: ClockTraining, images: EvalObjects, image: DetectionImageConfig, augment: DetectionAugmentConfig
+    training: ClockTraining, images: EvalDetection, image: DetectionImageConfig, augment: DetectionAugmentConfig
 ) -> None:
     """Score the validation images by the best and by the last weights, and write what came out."""
     options = training.options

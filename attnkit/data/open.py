@@ -13,8 +13,13 @@ from attnkit.data.classification.config import (
     ShapesConfig,
 )
 from attnkit.data.config import SPLITS, Split
-from attnkit.data.detection.config import CocoConfig, DetectionDataConfig, ShapeObjectsConfig, VocConfig, YoloConfig
-from attnkit.data.segmentation.config import CocoMasksConfig, MaskFilesConfig, SegmentationDataConfig, ShapeScenesConfig
+from attnkit.data.detection.config import CocoConfig, DetectionDataConfig, DetectionShapesConfig, VocConfig, YoloConfig
+from attnkit.data.segmentation.config import (
+    CocoMasksConfig,
+    MaskFilesConfig,
+    SegmentationDataConfig,
+    SegmentationShapesConfig,
+)
 from attnkit.data.text.config import (
     EmbeddedTatoebaConfig,
     JsonlPairsConfig,
@@ -121,10 +126,10 @@ def _open_image_data(
     from attnkit.data.classification.npz_images import open_npz_images
     from attnkit.data.classification.shapes import open_shapes
     from attnkit.data.detection.open_files import open_coco, open_voc, open_yolo
-    from attnkit.data.detection.shapes import open_shape_objects
+    from attnkit.data.detection.shapes import open_detection_shapes
     from attnkit.data.segmentation.coco_masks import open_coco_masks
     from attnkit.data.segmentation.mask_files import open_mask_files
-    from attnkit.data.segmentation.shapes import open_shape_scenes
+    from attnkit.data.segmentation.shapes import open_segmentation_shapes
 
     match config:
         case ImageFolderConfig():
@@ -139,13 +144,13 @@ def _open_image_data(
             return open_mask_files(config, split)
         case CocoMasksConfig():
             return open_coco_masks(config, split)
-        case ShapeScenesConfig():
-            return open_shape_scenes(config, split)
+        case SegmentationShapesConfig():
+            return open_segmentation_shapes(config, split)
         case CocoConfig():
             return open_coco(config, split)
         case YoloConfig():
             return open_yolo(config, split)
         case VocConfig():
             return open_voc(config, split)
-        case ShapeObjectsConfig():
-            return open_shape_objects(config, split)
+        case DetectionShapesConfig():
+            return open_detection_shapes(config, split)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from attnkit.data.classification.config import ImageConfig
 from attnkit.data.detection.config import DetectionImageConfig
-from attnkit.data.segmentation.config import SceneConfig
+from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.engine.checkpoint import named_weights
 from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop import (
@@ -78,7 +78,7 @@ class TrainedNetwork:
         image = self.image
         if isinstance(image, DetectionImageConfig):
             return -(-image.short_side // CELL) * CELL, -(-image.long_side // CELL) * CELL
-        return image.crop if isinstance(image, SceneConfig) else (image.size, image.size)
+        return image.crop if isinstance(image, SegmentationImageConfig) else (image.size, image.size)
 
 
 def export_weights(trained: TrainedNetwork, library: Library, path: Path) -> tuple[str, ...]:
@@ -166,7 +166,7 @@ def _settings(trained: TrainedNetwork, library: Library) -> dict[str, Mapping[st
     """The files of settings that go with the weights, by name."""
     config, image, names = trained.config, trained.image, trained.class_names
     if isinstance(config, UperNetConfig):
-        assert isinstance(image, SceneConfig)
+        assert isinstance(image, SegmentationImageConfig)
         settings = segmenter_config(config, image, names)
     else:
         assert isinstance(image, ImageConfig)
@@ -206,7 +206,7 @@ def _differences(trained: TrainedNetwork, library: Library) -> tuple[str, ...]:
 
 
 def _segmenter_differences(config: UperNetConfig, image: PixelsConfig) -> tuple[str, ...]:
-    assert isinstance(image, SceneConfig)
+    assert isinstance(image, SegmentationImageConfig)
     assert isinstance(config.backbone, SwinConfig)
     lines = []
     if config.auxiliary_channels and len(config.backbone.depths) != STAGES_OF_AUXILIARY:

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from attnkit.data.classification.config import ImageConfig
 from attnkit.data.detection.config import DetectionImageConfig
-from attnkit.data.segmentation.config import SceneConfig
+from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.models.config import ClassifierConfig, UperNetConfig
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
 
 NetworkConfig = ClassifierConfig | UperNetConfig | MaskRcnnConfig | CascadeConfig | HtcConfig
 """What can be imported, and exported."""
-PixelsConfig = ImageConfig | SceneConfig | DetectionImageConfig
+PixelsConfig = ImageConfig | SegmentationImageConfig | DetectionImageConfig
 """How an image becomes the input of one."""
 
 GOOGLE_MEAN_STD = (0.5, 0.5, 0.5)

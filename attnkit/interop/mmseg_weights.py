@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from attnkit.data.segmentation.config import SceneConfig
+from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import SCENE_SIZE, SCENE_SIZE_NOTE, ImportedWeights
 from attnkit.interop.name_table import count, to_own_names, with_qkv_biases
@@ -133,7 +133,7 @@ def _imported(
     return ImportedWeights(
         source,
         config,
-        SceneConfig(crop=(side, side)),
+        SegmentationImageConfig(crop=(side, side)),
         weights,
         heads=HEADS if config.auxiliary_channels else HEADS[:1],
         unknown=unknown,

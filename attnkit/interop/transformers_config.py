@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attnkit.data.classification.config import ImageConfig
-from attnkit.data.segmentation.config import SceneConfig
+from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.models.config import ClassifierConfig, SwinConfig, UperNetConfig, ViTConfig
 
 PILLOW = {"bilinear": 2, "bicubic": 3}
@@ -23,7 +23,9 @@ def transformers_config(config: ClassifierConfig, image: ImageConfig, class_name
     return _vit(config) | names
 
 
-def segmenter_config(config: UperNetConfig, image: SceneConfig, class_names: Sequence[str]) -> dict[str, Any]:
+def segmenter_config(
+    config: UperNetConfig, image: SegmentationImageConfig, class_names: Sequence[str]
+) -> dict[str, Any]:
     """The settings of UperNet on a Swin."""
     backbone = config.backbone
     assert isinstance(backbone, SwinConfig)
@@ -44,18 +46,18 @@ def segmenter_config(config: UperNetConfig, image: SceneConfig, class_names: Seq
     }
 
 
-def preprocessor_config(image: ImageConfig | SceneConfig) -> dict[str, Any]:
+def preprocessor_config(image: ImageConfig | SegmentationImageConfig) -> dict[str, Any]:
     """How images are prepared; what is padded here, or keeps its form, is squashed there."""
     values: dict[str, Any] = {
         "do_resize": True,
-        "resample": PILLOW["bilinear" if isinstance(image, SceneConfig) else image.interpolation],
+        "resample": PILLOW["bilinear" if isinstance(image, SegmentationImageConfig) else image.interpolation],
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
         "image_mean": list(image.mean),
         "image_std": list(image.std),
     }
-    if isinstance(image, SceneConfig):
+    if isinstance(image, SegmentationImageConfig):
         return values | {
             "image_processor_type": "SegformerImageProcessor",
             "do_resize": image.short_side is not None or image.long_side is not None,

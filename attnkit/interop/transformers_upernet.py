@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from attnkit.data.segmentation.config import SceneConfig
+from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import SCENE_SIZE, SCENE_SIZE_NOTE, ImportedWeights
 from attnkit.interop.name_table import count, join_qkv, split_qkv, to_foreign_names, to_own_names
@@ -105,7 +105,7 @@ def _side(file: ForeignFile) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def _image_config(file: ForeignFile) -> SceneConfig:
+def _image_config(file: ForeignFile) -> SegmentationImageConfig:
     """How its files say that images are prepared."""
     side, said = _side(file) or SCENE_SIZE, file.preprocessing
     changed = {
@@ -113,4 +113,4 @@ def _image_config(file: ForeignFile) -> SceneConfig:
         for own, theirs in (("mean", "image_mean"), ("std", "image_std"))
         if isinstance(said.get(theirs), list)
     }
-    return SceneConfig.model_validate({"crop": (side, side), **changed})
+    return SegmentationImageConfig.model_validate({"crop": (side, side), **changed})

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from attnkit.config import Config
 from attnkit.data.classification.config import ImageConfig, ImageFolderConfig
 from attnkit.data.detection.config import CocoConfig, CocoSplitConfig, DetectionImageConfig
-from attnkit.data.segmentation.config import MaskFilesConfig, SceneConfig
+from attnkit.data.segmentation.config import MaskFilesConfig, SegmentationImageConfig
 from attnkit.interop.coco_classes import COCO, TORCHVISION
 from attnkit.interop.imported_weights import DetectedParts
 from attnkit.models.config import ClassifierConfig, ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
@@ -88,7 +88,7 @@ def describe_classifier(name: str, model: ClassifierConfig, image: ImageConfig, 
 
 
 def describe_segmenter(
-    name: str, model: UperNetConfig, image: SceneConfig, *, size: int, num_classes: int
+    name: str, model: UperNetConfig, image: SegmentationImageConfig, *, size: int, num_classes: int
 ) -> ImportedRecipe:
     """The recipe of an imported segmenter, with published values of training.
 

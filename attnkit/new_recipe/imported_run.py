@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attnkit.data.classification.config import ImageConfig
 from attnkit.data.detection.config import DetectionImageConfig
-from attnkit.data.segmentation.config import SceneConfig
+from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.data.segmentation.palette import palette
 from attnkit.errors import CheckpointError, DataError
 from attnkit.interop.coco_classes import category_ids, coco_classes
@@ -155,7 +155,7 @@ def _described(name: str, fitted: Fitted, image: PixelsConfig, size: int) -> Imp
             name, fitted.model, image, size=size, num_classes=fitted.num_classes, parts=fitted.parts
         )
     if isinstance(fitted.model, UperNetConfig):
-        assert isinstance(image, SceneConfig)
+        assert isinstance(image, SegmentationImageConfig)
         return describe_segmenter(name, fitted.model, image, size=size, num_classes=fitted.num_classes)
     assert isinstance(image, ImageConfig)
     return describe_classifier(name, fitted.model, image, size=size)

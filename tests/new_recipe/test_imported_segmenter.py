@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from attnkit import recipe_file
-from attnkit.data.segmentation.config import SceneConfig
+from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.data.segmentation.palette import palette
 from attnkit.engine.checkpoint import load_weights, save_tensors
 from attnkit.errors import AttnkitError
@@ -128,7 +128,7 @@ def test_published_networks_by_name() -> None:
         ("upernet_r101", "upernet on resnet"),
     ]:
         model = SEGMENTATION_ARCHITECTURES[name].model
-        made = describe_segmenter("x", model, SceneConfig(), size=512, num_classes=150)
+        made = describe_segmenter("x", model, SegmentationImageConfig(), size=512, num_classes=150)
         assert made.network == expected
         assert (made.recipe.data.path, made.recipe.data.reduce_zero_label) == ("ADEChallengeData2016", True)
         assert json.loads(made.recipe.model_dump_json())["model"]["name"] == "upernet"

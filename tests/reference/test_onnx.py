@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from attnkit.data.segmentation.config import SceneConfig
+from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop import onnx_export, onnx_file
 from attnkit.interop.export_weights import TrainedNetwork
@@ -55,7 +55,7 @@ SEGMENTER = UperNetConfig(backbone=SWIN, channels=8, pool_scales=(1, 2), auxilia
 def segmenter() -> TrainedNetwork:
     torch.manual_seed(3)
     model = shaken(SEGMENTER.build(num_classes=K, image_size=44))
-    return TrainedNetwork(model, SEGMENTER, SceneConfig(crop=(44, 40)), [f"ground {i}" for i in range(K)])
+    return TrainedNetwork(model, SEGMENTER, SegmentationImageConfig(crop=(44, 40)), [f"ground {i}" for i in range(K)])
 
 
 @pytest.mark.peers

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from attnkit.data.segmentation.config import SceneConfig
+from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.interop.export_weights import TrainedNetwork, export_weights
 from attnkit.interop.foreign_file import read_foreign_file
 from attnkit.interop.recognise import recognise
@@ -97,7 +97,7 @@ def test_in_from_a_folder_that_it_saved(tmp_path: Path) -> None:
     imported = recognise(read_foreign_file(tmp_path))
     assert imported.model == UPERNET.model_copy(update={"pool_scales": (1, 3)})
     assert imported.class_names == tuple(f"ground {i}" for i in range(K))
-    assert imported.image == SceneConfig(crop=(64, 64), mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    assert imported.image == SegmentationImageConfig(crop=(64, 64), mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
     assert imported.size_note is None
     close(network(fit(imported), image_size=64)(x), theirs(x).logits, 1e-4)
 
@@ -128,7 +128,7 @@ FOUR_STAGES = UPERNET.model_copy(
 def test_out(tmp_path: Path, config: UperNetConfig, said: list[str]) -> None:
     torch.manual_seed(3)
     model = with_statistics(config.build(num_classes=K, image_size=48))
-    image = SceneConfig(crop=(48, 60), short_side=48)
+    image = SegmentationImageConfig(crop=(48, 60), short_side=48)
     own = TrainedNetwork(model, config, image, [f"ground {i}" for i in range(K)])
     lines = export_weights(own, "transformers", tmp_path / "out")
     assert [line.split(":")[0] for line in lines] == said
@@ -158,7 +158,9 @@ def test_its_image_processor_prepares_the_same(tmp_path: Path) -> None:
     from PIL import Image
 
     model = UPERNET.build(num_classes=K, image_size=48)
-    own = TrainedNetwork(model.eval(), UPERNET, SceneConfig(crop=(48, 60)), [f"ground {i}" for i in range(K)])
+    own = TrainedNetwork(
+        model.eval(), UPERNET, SegmentationImageConfig(crop=(48, 60)), [f"ground {i}" for i in range(K)]
+    )
     export_weights(own, "transformers", tmp_path / "out")
     processor = transformers.AutoImageProcessor.from_pretrained(tmp_path / "out")
     pixels = processor(Image.new("RGB", (80, 61), (255, 0, 51)), return_tensors="pt")["pixel_values"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from attnkit.data.config import SPLITS, Split
 from attnkit.data.detection.check_detection_split import DetectionSplitCheck, DetectionStats
-from attnkit.data.detection.config import DetectionDataConfig, ShapeObjectsConfig
+from attnkit.data.detection.config import DetectionDataConfig, DetectionShapesConfig
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.enough_detections import USUAL_LIMITS, DetectionLimits
 from attnkit.data.finding import DataReport, Finding
@@ -63,7 +63,7 @@ def check_detection(
 
 def _missing(config: DetectionDataConfig, split: Split, *, of: int) -> Finding:
     """Nothing is named, and no share of so many training images is held back, or one that is none of them."""
-    share = 0.0 if isinstance(config, ShapeObjectsConfig) else getattr(config.hold_back, split)
+    share = 0.0 if isinstance(config, DetectionShapesConfig) else getattr(config.hold_back, split)
     what, fix = "no images", f"name {split} images and their annotations as data.{split}"
     if share:
         what += f", for data.hold_back.{split}={share:g} of {of} is none"

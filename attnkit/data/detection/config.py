@@ -83,7 +83,7 @@ class VocConfig(Config):
     hold_back: HoldBackConfig = HoldBackConfig()
 
 
-class ShapeObjectsConfig(Config):
+class DetectionShapesConfig(Config):
     """Generated: several circles, squares and triangles with exact boxes and masks. Without any file."""
 
     format: Literal["shapes"]
@@ -96,7 +96,9 @@ class ShapeObjectsConfig(Config):
     seed: Seed = 1
 
 
-DetectionDataConfig = Annotated[CocoConfig | YoloConfig | VocConfig | ShapeObjectsConfig, Field(discriminator="format")]
+DetectionDataConfig = Annotated[
+    CocoConfig | YoloConfig | VocConfig | DetectionShapesConfig, Field(discriminator="format")
+]
 
 
 ShortSides = Annotated[tuple[Annotated[int, Field(ge=_LEAST_SIDE, le=65_536)], ...], Field(min_length=1)]

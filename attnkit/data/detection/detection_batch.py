@@ -16,7 +16,7 @@ from torch import Tensor
 from attnkit.data.detection.config import DetectionImageConfig
 from attnkit.data.detection.copy_paste import paste
 from attnkit.data.detection.detection_set import DetectionSet
-from attnkit.data.detection.detection_transforms import ObjectVariation, object_input
+from attnkit.data.detection.detection_transforms import DetectionVariation, detection_input
 from attnkit.data.detection.object_image import ObjectImage
 from attnkit.data.detection.object_order import ObjectOrder
 from attnkit.data.detection.resizing import padded
@@ -99,7 +99,7 @@ class TrainMaker:
     indices: IntArray
     """Images that take part, in their order."""
     order: ObjectOrder
-    vary: ObjectVariation
+    vary: DetectionVariation
     semantic: Semantic
     """What is learned of every pixel."""
 
@@ -200,4 +200,4 @@ class EvalMaker:
     def _read(self, index: int) -> tuple[Tensor, Objects, Size]:
         """The input, the objects, and the size of the file."""
         pixels, objects = self.data.read(index)
-        return object_input(pixels, self.image), objects, (pixels.shape[1], pixels.shape[2])
+        return detection_input(pixels, self.image), objects, (pixels.shape[1], pixels.shape[2])

@@ -12,7 +12,7 @@ import numpy as np
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.detection_batch import DetectionBatch, EvalMaker, Semantic, TrainMaker
 from attnkit.data.detection.detection_set import DetectionSet
-from attnkit.data.detection.detection_transforms import ObjectVariation
+from attnkit.data.detection.detection_transforms import DetectionVariation
 from attnkit.data.detection.object_order import BatchLimit, ObjectOrder
 from attnkit.data.formats.annotations import Annotation
 from attnkit.data.formats.outlines import is_outline
@@ -24,7 +24,7 @@ from attnkit.structures.arrays import IntArray, Size
 _MOST_NAMED = 10
 
 
-class TrainObjects:
+class TrainDetection:
     """The batches of every epoch: shuffled, varied, images of alike shape together.
 
     An image without an object that is learned is left out: one of crowds alone, of boxes of no area, of nothing.
@@ -69,7 +69,7 @@ class TrainObjects:
                 f"augment.copy_paste: {augment.copy_paste}, but the objects of the data have no masks; expected masks, "
                 "by which to cut them out; set it to 0"
             )
-        vary = ObjectVariation(image, augment)
+        vary = DetectionVariation(image, augment)
         indices, sizes = trained_images(data, warn)
         if pixels is not None:
             _check_pixels(pixels, vary.resizing.most_pixels(sizes), data, indices)
@@ -152,7 +152,7 @@ def _nothing(data: DetectionSet) -> str:
     )
 
 
-class EvalObjects:
+class EvalDetection:
     """All images once, in their order, as they are used; again and again."""
 
     def __init__(

@@ -17,7 +17,7 @@ from attnkit.data.detection.resizing import (
     LargeScaleJitter,
     MultiScale,
     Resizing,
-    object_size,
+    detection_size,
 )
 from attnkit.data.images.distortion import distort
 from attnkit.data.images.image_randomness import UIntArray, uniforms
@@ -26,7 +26,7 @@ from attnkit.structures.arrays import IntArray
 _FLIP, _FLIP_VERTICAL, _PASTE = range(NUM_UNIFORMS, NUM_UNIFORMS + 3)
 
 
-def object_input(pixels: Tensor, image: DetectionImageConfig) -> Tensor:
+def detection_input(pixels: Tensor, image: DetectionImageConfig) -> Tensor:
     """Bring an image to the input of a detector: what evaluation and use do; antialiased.
 
     Args:
@@ -36,7 +36,7 @@ def object_input(pixels: Tensor, image: DetectionImageConfig) -> Tensor:
     Returns:
         float32 (3, h, w), normalised.
     """
-    size = object_size((pixels.shape[1], pixels.shape[2]), image)
+    size = detection_size((pixels.shape[1], pixels.shape[2]), image)
     return normalise(resize_pixels(pixels, size).to(torch.float32), image)
 
 
@@ -47,7 +47,7 @@ def normalise(pixels: Tensor, image: DetectionImageConfig) -> Tensor:
 
 
 @dataclass(frozen=True)
-class ObjectVariation:
+class DetectionVariation:
     """Varies images with their objects; what is drawn for an image depends on its seed alone, and its size does so
     without its being decoded.
     """

@@ -46,7 +46,7 @@ def rounded(sizes: FloatArray) -> IntArray:
     return np.maximum(1, (sizes + 0.5).astype(np.int64))
 
 
-def object_size(size: Size, image: DetectionImageConfig) -> Size:
+def detection_size(size: Size, image: DetectionImageConfig) -> Size:
     """The size that an image is brought to when it is not varied.
 
     Args:

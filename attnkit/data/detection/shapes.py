@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from attnkit.data.config import Split
-from attnkit.data.detection.config import ShapeObjectsConfig
+from attnkit.data.detection.config import DetectionShapesConfig
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.formats.annotations import Annotation
 from attnkit.data.images.shapes import CLASS_NAMES, ShapesImage, generate_scene
@@ -16,16 +16,16 @@ from attnkit.structures.masks import Masks
 from attnkit.structures.objects import Objects
 
 
-class ShapeObjects(DetectionSet):
-    """The same scenes as shapes with boxes and masks, drawn when they are read."""
+class DetectionShapes(DetectionSet):
+    """Images of several shapes with boxes and masks, drawn when they are read."""
 
     class_names = CLASS_NAMES
     category_ids = tuple(range(1, len(CLASS_NAMES) + 1))
     has_masks = True
     semantic_classes = None
 
-    def __init__(self, config: ShapeObjectsConfig, split: Split, rows: IntArray) -> None:
-        """Take the numbers of the scenes, counted from 0 in the split."""
+    def __init__(self, config: DetectionShapesConfig, split: Split, rows: IntArray) -> None:
+        """Take the numbers of the images, counted from 0 in the split."""
         self._config, self._split, self._rows = config, split, rows
 
     def __len__(self) -> int:
@@ -48,7 +48,7 @@ class ShapeObjects(DetectionSet):
         return int(self._rows[index]) + 1
 
     def size(self, index: int) -> tuple[int, int]:
-        """The same of every scene."""
+        """The same of every image."""
         return self._config.size, self._config.size
 
     def header_size(self, index: int) -> tuple[int, int]:
@@ -56,12 +56,12 @@ class ShapeObjects(DetectionSet):
         return self.size(index)
 
     def read(self, index: int) -> tuple[Tensor, Objects]:
-        """Draw one scene."""
+        """Draw one image."""
         drawn = self._draw(index)
         return torch.from_numpy(drawn.image), _objects(drawn)
 
     def read_objects(self, index: int) -> Objects:
-        """Draw one scene; only its shapes are given."""
+        """Draw one image; only its shapes are given."""
         return _objects(self._draw(index))
 
     def annotations(self, index: int) -> list[Annotation]:
@@ -80,9 +80,9 @@ class ShapeObjects(DetectionSet):
         """None: the classes of the shapes are all there is."""
         return None
 
-    def select(self, rows: IntArray) -> ShapeObjects:
-        """Some of the scenes."""
-        return ShapeObjects(self._config, self._split, self._rows[rows])
+    def select(self, rows: IntArray) -> DetectionShapes:
+        """Some of the images."""
+        return DetectionShapes(self._config, self._split, self._rows[rows])
 
     def _draw(self, index: int) -> ShapesImage:
         config, row = self._config, int(self._rows[index])
@@ -99,6 +99,6 @@ def _objects(drawn: ShapesImage) -> Objects:
     )
 
 
-def open_shape_objects(config: ShapeObjectsConfig, split: Split) -> ShapeObjects:
-    """All scenes of a split."""
-    return ShapeObjects(config, split, np.arange(getattr(config, f"{split}_images")))
+def open_detection_shapes(config: DetectionShapesConfig, split: Split) -> DetectionShapes:
+    """All images of a split."""
+    return DetectionShapes(config, split, np.arange(getattr(config, f"{split}_images")))

@@ -68,7 +68,7 @@ class CocoMasksConfig(Config):
     hold_back: HoldBackConfig = HoldBackConfig()
 
 
-class ShapeScenesConfig(Config):
+class SegmentationShapesConfig(Config):
     """Generated: several circles, squares and triangles on a background, each pixel labelled. Without any file."""
 
     format: Literal["shapes"]
@@ -81,10 +81,12 @@ class ShapeScenesConfig(Config):
     seed: Seed = 1
 
 
-SegmentationDataConfig = Annotated[MaskFilesConfig | CocoMasksConfig | ShapeScenesConfig, Field(discriminator="format")]
+SegmentationDataConfig = Annotated[
+    MaskFilesConfig | CocoMasksConfig | SegmentationShapesConfig, Field(discriminator="format")
+]
 
 
-class SceneConfig(Config):
+class SegmentationImageConfig(Config):
     """How an image becomes the input of a segmentation model."""
 
     crop: tuple[Width, Width] = (512, 512)
@@ -98,7 +100,7 @@ class SceneConfig(Config):
     std: Std = (0.229, 0.224, 0.225)
 
 
-class SceneAugmentConfig(Config):
+class SegmentationAugmentConfig(Config):
     """How training images and their masks are varied. Each variation depends on (seed, epoch, which image) alone."""
 
     scale: Range = (0.5, 2.0)

@@ -16,9 +16,9 @@ from torch import Tensor
 from attnkit.data.images.broken_images import Broken, OneByOne, read_all
 from attnkit.data.images.epoch_batches import EpochBatches, EpochOrder, Job, half_slices, in_their_order
 from attnkit.data.images.image_workers import Workers, made_in_order, num_workers
-from attnkit.data.segmentation.config import SceneAugmentConfig, SceneConfig
+from attnkit.data.segmentation.config import SegmentationAugmentConfig, SegmentationImageConfig
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
-from attnkit.data.segmentation.segmentation_transforms import SceneVariation, scene_input
+from attnkit.data.segmentation.segmentation_transforms import SegmentationVariation, segmentation_input
 from attnkit.structures.arrays import IntArray
 
 
@@ -54,7 +54,7 @@ class SegmentationBatch:
         return SegmentationBatch(self.images[rows], self.labels[rows], self.indices[rows])
 
 
-class TrainScenes:
+class TrainSegmentation:
     """The batches of every epoch: shuffled, varied, all of the size of the crop."""
 
     batches_per_epoch: int
@@ -63,8 +63,8 @@ class TrainScenes:
     def __init__(
         self,
         data: SegmentationSet,
-        image: SceneConfig,
-        augment: SceneAugmentConfig,
+        image: SegmentationImageConfig,
+        augment: SegmentationAugmentConfig,
         *,
         batch_size: int,
         seed: int,
@@ -83,7 +83,7 @@ class TrainScenes:
             warn: told once about each image that cannot be read; another of the epoch stands in for it.
         """
         order = EpochOrder(len(data), batch_size=batch_size, seed=seed)
-        making = _TrainMaker(data, order, SceneVariation(image, augment))
+        making = _TrainMaker(data, order, SegmentationVariation(image, augment))
         self.batches_per_epoch = order.batches_per_epoch
         self.workers = num_workers(workers, decodes=True)
         self._epochs = EpochBatches(making.make, self.batches_per_epoch, workers=self.workers, warn=warn)
@@ -101,10 +101,12 @@ class TrainScenes:
         return self._epochs.batches(epoch, start, every)
 
 
-class EvalScenes:
+class EvalSegmentation:
     """All images once, in their order, as they are used; again and again."""
 
-    def __init__(self, data: SegmentationSet, image: SceneConfig, *, batch_size: int, workers: Workers = 0) -> None:
+    def __init__(
+        self, data: SegmentationSet, image: SegmentationImageConfig, *, batch_size: int, workers: Workers = 0
+    ) -> None:
         """Take the images.
 
         Args:
@@ -133,7 +135,7 @@ class _TrainMaker:
 
     data: SegmentationSet
     order: EpochOrder
-    vary: SceneVariation
+    vary: SegmentationVariation
 
     def make(self, job: Job) -> tuple[SegmentationBatch, Broken]:
         """The batch of an epoch and a number.
@@ -147,7 +149,7 @@ class _TrainMaker:
 
 
 @dataclass(frozen=True)
-class _Scene:
+class _Sample:
     """An image with its labels, decoded."""
 
     index: int
@@ -160,7 +162,7 @@ class _EvalMaker:
     """Makes any batches of an evaluation."""
 
     data: SegmentationSet
-    image: SceneConfig
+    image: SegmentationImageConfig
 
     def make(self, indices: IntArray) -> list[SegmentationBatch]:
         """The batches of consecutive images, one where all are of one size.
@@ -168,13 +170,13 @@ class _EvalMaker:
         Raises:
             DataError: some cannot be read.
         """
-        scenes = read_all(OneByOne(self._read), indices)
-        return [self._batch(list(group)) for _, group in groupby(scenes, key=lambda scene: scene.labels.shape)]
+        samples = read_all(OneByOne(self._read), indices)
+        return [self._batch(list(group)) for _, group in groupby(samples, key=lambda sample: sample.labels.shape)]
 
-    def _read(self, index: int) -> _Scene:
-        return _Scene(index, *self.data.read(index))
+    def _read(self, index: int) -> _Sample:
+        return _Sample(index, *self.data.read(index))
 
-    def _batch(self, scenes: list[_Scene]) -> SegmentationBatch:
-        images = torch.stack([scene_input(scene.pixels, self.image) for scene in scenes])
-        labels = torch.stack([scene.labels for scene in scenes]).long()
-        return SegmentationBatch(images, labels, np.array([scene.index for scene in scenes]))
+    def _batch(self, samples: list[_Sample]) -> SegmentationBatch:
+        images = torch.stack([segmentation_input(sample.pixels, self.image) for sample in samples])
+        labels = torch.stack([sample.labels for sample in samples]).long()
+        return SegmentationBatch(images, labels, np.array([sample.index for sample in samples]))

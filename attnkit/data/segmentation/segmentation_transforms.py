@@ -16,14 +16,14 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from attnkit.data.images.distortion import distort
-from attnkit.data.segmentation.config import SceneAugmentConfig, SceneConfig
+from attnkit.data.segmentation.config import SegmentationAugmentConfig, SegmentationImageConfig
 from attnkit.data.segmentation.segmentation_set import LabelMap
 from attnkit.structures.arrays import IGNORE, Size
 
 _MOST_REDRAWN = 10
 
 
-def scene_size(size: Size, image: SceneConfig, factor: float = 1.0) -> Size:
+def segmentation_size(size: Size, image: SegmentationImageConfig, factor: float = 1.0) -> Size:
     """The size that an image is brought to, its ratio kept.
 
     Args:
@@ -38,7 +38,7 @@ def scene_size(size: Size, image: SceneConfig, factor: float = 1.0) -> Size:
     return height, width
 
 
-def scene_input(pixels: Tensor, image: SceneConfig) -> Tensor:
+def segmentation_input(pixels: Tensor, image: SegmentationImageConfig) -> Tensor:
     """Bring an image to the input of a model, whole: what evaluation and use do; antialiased.
 
     Args:
@@ -49,51 +49,51 @@ def scene_input(pixels: Tensor, image: SceneConfig) -> Tensor:
         float32 (3, h, w), normalised.
     """
     before = (pixels.shape[-2], pixels.shape[-1])
-    size = scene_size(before, image)
+    size = segmentation_size(before, image)
     if size != before:
         pixels = functional.resize(pixels, list(size), antialias=True)
     return _normalise(pixels.to(torch.float32), image)
 
 
-def _normalise(pixels: Tensor, image: SceneConfig) -> Tensor:
+def _normalise(pixels: Tensor, image: SegmentationImageConfig) -> Tensor:
     """In place, from 0 to 255."""
     normalised: Tensor = functional.normalize(pixels.div_(255), list(image.mean), list(image.std), inplace=True)
     return normalised
 
 
 @dataclass(frozen=True)
-class SceneVariation:
+class SegmentationVariation:
     """Varies images and their labels together; what is drawn for an image depends on its seed alone.
 
     Source of order and amounts: MMSegmentation's usual pipeline (resize, crop, flip, distort, pad), after which most
     published results were made.
     """
 
-    image: SceneConfig
-    augment: SceneAugmentConfig
+    image: SegmentationImageConfig
+    augment: SegmentationAugmentConfig
 
-    def __call__(self, scenes: Sequence[tuple[Tensor, Tensor]], seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def __call__(self, samples: Sequence[tuple[Tensor, Tensor]], seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Vary several images.
 
         Args:
-            scenes: images, uint8 (3, H, W), with their labels, uint8 (H, W); of any sizes.
+            samples: images, uint8 (3, H, W), with their labels, uint8 (H, W); of any sizes.
             seeds: of all that is drawn, one for each.
 
         Returns:
             float32 (B, 3, h, w), normalised, zero where there is no image; int64 (B, h, w), IGNORE there. These are of
             the size of the crop.
         """
-        pixels = torch.zeros(len(scenes), 3, *self.image.crop)
-        labels = torch.full((len(scenes), *self.image.crop), IGNORE)
-        for row, (scene, seed) in enumerate(zip(scenes, seeds, strict=True)):
-            self._vary(*scene, np.random.default_rng(seed), pixels[row], labels[row])
+        pixels = torch.zeros(len(samples), 3, *self.image.crop)
+        labels = torch.full((len(samples), *self.image.crop), IGNORE)
+        for row, (sample, seed) in enumerate(zip(samples, seeds, strict=True)):
+            self._vary(*sample, np.random.default_rng(seed), pixels[row], labels[row])
         return pixels, labels
 
     def _vary(
         self, pixels: Tensor, labels: Tensor, rng: np.random.Generator, varied: Tensor, varied_labels: Tensor
     ) -> None:
         """Write a variation into the upper left of what it is for: memory is slow to get anew for each step."""
-        size = scene_size((pixels.shape[1], pixels.shape[2]), self.image, rng.uniform(*self.augment.scale))
+        size = segmentation_size((pixels.shape[1], pixels.shape[2]), self.image, rng.uniform(*self.augment.scale))
         window, seen = self._crop(labels.numpy(), size, rng)
         shown = window.of_pixels(pixels)
         if rng.random() < self.augment.flip:

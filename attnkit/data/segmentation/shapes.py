@@ -8,19 +8,19 @@ from torch import Tensor
 
 from attnkit.data.config import Split
 from attnkit.data.images.shapes import CLASS_NAMES, ShapesImage, generate_scene
-from attnkit.data.segmentation.config import ShapeScenesConfig
+from attnkit.data.segmentation.config import SegmentationShapesConfig
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet
 from attnkit.structures.arrays import IntArray
 
 
-class ShapeScenes(SegmentationSet):
-    """Scenes of several shapes, drawn when they are read."""
+class SegmentationShapes(SegmentationSet):
+    """Images of several shapes, drawn when they are read."""
 
     class_names = ("background", *CLASS_NAMES)
 
-    def __init__(self, config: ShapeScenesConfig, split: Split, rows: IntArray) -> None:
-        """Take the numbers of the scenes, counted from 0 in the split."""
+    def __init__(self, config: SegmentationShapesConfig, split: Split, rows: IntArray) -> None:
+        """Take the numbers of the images, counted from 0 in the split."""
         self._config, self._split, self._rows = config, split, rows
         self.colours = palette(len(self.class_names))
 
@@ -40,21 +40,21 @@ class ShapeScenes(SegmentationSet):
         return f"{self._split}_{self._rows[index] + 1:05}"
 
     def read(self, index: int) -> tuple[Tensor, Tensor]:
-        """Draw one scene."""
+        """Draw one image."""
         drawn = self._draw(index)
         return torch.from_numpy(drawn.image), torch.from_numpy(_label_map(drawn))
 
     def read_labels(self, index: int) -> LabelMap:
-        """Draw one scene; only its labels are given."""
+        """Draw one image; only its labels are given."""
         return _label_map(self._draw(index))
 
     def size(self, index: int) -> tuple[int, int]:
-        """The same of every scene."""
+        """The same of every image."""
         return self._config.size, self._config.size
 
-    def select(self, rows: IntArray) -> ShapeScenes:
-        """Some of the scenes."""
-        return ShapeScenes(self._config, self._split, self._rows[rows])
+    def select(self, rows: IntArray) -> SegmentationShapes:
+        """Some of the images."""
+        return SegmentationShapes(self._config, self._split, self._rows[rows])
 
     def _draw(self, index: int) -> ShapesImage:
         config, row = self._config, int(self._rows[index])
@@ -67,6 +67,6 @@ def _label_map(drawn: ShapesImage) -> LabelMap:
     return labels
 
 
-def open_shape_scenes(config: ShapeScenesConfig, split: Split) -> ShapeScenes:
-    """All scenes of a split."""
-    return ShapeScenes(config, split, np.arange(getattr(config, f"{split}_images")))
+def open_segmentation_shapes(config: SegmentationShapesConfig, split: Split) -> SegmentationShapes:
+    """All images of a split."""
+    return SegmentationShapes(config, split, np.arange(getattr(config, f"{split}_images")))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attnkit.data.config import Split
 from attnkit.data.detection.check_detection import check_detection
-from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects
+from attnkit.data.detection.detection_batches import EvalDetection, TrainDetection
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit
@@ -39,7 +39,7 @@ def train(
     images = _training_images(data)
     task = _task(recipe, images, log, loads=not resume)
     batch = recipe.batch
-    train_batches = TrainObjects(
+    train_batches = TrainDetection(
         images,
         recipe.image,
         recipe.augment,
@@ -54,7 +54,7 @@ def train(
     valid_batches = (
         None
         if valid is None
-        else EvalObjects(by_image_id(valid), recipe.image, batch_size=batch.images, workers=batch.workers)
+        else EvalDetection(by_image_id(valid), recipe.image, batch_size=batch.images, workers=batch.workers)
     )
     held_out = 0 if valid is None else len(valid)
     epoch = train_batches.batches_per_epoch // recipe.train.accumulate

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from attnkit.data.detection.config import DetectionImageConfig
-from attnkit.data.detection.detection_transforms import object_input
+from attnkit.data.detection.detection_transforms import detection_input
 from attnkit.data.detection.resizing import STRIDE
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig
 from attnkit.structures.arrays import Size
@@ -31,7 +31,7 @@ class Look:
         Returns:
             What a network is shown: float32 (1, 3, height, width), zero where there is no image; and where it lies.
         """
-        shown = object_input(pixels, self.image)
+        shown = detection_input(pixels, self.image)
         height, width = shown.shape[1:]
         if self.mirrored:
             shown = shown.flip(-1)

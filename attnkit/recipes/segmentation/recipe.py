@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from attnkit.config import Config, NonNegative, Positive, Width
-from attnkit.data.segmentation.config import SceneAugmentConfig, SceneConfig, SegmentationDataConfig
+from attnkit.data.segmentation.config import SegmentationAugmentConfig, SegmentationDataConfig, SegmentationImageConfig
 from attnkit.models.config import UperNetConfig
 from attnkit.recipes.base import BaseRecipe, CheckedData, ImageBatchConfig, InitConfig
 
@@ -55,8 +55,8 @@ class SegmentationRecipe(BaseRecipe):
 
     task: Literal["segmentation"]
     data: SegmentationDataConfig = Field(discriminator="format")
-    image: SceneConfig = SceneConfig()
-    augment: SceneAugmentConfig = SceneAugmentConfig()
+    image: SegmentationImageConfig = SegmentationImageConfig()
+    augment: SegmentationAugmentConfig = SegmentationAugmentConfig()
     model: UperNetConfig
     init: InitConfig | None = None
     loss: SegmentationLossConfig = SegmentationLossConfig()

@@ -16,7 +16,7 @@ from torchvision.transforms.v2 import functional
 from attnkit.data.config import Split
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet
-from attnkit.data.segmentation.segmentation_transforms import scene_input, scene_size
+from attnkit.data.segmentation.segmentation_transforms import segmentation_input, segmentation_size
 from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.engine.memory import keep_pages
 from attnkit.engine.precision import Precision, decide_precision, find_device
@@ -114,14 +114,14 @@ class Segmenter:
         Raises:
             CheckpointError: they are not finite.
         """
-        images = scene_input(pixels.to(self.device), self._as_it_is)
+        images = segmentation_input(pixels.to(self.device), self._as_it_is)
         logits: Tensor = self._model.forward_heads(images)[0].float()
         check_finite(logits, "logits")
         return logits
 
     def _views(self, pixels: Tensor, inference: InferenceConfig) -> list[View]:
         size = pixels.shape[1], pixels.shape[2]
-        sizes = [scene_size(size, self._image, factor) for factor in inference.scales]
+        sizes = [segmentation_size(size, self._image, factor) for factor in inference.scales]
         window = inference.window or self._window_for(size, sizes, mirrored=inference.flip)
         views = []
         for of_view in sizes:

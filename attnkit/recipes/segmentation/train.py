@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attnkit.data.config import Split
 from attnkit.data.segmentation.check_segmentation import check_segmentation
-from attnkit.data.segmentation.segmentation_batches import EvalScenes, TrainScenes
+from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, TrainSegmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit
@@ -38,7 +38,7 @@ def train(
     images = _training_images(data)
     task = _task(recipe, images, log, loads=not resume)
     sync_norms(task.model)
-    train_batches = TrainScenes(
+    train_batches = TrainSegmentation(
         images,
         recipe.image,
         recipe.augment,
@@ -51,7 +51,7 @@ def train(
     valid_batches = (
         None
         if valid is None
-        else EvalScenes(valid, recipe.image, batch_size=recipe.batch.images, workers=recipe.batch.workers)
+        else EvalSegmentation(valid, recipe.image, batch_size=recipe.batch.images, workers=recipe.batch.workers)
     )
     held_out = 0 if valid is None else len(valid)
     epoch = train_batches.batches_per_epoch // recipe.train.accumulate

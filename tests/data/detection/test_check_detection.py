@@ -1,7 +1,7 @@
 import pytest
 
 from attnkit.data.detection.check_detection import check_detection
-from attnkit.data.detection.config import CocoConfig, ShapeObjectsConfig, VocConfig, YoloConfig
+from attnkit.data.detection.config import CocoConfig, DetectionShapesConfig, VocConfig, YoloConfig
 from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
 from tests.data.formats.coco_files import CATEGORIES, TRAIN, H, W, annotation, coco, pictures, rectangle
@@ -398,7 +398,9 @@ def test_data_that_cannot_be_opened(tmp_path):
 
 
 def test_generated_shapes():
-    config = ShapeObjectsConfig(format="shapes", train_images=11, valid_images=7, test_images=5, size=29, most_shapes=2)
+    config = DetectionShapesConfig(
+        format="shapes", train_images=11, valid_images=7, test_images=5, size=29, most_shapes=2
+    )
     for quick in (True, False):
         report = check_detection(config, OpenedData(config), quick=quick)
         assert report.ok
@@ -431,7 +433,9 @@ def test_labels_of_yolo_and_voc_say_no_areas(tmp_path):
 def test_progress_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("attnkit.data.detection.check_detection_split._TOLD_EVERY", 4)
     told = []
-    config = ShapeObjectsConfig(format="shapes", train_images=9, valid_images=3, test_images=2, size=16, most_shapes=1)
+    config = DetectionShapesConfig(
+        format="shapes", train_images=9, valid_images=3, test_images=2, size=16, most_shapes=1
+    )
     check_detection(config, OpenedData(config), quick=True, progress=lambda *how_far: told.append(how_far))
     assert told == [("train", 4, 9), ("train", 8, 9)]
 

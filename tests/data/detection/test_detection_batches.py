@@ -6,8 +6,8 @@ import torch
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.detection_batch import DetectionBatch
-from attnkit.data.detection.detection_batches import EvalObjects, TrainObjects, trained_images
-from attnkit.data.detection.detection_transforms import object_input
+from attnkit.data.detection.detection_batches import EvalDetection, TrainDetection, trained_images
+from attnkit.data.detection.detection_transforms import detection_input
 from attnkit.data.detection.semantic_maps import draw_classes
 from attnkit.data.formats.annotations import Annotation
 from attnkit.errors import DataError
@@ -22,7 +22,7 @@ EVERYTHING = {**VARIED, "crop_branch": {"short_sides": (40, 60), "crop": (24, 50
 
 def training(data=None, augment=VARIED, *, batch_size=5, seed=1, **options):
     augment = DetectionAugmentConfig.model_validate(augment)
-    return TrainObjects(data or ListedObjects(), IMAGE, augment, batch_size=batch_size, seed=seed, **options)
+    return TrainDetection(data or ListedObjects(), IMAGE, augment, batch_size=batch_size, seed=seed, **options)
 
 
 def content(batches):
@@ -113,7 +113,7 @@ class TestTraining:
                 pixels, objects = data.read(index)
                 (high, wide), shown = batch.sizes[row], batch.images[row]
                 assert (high, wide) == pixels.shape[1:]
-                torch.testing.assert_close(shown[:, :high, :wide], object_input(pixels, IMAGE))
+                torch.testing.assert_close(shown[:, :high, :wide], detection_input(pixels, IMAGE))
                 assert (shown[:, high:] == 0).all()
                 assert (shown[:, :, wide:] == 0).all()
                 assert torch.equal(batch.objects[row].boxes, objects.boxes)
@@ -205,7 +205,7 @@ class TestTraining:
     def test_auto_is_a_worker_for_each_core(self, monkeypatch):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(3), raising=False)
         assert training(workers="auto").workers == 3
-        assert EvalObjects(ListedObjects(), IMAGE, batch_size=2, workers="auto").workers == 3
+        assert EvalDetection(ListedObjects(), IMAGE, batch_size=2, workers="auto").workers == 3
 
 
 class TestPixels:
@@ -331,7 +331,7 @@ class TestBrokenImages:
 
 class TestEvaluation:
     def test_all_in_their_order_again_and_again(self):
-        batches = EvalObjects(ListedObjects(empty=[4]), IMAGE, batch_size=5)
+        batches = EvalDetection(ListedObjects(empty=[4]), IMAGE, batch_size=5)
         first, second = list(batches), list(batches)
         assert content(first) == content(second)
         assert all_indices(first) == list(range(23))
@@ -341,13 +341,13 @@ class TestEvaluation:
         """Crowds are there, and what is under a pixel in the resized image; sides are multiples of 32."""
         image = DetectionImageConfig(short_side=20, long_side=70)
         data = ListedObjects(4, crowds=[1], empty=[2], semantic=True)
-        (batch,) = EvalObjects(data, image, batch_size=4)
+        (batch,) = EvalDetection(data, image, batch_size=4)
         assert (batch.images.shape, batch.images.dtype, batch.semantic) == ((4, 3, 32, 32), torch.float32, None)
         assert batch.sizes == [(20, 30), (30, 20), (20, 30), (20, 30)]
         assert batch.originals == [(40, 60), (60, 40), (40, 60), (40, 60)]
         for row, (high, wide) in enumerate(batch.sizes):
             pixels, objects = data.read(row)
-            assert torch.equal(batch.images[row, :, :high, :wide], object_input(pixels, image))
+            assert torch.equal(batch.images[row, :, :high, :wide], detection_input(pixels, image))
             assert (batch.images[row, :, high:] == 0).all()
             assert (batch.images[row, :, :, wide:] == 0).all()
             assert torch.equal(batch.objects[row].boxes, objects.boxes)
@@ -355,12 +355,12 @@ class TestEvaluation:
         assert [one.crowd.tolist() for one in batch.objects] == [[False] * 2, [True] * 2, [], [False] * 2]
 
     def test_workers_make_the_same(self):
-        batches = EvalObjects(ListedObjects(), IMAGE, batch_size=4, workers=2)
-        assert content(batches) == content(EvalObjects(ListedObjects(), IMAGE, batch_size=4))
+        batches = EvalDetection(ListedObjects(), IMAGE, batch_size=4, workers=2)
+        assert content(batches) == content(EvalDetection(ListedObjects(), IMAGE, batch_size=4))
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_broken_images_end_it(self, workers):
-        batches = iter(EvalObjects(ListedObjects(broken=(2, 3)), IMAGE, batch_size=2, workers=workers))
+        batches = iter(EvalDetection(ListedObjects(broken=(2, 3)), IMAGE, batch_size=2, workers=workers))
         next(batches)
         with pytest.raises(DataError, match=r"^images/2.png: broken\nimages/3.png: broken$"):
             list(batches)

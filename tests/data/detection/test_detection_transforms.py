@@ -4,8 +4,8 @@ import torch
 from torchvision.transforms import v2
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
-from attnkit.data.detection.detection_transforms import ObjectVariation, object_input
-from attnkit.data.detection.resizing import object_size, padded
+from attnkit.data.detection.detection_transforms import DetectionVariation, detection_input
+from attnkit.data.detection.resizing import detection_size, padded
 from tests.data.detection.listed_objects import image_of
 
 IMAGE = DetectionImageConfig(short_side=64, long_side=112)
@@ -23,7 +23,7 @@ WAYS = {
 
 
 def vary(image=IMAGE, **augment):
-    return ObjectVariation(image, DetectionAugmentConfig.model_validate(augment))
+    return DetectionVariation(image, DetectionAugmentConfig.model_validate(augment))
 
 
 def around(pixels):
@@ -42,11 +42,11 @@ class TestInput:
         pixels = torch.randint(256, (3, 31, 47), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
         resized = v2.functional.resize(pixels, [64, 97], antialias=True)
         expected = v2.functional.normalize(resized / 255, list(IMAGE.mean), list(IMAGE.std))
-        torch.testing.assert_close(object_input(pixels, IMAGE), expected)
+        torch.testing.assert_close(detection_input(pixels, IMAGE), expected)
 
     def test_normalised_by_hand(self):
         pixels = torch.tensor([0, 51, 255], dtype=torch.uint8)[:, None, None].expand(3, 64, 70)
-        result = object_input(pixels, IMAGE.model_copy(update={"mean": (0.5, 0.1, 0.2), "std": (0.5, 0.2, 0.4)}))
+        result = detection_input(pixels, IMAGE.model_copy(update={"mean": (0.5, 0.1, 0.2), "std": (0.5, 0.2, 0.4)}))
         assert (result.shape, result.dtype) == ((3, 64, 70), torch.float32)
         torch.testing.assert_close(result[:, 1, 4], torch.tensor([-1.0, 0.5, 2.0]))
         assert pixels[1, 0, 0] == 51
@@ -57,7 +57,7 @@ class TestShown:
         image = image_of(*BOXES)
         shown = vary(flip=0).shown(image, 5)
         assert shown.size == (64, 96)
-        assert torch.equal(written(vary(flip=0), shown.pixels)[:, :64, :96], object_input(image.pixels, IMAGE))
+        assert torch.equal(written(vary(flip=0), shown.pixels)[:, :64, :96], detection_input(image.pixels, IMAGE))
         torch.testing.assert_close(shown.objects.boxes, image.objects.boxes * 1.6)
 
     def test_mirrored(self):
@@ -110,7 +110,8 @@ class TestShown:
         sizes = np.array([(31, 47), (300, 40)])
         known = vary().padded_sizes(sizes, np.zeros(2, dtype=np.uint64))
         assert (
-            known.tolist() == padded(np.array([object_size((31, 47), IMAGE), object_size((300, 40), IMAGE)])).tolist()
+            known.tolist()
+            == padded(np.array([detection_size((31, 47), IMAGE), detection_size((300, 40), IMAGE)])).tolist()
         )
 
     def test_crowds_and_what_becomes_too_small_are_left_out(self):

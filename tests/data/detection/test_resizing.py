@@ -9,7 +9,7 @@ from attnkit.data.detection.resizing import (
     LargeScaleJitter,
     MultiScale,
     brought_to,
-    object_size,
+    detection_size,
     padded,
     window_in_original,
 )
@@ -35,7 +35,7 @@ JITTER = LargeScaleJitter((0.1, 2.0), 500)
 )
 def test_sizes_by_hand(size, sides, expected):
     image = DetectionImageConfig(short_side=max(16, sides[0]), long_side=sides[1])
-    assert object_size(size, image) == expected
+    assert detection_size(size, image) == expected
     assert brought_to(np.array([(7, 7), size]), np.array([21, sides[0]]), sides[1]).tolist() == [[21, 21], [*expected]]
 
 

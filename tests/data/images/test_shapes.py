@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from attnkit.data.classification.config import ShapesConfig
-from attnkit.data.detection.config import ShapeObjectsConfig
+from attnkit.data.detection.config import DetectionShapesConfig
 from attnkit.data.images.shapes import CLASS_NAMES, generate
 from attnkit.data.open import open_data
-from attnkit.data.segmentation.config import ShapeScenesConfig
+from attnkit.data.segmentation.config import SegmentationShapesConfig
 from attnkit.errors import DataError
 
 
@@ -80,7 +80,7 @@ def test_splits_share_no_image():
 
 
 class TestScenes:
-    CONFIG = ShapeScenesConfig(
+    CONFIG = SegmentationShapesConfig(
         format="shapes", train_images=40, valid_images=7, test_images=11, size=29, most_shapes=3, seed=2
     )
 
@@ -121,7 +121,7 @@ class TestScenes:
 
 
 class TestObjects:
-    CONFIG = ShapeObjectsConfig(
+    CONFIG = DetectionShapesConfig(
         format="shapes", train_images=20, valid_images=7, test_images=11, size=29, most_shapes=3, seed=2
     )
 
@@ -129,7 +129,7 @@ class TestObjects:
         found = open_data(self.CONFIG, "train")
         assert (len(found), found.class_names, found.category_ids) == (20, CLASS_NAMES, (1, 2, 3))
         assert (found.has_masks, found.semantic_classes, found.read_semantic(0)) == (True, None, None)
-        scenes = open_data(ShapeScenesConfig(**self.CONFIG.model_dump()), "train")
+        scenes = open_data(SegmentationShapesConfig(**self.CONFIG.model_dump()), "train")
         for index in range(20):
             image, objects = found.read(index)
             scene, labels = scenes.read(index)
@@ -152,7 +152,7 @@ class TestObjects:
         assert part.left_out() == []
 
     def test_shapes_without_room(self):
-        data = open_data(ShapeObjectsConfig(format="shapes", size=16, most_shapes=300), "train")
+        data = open_data(DetectionShapesConfig(format="shapes", size=16, most_shapes=300), "train")
         message = (
             r"^data.most_shapes: \d+ shapes do not fit into 16x16 pixels; expected room for each; lower it, or rais"
         )

@@ -5,7 +5,7 @@ import pytest
 
 from attnkit.data.open import OpenedData
 from attnkit.data.segmentation.check_segmentation import check_segmentation
-from attnkit.data.segmentation.config import CocoMasksConfig, MaskFilesConfig, ShapeScenesConfig
+from attnkit.data.segmentation.config import CocoMasksConfig, MaskFilesConfig, SegmentationShapesConfig
 from attnkit.errors import DataError
 from tests.data.image_files import picture, png, saved, write_files
 from tests.data.scene_files import labels, mask, scenes
@@ -299,7 +299,7 @@ def test_missing_splits(tmp_path):
 
 
 def test_other_kinds_of_data(tmp_path):
-    config = ShapeScenesConfig(format="shapes", train_images=11, valid_images=3, test_images=2, size=17)
+    config = SegmentationShapesConfig(format="shapes", train_images=11, valid_images=3, test_images=2, size=17)
     report = check_segmentation(OpenedData(config))
     assert report.ok
     assert [stats.images for stats in report.stats.values()] == [11, 3, 2]

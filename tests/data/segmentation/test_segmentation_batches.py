@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from attnkit.data.segmentation.config import SceneAugmentConfig, SceneConfig
-from attnkit.data.segmentation.segmentation_batches import EvalScenes, SegmentationBatch, TrainScenes
+from attnkit.data.segmentation.config import SegmentationAugmentConfig, SegmentationImageConfig
+from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, SegmentationBatch, TrainSegmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
-from attnkit.data.segmentation.segmentation_transforms import scene_input
+from attnkit.data.segmentation.segmentation_transforms import segmentation_input
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE
 
-IMAGE = SceneConfig(crop=(11, 13))
-AUGMENT = SceneAugmentConfig()
+IMAGE = SegmentationImageConfig(crop=(11, 13))
+AUGMENT = SegmentationAugmentConfig()
 SIZES = [(7, 11), (7, 11), (11, 7)]
 """Of the images, in turn."""
 
@@ -58,7 +58,7 @@ class ListedScenes(SegmentationSet):
 
 
 def training(data=None, *, augment=AUGMENT, batch_size=5, seed=1, **options):
-    return TrainScenes(data or ListedScenes(), IMAGE, augment, batch_size=batch_size, seed=seed, **options)
+    return TrainSegmentation(data or ListedScenes(), IMAGE, augment, batch_size=batch_size, seed=seed, **options)
 
 
 def content(batches):
@@ -106,12 +106,14 @@ class TestTraining:
         assert sorted(next(batches.batches(0)).indices.tolist()) == list(range(23))
 
     def test_images_are_those_of_their_indices(self):
-        still = SceneAugmentConfig(scale=(1.0, 1.0), flip=0, photometric=False)
+        still = SegmentationAugmentConfig(scale=(1.0, 1.0), flip=0, photometric=False)
         data = ListedScenes()
         (batch,) = training(data, augment=still, batch_size=23).batches(0)
         for image, index in zip(batch.images, batch.indices.tolist(), strict=True):
             pixels, _ = data.read(index)
-            torch.testing.assert_close(image[:, : pixels.shape[1], : pixels.shape[2]], scene_input(pixels, IMAGE))
+            torch.testing.assert_close(
+                image[:, : pixels.shape[1], : pixels.shape[2]], segmentation_input(pixels, IMAGE)
+            )
 
     def test_seed_and_epoch_decide(self):
         epoch = content(training().batches(2))
@@ -149,7 +151,7 @@ class TestTraining:
     def test_auto_is_a_worker_for_each_core(self, monkeypatch):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(3), raising=False)
         assert training(workers="auto").workers == 3
-        assert EvalScenes(ListedScenes(), IMAGE, batch_size=2, workers="auto").workers == 3
+        assert EvalSegmentation(ListedScenes(), IMAGE, batch_size=2, workers="auto").workers == 3
 
 
 class TestBrokenImages:
@@ -187,41 +189,41 @@ class TestBrokenImages:
 
 class TestEvaluation:
     def test_all_in_their_order_again_and_again(self):
-        scenes = EvalScenes(ListedScenes(), IMAGE, batch_size=5)
+        scenes = EvalSegmentation(ListedScenes(), IMAGE, batch_size=5)
         first, second = list(scenes), list(scenes)
         assert content(first) == content(second)
         assert np.concatenate([batch.indices for batch in first]).tolist() == list(range(23))
 
     def test_batches_end_where_the_size_changes(self):
         """Sizes are A A B in turn; five at most at once."""
-        scenes = EvalScenes(ListedScenes(8), IMAGE, batch_size=5)
+        scenes = EvalSegmentation(ListedScenes(8), IMAGE, batch_size=5)
         assert [batch.indices.tolist() for batch in scenes] == [[0, 1], [2], [3, 4], [5], [6, 7]]
-        same = EvalScenes(ListedScenes(8, sizes=[(7, 11)]), IMAGE, batch_size=5)
+        same = EvalSegmentation(ListedScenes(8, sizes=[(7, 11)]), IMAGE, batch_size=5)
         assert [batch.indices.tolist() for batch in same] == [[0, 1, 2, 3, 4], [5, 6, 7]]
 
     def test_images_are_resized_and_labels_are_not(self):
-        image = SceneConfig(short_side=14)
+        image = SegmentationImageConfig(short_side=14)
         data = ListedScenes(3)
-        for batch in EvalScenes(data, image, batch_size=2):
+        for batch in EvalSegmentation(data, image, batch_size=2):
             for row, index in enumerate(batch.indices.tolist()):
                 pixels, labels = data.read(index)
                 assert batch.images.shape[2:] == ((14, 22) if index < 2 else (22, 14))
-                assert torch.equal(batch.images[row], scene_input(pixels, image))
+                assert torch.equal(batch.images[row], segmentation_input(pixels, image))
                 assert (batch.labels.dtype, batch.labels[row].tolist()) == (torch.int64, labels.tolist())
 
     def test_workers_make_the_same(self):
-        scenes = EvalScenes(ListedScenes(), IMAGE, batch_size=4, workers=2)
-        assert content(scenes) == content(EvalScenes(ListedScenes(), IMAGE, batch_size=4))
+        scenes = EvalSegmentation(ListedScenes(), IMAGE, batch_size=4, workers=2)
+        assert content(scenes) == content(EvalSegmentation(ListedScenes(), IMAGE, batch_size=4))
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_broken_images_end_it(self, workers):
-        scenes = iter(EvalScenes(ListedScenes(broken=(2, 3)), IMAGE, batch_size=2, workers=workers))
+        scenes = iter(EvalSegmentation(ListedScenes(broken=(2, 3)), IMAGE, batch_size=2, workers=workers))
         next(scenes)
         with pytest.raises(DataError, match=r"^images/2.png: broken\nimages/3.png: broken$"):
             list(scenes)
 
     def test_the_first_ten_are_named(self):
-        scenes = EvalScenes(ListedScenes(broken=range(12)), IMAGE, batch_size=12)
+        scenes = EvalSegmentation(ListedScenes(broken=range(12)), IMAGE, batch_size=12)
         lines = "\n".join([f"images/{index}.png: broken" for index in range(10)])
         with pytest.raises(DataError, match=f"^{lines}\nand 2 more images of one batch cannot be read$"):
             list(scenes)

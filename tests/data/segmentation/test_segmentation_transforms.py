@@ -4,18 +4,18 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from attnkit.data.segmentation.config import SceneAugmentConfig, SceneConfig
+from attnkit.data.segmentation.config import SegmentationAugmentConfig, SegmentationImageConfig
 from attnkit.data.segmentation.segmentation_transforms import (
-    SceneVariation,
-    scene_input,
-    scene_size,
+    SegmentationVariation,
+    segmentation_input,
+    segmentation_size,
     share_of_commonest,
 )
 from attnkit.structures.arrays import IGNORE
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}
 """So that 0..255 comes out as it is."""
-STILL = SceneAugmentConfig(scale=(1.0, 1.0), flip=0, photometric=False, most_of_one_class=1)
+STILL = SegmentationAugmentConfig(scale=(1.0, 1.0), flip=0, photometric=False, most_of_one_class=1)
 COLOURS = torch.tensor([[20, 90, 200], [250, 30, 60], [120, 240, 10], [70, 70, 170]], dtype=torch.uint8)
 
 
@@ -31,7 +31,7 @@ def blocks(height, width, *, block=9, seed=0):
 
 
 def varied(pixels, labels, image, augment, seed=0):
-    images, targets = SceneVariation(image, augment)([(pixels, labels)], [seed])
+    images, targets = SegmentationVariation(image, augment)([(pixels, labels)], [seed])
     return images[0], targets[0]
 
 
@@ -52,20 +52,23 @@ class TestSize:
         ],
     )
     def test_by_hand(self, size, sides, factor, expected):
-        assert scene_size(size, SceneConfig(short_side=sides[0], long_side=sides[1]), factor) == expected
+        assert (
+            segmentation_size(size, SegmentationImageConfig(short_side=sides[0], long_side=sides[1]), factor)
+            == expected
+        )
 
 
 class TestEvaluation:
     def test_it_is_torchvisions_resize(self):
         pixels = noise(3, 60, 100)
-        image = SceneConfig(short_side=24, long_side=35)  # 24 x 40 would be too wide
+        image = SegmentationImageConfig(short_side=24, long_side=35)  # 24 x 40 would be too wide
         resized = v2.functional.resize(pixels, [21, 35], antialias=True)
         expected = v2.functional.normalize(resized / 255, list(image.mean), list(image.std))
-        torch.testing.assert_close(scene_input(pixels, image), expected)
+        torch.testing.assert_close(segmentation_input(pixels, image), expected)
 
     def test_normalised_by_hand(self):
         pixels = torch.tensor([0, 51, 255], dtype=torch.uint8)[:, None, None].expand(3, 2, 5)
-        result = scene_input(pixels, SceneConfig(mean=(0.5, 0.1, 0.2), std=(0.5, 0.2, 0.4)))
+        result = segmentation_input(pixels, SegmentationImageConfig(mean=(0.5, 0.1, 0.2), std=(0.5, 0.2, 0.4)))
         assert (result.shape, result.dtype) == ((3, 2, 5), torch.float32)
         torch.testing.assert_close(result[:, 1, 4], torch.tensor([-1.0, 0.5, 2.0]))
         assert pixels[1, 0, 0] == 51
@@ -74,32 +77,34 @@ class TestEvaluation:
 class TestGeometry:
     def test_the_whole_image_stays_as_in_evaluation(self):
         pixels, labels = noise(3, 23, 31), noise(23, 31, high=5)
-        image = SceneConfig(crop=(23, 31))
+        image = SegmentationImageConfig(crop=(23, 31))
         shown, seen = varied(pixels, labels, image, STILL)
-        torch.testing.assert_close(shown, scene_input(pixels, image))
+        torch.testing.assert_close(shown, segmentation_input(pixels, image))
         assert (seen.dtype, seen.tolist()) == (torch.int64, labels.tolist())
 
     def test_mirrored_together(self):
         pixels, labels = noise(3, 7, 11), noise(7, 11, high=5)
         augment = STILL.model_copy(update={"flip": 1.0})
-        shown, seen = varied(pixels, labels, SceneConfig(crop=(7, 11), **PLAIN), augment)
+        shown, seen = varied(pixels, labels, SegmentationImageConfig(crop=(7, 11), **PLAIN), augment)
         torch.testing.assert_close(shown, pixels.flip(2).float())
         assert seen.tolist() == labels.flip(1).tolist()
 
     def test_some_are_mirrored(self):
         pixels, labels = noise(3, 7, 11), noise(7, 11, high=5)
         augment = STILL.model_copy(update={"flip": 0.25})
-        images, _ = SceneVariation(SceneConfig(crop=(7, 11), **PLAIN), augment)([(pixels, labels)] * 400, range(400))
+        images, _ = SegmentationVariation(SegmentationImageConfig(crop=(7, 11), **PLAIN), augment)(
+            [(pixels, labels)] * 400, range(400)
+        )
         mirrored = sum(not torch.allclose(one, pixels.float(), atol=0.01) for one in images)
         assert 70 < mirrored < 130
 
     @pytest.mark.parametrize("scale", [0.5, 0.83, 1.0, 1.7])
     def test_labels_lie_on_their_pixels(self, scale):
         """Away from the edges of the blocks, each pixel has the colour of its label."""
-        augment = SceneAugmentConfig(scale=(scale, scale), photometric=False)
+        augment = SegmentationAugmentConfig(scale=(scale, scale), photometric=False)
         for seed in range(8):
             pixels, labels = blocks(60, 90, block=15, seed=seed)
-            shown, seen = varied(pixels, labels, SceneConfig(crop=(40, 50), **PLAIN), augment, seed)
+            shown, seen = varied(pixels, labels, SegmentationImageConfig(crop=(40, 50), **PLAIN), augment, seed)
             there = seen != IGNORE
             around = seen[None, None].float()
             alike = torch.nn.functional.max_pool2d(around, 5, 1) == -torch.nn.functional.max_pool2d(-around, 5, 1)
@@ -111,14 +116,14 @@ class TestGeometry:
     def test_a_crop_is_a_part_of_the_whole_resized(self, scale):
         """Though only that part was resized."""
         pixels, labels = noise(3, 50, 70), noise(50, 70, high=5)
-        high, wide = size = scene_size((50, 70), SceneConfig(), scale)
+        high, wide = size = segmentation_size((50, 70), SegmentationImageConfig(), scale)
         whole = Image.fromarray(pixels.permute(1, 2, 0).numpy()).resize((wide, high), Image.Resampling.BILINEAR)
         whole = v2.functional.pil_to_tensor(whole)
         rows = torch.nn.functional.interpolate(labels[None, None].float(), size, mode="nearest-exact")[0, 0].long()
         augment = STILL.model_copy(update={"scale": (scale, scale)})
         places = set()
         for seed in range(12):
-            shown, seen = varied(pixels, labels, SceneConfig(crop=(11, 13), **PLAIN), augment, seed)
+            shown, seen = varied(pixels, labels, SegmentationImageConfig(crop=(11, 13), **PLAIN), augment, seed)
             place = next(
                 (top, left)
                 for top in range(high - 10)
@@ -134,7 +139,7 @@ class TestGeometry:
     def test_crops_reach_every_place(self):
         labels = torch.arange(20, dtype=torch.uint8).view(4, 5)
         pixels = labels.expand(3, 4, 5).contiguous()
-        image = SceneConfig(crop=(3, 3), **PLAIN)
+        image = SegmentationImageConfig(crop=(3, 3), **PLAIN)
         corners = [varied(pixels, labels, image, STILL, seed)[1][0, 0].item() for seed in range(120)]
         assert sorted(set(corners)) == [0, 1, 2, 5, 6, 7]
         assert min(corners.count(corner) for corner in set(corners)) > 8
@@ -142,7 +147,7 @@ class TestGeometry:
     def test_what_is_missing_is_zero_and_ignored(self):
         pixels, labels = noise(3, 10, 14), noise(10, 14, high=5)
         augment = STILL.model_copy(update={"scale": (0.5, 0.5), "photometric": True})
-        shown, seen = varied(pixels, labels, SceneConfig(crop=(8, 9)), augment)
+        shown, seen = varied(pixels, labels, SegmentationImageConfig(crop=(8, 9)), augment)
         assert (shown.shape, seen.shape) == ((3, 8, 9), (8, 9))
         assert (seen[:5, :7] != IGNORE).all()
         assert (seen[5:] == IGNORE).all()
@@ -153,7 +158,7 @@ class TestGeometry:
 
     def test_one_side_may_be_cropped_and_the_other_filled(self):
         pixels, labels = noise(3, 5, 40), noise(5, 40, high=5)
-        shown, seen = varied(pixels, labels, SceneConfig(crop=(8, 8), **PLAIN), STILL)
+        shown, seen = varied(pixels, labels, SegmentationImageConfig(crop=(8, 8), **PLAIN), STILL)
         assert (seen[:5] < 5).all()
         assert (seen[5:] == IGNORE).all()
         assert min((shown[:, :5] - pixels[:, :, left : left + 8]).abs().max() for left in range(33)) < 0.01
@@ -162,7 +167,9 @@ class TestGeometry:
         """The image's height, where the crop is larger."""
         augment = STILL.model_copy(update={"scale": (0.5, 2.0)})
         pixels, labels = noise(3, 20, 30), noise(20, 30, high=5)
-        _, seen = SceneVariation(SceneConfig(crop=(50, 70)), augment)([(pixels, labels)] * 200, range(200))
+        _, seen = SegmentationVariation(SegmentationImageConfig(crop=(50, 70)), augment)(
+            [(pixels, labels)] * 200, range(200)
+        )
         heights = (seen[:, :, 0] != IGNORE).sum(1)
         assert (heights.min() <= 11, heights.max() >= 39) == (True, True)
         assert 23 < heights.float().mean() < 27
@@ -171,7 +178,7 @@ class TestGeometry:
 
     def test_brought_to_a_side_before_it_is_varied(self):
         pixels, labels = noise(3, 20, 30), noise(20, 30, high=5)
-        image = SceneConfig(crop=(50, 70), short_side=40, long_side=45)
+        image = SegmentationImageConfig(crop=(50, 70), short_side=40, long_side=45)
         _, seen = varied(pixels, labels, image, STILL)
         assert ((seen[:, 0] != IGNORE).sum(), (seen[0] != IGNORE).sum()) == (30, 45)
 
@@ -184,7 +191,7 @@ class TestOneClass:
         """Of the commonest class, in crops of a quarter of the width."""
         augment = STILL.model_copy(update={"most_of_one_class": most})
         scenes = [(torch.zeros(3, 40, 40, dtype=torch.uint8), labels)] * count
-        _, seen = SceneVariation(SceneConfig(crop=(10, 10)), augment)(scenes, range(count))
+        _, seen = SegmentationVariation(SegmentationImageConfig(crop=(10, 10)), augment)(scenes, range(count))
         return [share_of_commonest(one.to(torch.uint8).numpy()) for one in seen]
 
     def test_by_hand(self):
@@ -209,7 +216,7 @@ class TestOneClass:
 class TestColours:
     def test_off_is_off(self):
         pixels, labels = noise(3, 7, 11), noise(7, 11, high=5)
-        image = SceneConfig(crop=(7, 11), **PLAIN)
+        image = SegmentationImageConfig(crop=(7, 11), **PLAIN)
         still = varied(pixels, labels, image, STILL)[0]
         moved = [varied(pixels, labels, image, STILL.model_copy(update={"photometric": True}), n)[0] for n in range(9)]
         torch.testing.assert_close(still, pixels.float())
@@ -217,12 +224,12 @@ class TestColours:
 
 
 class TestSeeds:
-    AUGMENT = SceneAugmentConfig()
-    IMAGE = SceneConfig(crop=(16, 20))
+    AUGMENT = SegmentationAugmentConfig()
+    IMAGE = SegmentationImageConfig(crop=(16, 20))
 
     def test_the_seed_alone_decides(self):
         scenes = [blocks(31, 47, seed=seed) for seed in range(3)]
-        vary = SceneVariation(self.IMAGE, self.AUGMENT)
+        vary = SegmentationVariation(self.IMAGE, self.AUGMENT)
         images, labels = vary(scenes, [5, 2**63 + 7, 5])
         again, labels_again = vary(scenes[1:2], [2**63 + 7])
         assert torch.equal(images[1:2], again)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from attnkit.data.detection.config import ShapeObjectsConfig
+from attnkit.data.detection.config import DetectionShapesConfig
 from attnkit.data.detection.enough_detections import DetectionLimits
 from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
@@ -108,7 +108,7 @@ def test_training_asks_with_the_numbers_of_its_recipe(tmp_path, monkeypatch):
 
 def test_generated_shapes_and_progress(monkeypatch):
     monkeypatch.setattr("attnkit.data.detection.check_detection_split._TOLD_EVERY", 2)
-    data = ShapeObjectsConfig(format="shapes", train_images=3, valid_images=1, test_images=1, size=16)
+    data = DetectionShapesConfig(format="shapes", train_images=3, valid_images=1, test_images=1, size=16)
     told = []
     found = check(object_recipe(data.model_dump()), OpenedData(data), decode=False, say=told.append)
     assert told == ["train: 2 of 3 images looked at"]

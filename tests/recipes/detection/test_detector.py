@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from attnkit.data.detection.config import DetectionImageConfig
-from attnkit.data.detection.detection_transforms import object_input
+from attnkit.data.detection.detection_transforms import detection_input
 from attnkit.data.open import OpenedData, open_data
 from attnkit.engine.checkpoint import load_tensors, load_weights, save_tensors
 from attnkit.errors import CheckpointError, DataError
@@ -181,7 +181,7 @@ def test_it_finds_what_its_model_does(run):
     pixels = torch.randint(256, (3, 31, 47), dtype=torch.uint8)
     model = recipe.model.build(num_classes=3, masks=True)
     load_weights(run.model, model)
-    shown = object_input(pixels, recipe.image)
+    shown = detection_input(pixels, recipe.image)
     height, width = shown.shape[1:]
     assert (height, width) == (64, 97)
     with torch.inference_mode():

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from attnkit.data.open import OpenedData
 from attnkit.data.segmentation.palette import palette
-from attnkit.data.segmentation.segmentation_transforms import scene_input
+from attnkit.data.segmentation.segmentation_transforms import segmentation_input
 from attnkit.engine.checkpoint import load_tensors, save_tensors
 from attnkit.errors import CheckpointError, DataError
 from attnkit.recipes.segmentation.recipe import InferenceConfig
@@ -66,7 +66,7 @@ def test_the_model_s_logits_enlarged(tmp_path):
     save_tensors(run.model, model.state_dict(), facts)
     pixels = torch.randint(256, (3, 31, 47), dtype=torch.uint8)
     with torch.inference_mode():
-        main, _ = model.eval().forward_heads(scene_input(pixels, recipe.image)[None])
+        main, _ = model.eval().forward_heads(segmentation_input(pixels, recipe.image)[None])
         expected = F.interpolate(main, size=(31, 47), mode="bilinear")[0].argmax(0)
     found = load_segmenter(recipe, run, device="cpu", precision="float32").segment(pixels)
     assert (torch.from_numpy(found) == expected).double().mean() > 0.999

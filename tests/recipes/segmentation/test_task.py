@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from attnkit.data.open import OpenedData, open_data
-from attnkit.data.segmentation.config import ShapeScenesConfig
+from attnkit.data.segmentation.config import SegmentationShapesConfig
 from attnkit.data.segmentation.segmentation_batches import SegmentationBatch
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.recipe_file import load
@@ -146,7 +146,7 @@ def tiny_recipe(**sections):
             },
             **sections,
         },
-    ).model_copy(update={"data": ShapeScenesConfig.model_validate(SHAPES)})
+    ).model_copy(update={"data": SegmentationShapesConfig.model_validate(SHAPES)})
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch):
 
 
 def test_fresh_weights_depend_on_the_seed_alone():
-    data = open_data(ShapeScenesConfig.model_validate(SHAPES), "train")
+    data = open_data(SegmentationShapesConfig.model_validate(SHAPES), "train")
     recipe = tiny_recipe()
     one = build_task(recipe, data).state_dict()
     torch.rand(3)
