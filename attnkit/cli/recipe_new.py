@@ -3,79 +3,116 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from attnkit.cli.options import spread_options
 from attnkit.errors import AttnkitError
 
 if TYPE_CHECKING:
     from attnkit.data.config import Split
     from attnkit.data.text.config import PairOfFiles
+    from attnkit.new_recipe.recipe_text import NewRecipe
 
 
-def new(
-    task: Annotated[
-        str, typer.Argument(metavar="TASK", help="translation, classification, segmentation or detection.")
-    ],
+@dataclass(frozen=True)
+class TextOptions:
+    """The sentences of a translation recipe."""
+
     src: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Translation: training sentences, one per line; .gz is read as it is."),
-    ] = None,
-    tgt: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Their translations; line n belongs to line n.")
-    ] = None,
+    ] = None
+    tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Their translations; line n belongs to line n.")] = (
+        None
+    )
     valid_src: Annotated[
         str | None, typer.Option(metavar="FILE", help="Sentences to validate on  [default: some are held back]")
-    ] = None,
-    valid_tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Their translations.")] = None,
+    ] = None
+    valid_tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Their translations.")] = None
     test_src: Annotated[
         str | None, typer.Option(metavar="FILE", help="Sentences to score on  [default: some are held back]")
-    ] = None,
-    test_tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Their translations.")] = None,
+    ] = None
+    test_tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Their translations.")] = None
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """The images of the other recipes, and what to size them to."""
+
     data: Annotated[
         str | None,
         typer.Option(
             metavar="FOLDER",
-            help="Or an archive. Classification: with a folder of images per class. Detection: as YOLO, Pascal VOC or "
-            "COCO have it.",
+            help="A folder or archive. Classification: with a folder of images per class. Detection: as YOLO, Pascal "
+            "VOC or COCO have it.",
         ),
-    ] = None,
+    ] = None
     images: Annotated[
         str | None,
         typer.Option(metavar="FOLDER", help="Segmentation, detection: images, all together or in train, val and test."),
-    ] = None,
+    ] = None
     masks: Annotated[
         str | None,
         typer.Option(metavar="FOLDER", help="Their masks, a PNG of the same name for each, pixels are class numbers."),
-    ] = None,
+    ] = None
     annotations: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Detection: COCO's json of training; those of val and test lie beside it."),
-    ] = None,
+    ] = None
     classes: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Of class names, .json or .txt  [default: as many as masks have]")
-    ] = None,
+        str | None,
+        typer.Option(metavar="FILE", help="Segmentation: class names, .json or .txt  [default: numbers, as in masks]"),
+    ] = None
     image_size: Annotated[
         int | None,
-        typer.Option(metavar="PIXELS", min=16, help="Of the model's input  [default: by images and machine]"),
-    ] = None,
+        typer.Option(metavar="PIXELS", min=16, help="Size of the model's input  [default: by images and machine]"),
+    ] = None
     minutes: Annotated[
         float | None,
-        typer.Option(metavar="N", min=0.01, help="Of training, images  [default: 60 on processor cores, 720 on a GPU]"),
-    ] = None,
+        typer.Option(
+            metavar="N", min=0.01, help="Training time, images only  [default: 60 on processor cores, 720 on a GPU]"
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is written."""
+
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="The recipe; held-back sets are written beside it."),
-    ] = None,
+    ] = None
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of the recipe and its runs  [default: the file's]")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+        str | None, typer.Option(metavar="NAME", help="Name of the recipe and its runs  [default: the file's]")
+    ] = None
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False
+
+    def target(self, source: str, *, otherwise: str) -> tuple[Path, str]:
+        """The file and the name of the recipe; what is not given follows from a name of the data.
+
+        Args:
+            source: path of the data, or another name.
+            otherwise: for sources without a letter in their names.
+        """
+        file = self.output or Path(f"{_name_of(Path(source.rstrip('/')), otherwise=otherwise)}.yaml")
+        return file, self.name or _name_of(file, otherwise=otherwise)
+
+
+@spread_options
+def new(
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="translation, classification, segmentation or detection.")
+    ],
+    text: TextOptions,
+    images: ImageOptions,
+    output: OutputOptions,
 ) -> None:
-    """Write a recipe sized to your data, and say why it is as it is.
+    """Write a recipe sized to your data, and explain its choices.
 
     Where no validation or test set is given, one is held back: no sentence or image of it is in another set.
 
@@ -89,51 +126,23 @@ def new(
       attnkit recipe new detection --images photos --annotations instances.json
       attnkit recipe new detection --data yolo.zip
     """
-    given = {
-        "--src": src,
-        "--tgt": tgt,
-        "--valid-src": valid_src,
-        "--valid-tgt": valid_tgt,
-        "--test-src": test_src,
-        "--test-tgt": test_tgt,
-        "--data": data,
-        "--images": images,
-        "--masks": masks,
-        "--annotations": annotations,
-        "--classes": classes,
-        "--image-size": image_size,
-        "--minutes": minutes,
-    }
-    _check_options(task, given)
+    _check_options(task, text, images)
     if task == "translation":
-        assert src is not None
-        assert tgt is not None
-        files = _given({"train": (src, tgt), "valid": (valid_src, valid_tgt), "test": (test_src, test_tgt)})
-        file = output or Path(f"{_languages(src, tgt)}.yaml")
-        _new_translation(files, file, name=name, force=force)
+        written = _new_translation(text, output)
     elif task == "classification":
-        assert data is not None
-        file = output or _recipe_file(data, otherwise=task)
-        _new_classification(data, file, name=name, image_size=image_size, minutes=minutes, force=force)
-    elif task == "detection":
-        source = data or images
-        assert source is not None
-        file = output or _recipe_file(source, otherwise=task)
-        _new_detection(source, annotations, file, name=name, side=image_size, minutes=minutes, force=force)
+        written = _new_classification(images, output)
+    elif task == "segmentation":
+        written = _new_segmentation(images, output)
     else:
-        assert images is not None
-        assert masks is not None
-        file = output or _recipe_file(images, otherwise=task)
-        _new_segmentation(
-            images, masks, file, name=name, classes=classes, crop=image_size, minutes=minutes, force=force
-        )
-    typer.echo(f"next: attnkit train {file}", err=True)
-    typer.echo(str(file))
+        written = _new_detection(images, output)
+    for line in (*written.reasons, *written.warnings):
+        typer.echo(line, err=True)
+    typer.echo(f"next: attnkit train {written.file}", err=True)
+    typer.echo(str(written.file))
 
 
-_TEXTS = ("--src", "--tgt", "--valid-src", "--valid-tgt", "--test-src", "--test-tgt")
 _OPTIONS = {
-    "translation": _TEXTS,
+    "translation": tuple(f"--{field.name.replace('_', '-')}" for field in fields(TextOptions)),
     "classification": ("--data", "--image-size", "--minutes"),
     "segmentation": ("--images", "--masks", "--classes", "--image-size", "--minutes"),
     "detection": ("--images", "--annotations", "--data", "--image-size", "--minutes"),
@@ -146,20 +155,24 @@ _NEEDED = {
 }
 
 
-def _check_options(task: str, given: Mapping[str, object]) -> None:
-    """Refuse what is no task, options of another one, and the lack of what this one needs."""
+def _check_options(task: str, text: TextOptions, images: ImageOptions) -> None:
+    """Refuse an unknown task, options of another one, and the lack of what this one needs."""
     if task not in _OPTIONS:
         raise AttnkitError(
             f"recipe new: there is no task '{task}'; expected translation, classification, segmentation or detection; "
             "write one of them"
         )
+    given = {f"--{name.replace('_', '-')}": value for name, value in (vars(text) | vars(images)).items()}
     own, needed = _OPTIONS[task], _NEEDED[task]
     for option, value in given.items():
         if value is not None and option not in own:
-            raise AttnkitError(f"{option}: is no option of {task}; expected {', '.join(own)}; leave it out")
+            raise AttnkitError(f"{option}: not an option of {task}; expected {', '.join(own)}; leave it out")
     if task == "detection" and given["--data"] is not None:
         if both := [option for option in needed if given[option] is not None]:
-            raise AttnkitError(f"{both[0]}: beside --data, which holds images and objects; expected one; leave one out")
+            raise AttnkitError(
+                f"{both[0]}: given together with --data, which holds images and objects; expected one of them; "
+                "leave one out"
+            )
         return
     for option in needed:
         if given[option] is None:
@@ -167,96 +180,83 @@ def _check_options(task: str, given: Mapping[str, object]) -> None:
             raise AttnkitError(f"{option}: not given; expected {' and '.join(needed)}{alone} for {task}; add it")
 
 
-def _new_translation(given: dict[Split, PairOfFiles], file: Path, *, name: str | None, force: bool) -> None:
+def _new_translation(text: TextOptions, output: OutputOptions) -> NewRecipe:
     from attnkit.new_recipe.translation import new_translation
 
-    written = new_translation(given, output=file, name=name or _name_of(file, otherwise="translation"), force=force)
-    for line in filter(None, (*written.reasons, written.warning)):
-        typer.echo(line, err=True)
+    assert text.src is not None
+    assert text.tgt is not None
+    file, name = output.target(_languages(text.src, text.tgt), otherwise="translation")
+    return new_translation(_pairs(text), output=file, name=name, force=output.force)
 
 
-def _new_classification(
-    data: str, file: Path, *, name: str | None, image_size: int | None, minutes: float | None, force: bool
-) -> None:
+def _new_classification(images: ImageOptions, output: OutputOptions) -> NewRecipe:
     from attnkit.new_recipe.classification import new_classification
 
-    written = new_classification(
-        data,
+    assert images.data is not None
+    file, name = output.target(images.data, otherwise="classification")
+    return new_classification(
+        images.data,
         output=file,
-        name=name or _name_of(file, otherwise="classification"),
-        image_size=image_size,
-        minutes=minutes,
-        force=force,
+        name=name,
+        image_size=images.image_size,
+        minutes=images.minutes,
+        force=output.force,
     )
-    for line in (*written.reasons, *written.warnings):
-        typer.echo(line, err=True)
 
 
-def _new_segmentation(
-    images: str,
-    masks: str,
-    file: Path,
-    *,
-    name: str | None,
-    classes: str | None,
-    crop: int | None,
-    minutes: float | None,
-    force: bool,
-) -> None:
+def _new_segmentation(images: ImageOptions, output: OutputOptions) -> NewRecipe:
     from attnkit.new_recipe.segmentation import new_segmentation
 
-    written = new_segmentation(
-        images,
-        masks,
+    assert images.images is not None
+    assert images.masks is not None
+    file, name = output.target(images.images, otherwise="segmentation")
+    return new_segmentation(
+        images.images,
+        images.masks,
         output=file,
-        name=name or _name_of(file, otherwise="segmentation"),
-        classes=classes,
-        crop=crop,
-        minutes=minutes,
-        force=force,
+        name=name,
+        classes=images.classes,
+        crop=images.image_size,
+        minutes=images.minutes,
+        force=output.force,
     )
-    for line in (*written.reasons, *written.warnings):
-        typer.echo(line, err=True)
 
 
-def _new_detection(
-    source: str,
-    annotations: str | None,
-    file: Path,
-    *,
-    name: str | None,
-    side: int | None,
-    minutes: float | None,
-    force: bool,
-) -> None:
+def _new_detection(images: ImageOptions, output: OutputOptions) -> NewRecipe:
     from attnkit.new_recipe.detection import new_detection
     from attnkit.new_recipe.detection_data import coco_data, found_data
 
-    written = new_detection(
+    source = images.data or images.images
+    assert source is not None
+    file, name = output.target(source, otherwise="detection")
+    return new_detection(
         source,
-        found_data(source) if annotations is None else coco_data(source, annotations),
+        found_data(source) if images.annotations is None else coco_data(source, images.annotations),
         output=file,
-        name=name or _name_of(file, otherwise="detection"),
-        side=side,
-        minutes=minutes,
-        force=force,
+        name=name,
+        side=images.image_size,
+        minutes=images.minutes,
+        force=output.force,
     )
-    for line in (*written.reasons, *written.warnings):
-        typer.echo(line, err=True)
 
 
-def _given(sides: dict[Split, tuple[str | None, str | None]]) -> dict[Split, PairOfFiles]:
+def _pairs(text: TextOptions) -> dict[Split, PairOfFiles]:
     """The splits that are given; each needs both of its files."""
     from attnkit.data.text.config import PairOfFiles
 
+    sides: dict[Split, tuple[str | None, str | None]] = {
+        "train": (text.src, text.tgt),
+        "valid": (text.valid_src, text.valid_tgt),
+        "test": (text.test_src, text.test_tgt),
+    }
     given = {}
     for split, (src, tgt) in sides.items():
         if src is None and tgt is None:
             continue
         options = ("--src", "--tgt") if split == "train" else (f"--{split}-src", f"--{split}-tgt")
         if src is None or tgt is None:
-            there, absent = options if tgt is None else options[::-1]
-            raise AttnkitError(f"{there}: its other side is not given; expected {absent} too; add it")
+            present, absent = options if tgt is None else options[::-1]
+            raise AttnkitError(f"{present}: its other side is not given; expected {absent} too; add it")
         if src == tgt:
             raise AttnkitError(f"{options[0]}: {src} is {options[1]} too; expected one file per language; correct one")
         given[split] = PairOfFiles(src=src, tgt=tgt)
@@ -271,12 +271,7 @@ def _languages(src: str, tgt: str) -> str:
     return "_".join(filter(None, languages)) if all(languages) else "translation"
 
 
-def _recipe_file(data: str, *, otherwise: str) -> Path:
-    """Named as the data."""
-    return Path(f"{_name_of(Path(data.rstrip('/')), otherwise=otherwise)}.yaml")
-
-
 def _name_of(file: Path, *, otherwise: str) -> str:
-    """A file's name with nothing in it that a recipe's name may not have."""
+    """A file's name without anything that a recipe's name may not have."""
     stem = file.name.partition(".tar")[0] if ".tar" in file.name else file.stem
     return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).lstrip("._-") or otherwise

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
-from attnkit.data.classification.config import ImageFolderConfig
+from attnkit.data.classification.config import AugmentConfig, ImageConfig, ImageFolderConfig
 from attnkit.data.classification.image_folder import ImageFolders, find_image_folders
 from attnkit.data.classification.image_set import FileImages
+from attnkit.data.config import HoldBackConfig
 from attnkit.data.images.decode import image_size as size_in_header
-from attnkit.engine.precision import autocast, find_device
+from attnkit.engine.config import AdamWConfig, CosineConfig, TrainConfig
 from attnkit.errors import DataError
-from attnkit.models.config import SwinConfig
-from attnkit.new_recipe.classification_size import FEW_IMAGES, SMALL_SIDE, Folder, Sizing, size_recipe
-from attnkit.new_recipe.image_recipe import NewRecipe, few_images, refuse_to_overwrite, sample, why_held_back
-from attnkit.new_recipe.recipe_text import recipe_head
-from attnkit.new_recipe.sizing import this_machine
-from attnkit.new_recipe.training_speed import seconds_per_step
-from attnkit.run_dir import write_whole
+from attnkit.new_recipe.classification_size import FEW_IMAGES, FolderSurvey, Sizing, size_recipe
+from attnkit.new_recipe.networks import SMALL_IMAGE
+from attnkit.new_recipe.recipe_text import NewRecipe, refuse_to_overwrite, write_recipe
+from attnkit.new_recipe.sizing import few_images, sample, this_machine, why_held_back
+from attnkit.new_recipe.speed import classifier_speed
+from attnkit.recipes.base import ImageBatchConfig
+from attnkit.recipes.classification.recipe import ClassificationLossConfig, ClassificationRecipe
 
 FEWEST_IMAGES = 20
 """With fewer there is nothing to learn from, and nothing to hold back."""
 FEW_PER_CLASS = 10
-_MEASURED_IMAGES = 16
+_INIT = """\
+To start from pretrained weights (attnkit import), uncomment this; model is then the model of their run.
+init: {from: runs/imported}"""
+_SHOWN = tuple(
+    f"model.{key}" for key in ("patch_size", "embed_dim", "depths", "num_heads", "window_size", "drop_path_rate")
+)
 
 
 def new_classification(
@@ -46,59 +48,55 @@ def new_classification(
         data: the folder or archive, with a folder of images per class.
         output: the recipe's file.
         name: of the recipe.
-        image_size: pixels; none chooses.
-        minutes: of training; none is an hour on processor cores, and twelve on a GPU.
-        force: whether the file may be written over.
+        image_size: pixels; None chooses.
+        minutes: of training; None is an hour on processor cores, and twelve on a GPU.
+        force: whether the file may be overwritten.
 
     Raises:
         DataError: the folder is missing or has no class folders, or too few images.
-        RecipeError: the file is there already.
+        RecipeError: the file exists already.
     """
     if not force:
         refuse_to_overwrite(output)
-    folder, broken = look_at(data)
+    survey = survey_folder(data)
     machine = this_machine()
-    limit = machine.minutes(minutes)
-    sizing = size_recipe(folder, machine, training_speed, minutes=limit, image_size=image_size)
-    counts = f"{folder.train:,} training, {folder.valid:,} validation and {folder.test:,} test images"
+    sizing = size_recipe(survey, machine, classifier_speed, minutes=machine.minutes(minutes), image_size=image_size)
+    counts = f"{survey.train:,} training, {survey.valid:,} validation and {survey.test:,} test images"
     held_back = why_held_back("each class", valid=sizing.valid_share, test=sizing.test_share)
-    reasons = (f"{data}: {counts} of {folder.classes:,} classes", *held_back, *sizing.reasons)
-    write_whole(output, recipe_text(name, folder, sizing, reasons))
-    return NewRecipe(output, reasons, _warnings(folder, broken, output))
+    reasons = (f"{data}: {counts} of {survey.classes:,} classes", *held_back, *sizing.reasons)
+    write_recipe(output, recipe_of(name, survey, sizing), reasons, comments={"model": _INIT}, shown=_SHOWN)
+    return NewRecipe(output, reasons, _warnings(survey, output))
 
 
-def look_at(data: str) -> tuple[Folder, int]:
+def survey_folder(data: str) -> FolderSurvey:
     """Count the images of a folder, and read the headers of some.
 
-    Returns:
-        What was seen, and how many of the headers were broken.
+    Raises:
+        DataError: there is no class folder beside another, or too few images, or none can be read.
     """
     found = find_image_folders(ImageFolderConfig(format="image_folder", path=data))
     train = found.images("train")
     counts = np.bincount(train.labels, minlength=len(train.class_names)).tolist()
     if len(counts) < 2:
         raise DataError(
-            f"{data}: one class alone, {train.class_names[0]}; expected a folder per class, two at least; "
-            "add the others"
+            f"{data}: only one class, {train.class_names[0]}; expected a folder per class, at least two; add the others"
         )
     if len(train) < FEWEST_IMAGES:
         raise DataError(
-            f"{data}: {len(train)} training images are too few; expected {FEWEST_IMAGES} at least, and hundreds "
-            "per class for a classifier worth having; add images"
+            f"{data}: {len(train)} training images are too few; expected at least {FEWEST_IMAGES}, and hundreds "
+            "per class for a useful classifier; add images"
         )
     sides, broken = _sides(train)
     rarest = min(range(len(counts)), key=counts.__getitem__)
-    return (
-        Folder(
-            data,
-            train=len(train),
-            valid=_count(found, "valid"),
-            test=_count(found, "test"),
-            classes=len(counts),
-            rarest=(train.class_names[rarest], counts[rarest]),
-            side=round(median(sides)),
-        ),
-        broken,
+    return FolderSurvey(
+        data,
+        train=len(train),
+        valid=_count(found, "valid"),
+        test=_count(found, "test"),
+        classes=len(counts),
+        rarest=(train.class_names[rarest], counts[rarest]),
+        side=round(median(sides)),
+        broken=broken,
     )
 
 
@@ -119,87 +117,55 @@ def _sides(images: FileImages) -> tuple[list[int], int]:
     return sides, len(errors)
 
 
-def training_speed(config: SwinConfig, image_size: int) -> float:
-    """Images per second of the fastest of some training steps on random images, in the default precision."""
-    device = find_device("auto")
-    model = config.build(num_classes=10, image_size=image_size).to(device).train()
-    images = torch.randn(_MEASURED_IMAGES, 3, image_size, image_size, device=device)
-    labels = torch.arange(_MEASURED_IMAGES, device=device) % 10
-
-    def loss() -> Tensor:
-        with autocast("auto", device):
-            logits = model(images)
-        return F.cross_entropy(logits.float(), labels)
-
-    return _MEASURED_IMAGES / seconds_per_step(model, loss, device)
-
-
-def _warnings(folder: Folder, broken: int, output: Path) -> tuple[str, ...]:
+def _warnings(survey: FolderSurvey, output: Path) -> tuple[str, ...]:
     lines = []
-    if broken:
-        looked_at = len(sample(folder.train))
+    if survey.broken:
+        opened = len(sample(survey.train))
         lines.append(
-            f"{folder.path}: {broken} of {looked_at} images looked at are broken; see attnkit data check {output}"
+            f"{survey.path}: {survey.broken} of {opened} sampled images are broken; see attnkit data check {output}"
         )
-    name, count = folder.rarest
+    name, count = survey.rarest
     if count < FEW_PER_CLASS:
         lines.append(
-            f"{folder.path}: class {name} has {count} training images; expected {FEW_PER_CLASS} at least, and hundreds "
+            f"{survey.path}: class {name} has {count} training images; expected at least {FEW_PER_CLASS}, and hundreds "
             "to be told apart well; add images"
         )
-    return (*lines, *few_images(folder.path, folder.train, few=FEW_IMAGES))
+    return (*lines, *few_images(survey.path, survey.train, few=FEW_IMAGES))
 
 
-_WHOLE = "\n  crop_fraction: 1.0"
-_STRONG = """
-  auto: trivial
-  erase: 0.25
-  cutmix: 1.0
-  mix_probability: 0.5"""
+def recipe_of(name: str, survey: FolderSurvey, sizing: Sizing) -> ClassificationRecipe:
+    """The recipe that a sizing makes."""
+    small = sizing.image_size <= SMALL_IMAGE
+    crop = {"crop": "shift", "padding": sizing.image_size // 8} if small else {"scale": (_least_scale(sizing), 1.0)}
+    shares = {"test": sizing.test_share} | ({"valid": sizing.valid_share} if sizing.valid_share else {})
+    strong = {"auto": "trivial", "erase": 0.25, "cutmix": 1.0, "mix_probability": 0.5}
+    return ClassificationRecipe(
+        task="classification",
+        name=name,
+        data=ImageFolderConfig(
+            format="image_folder",
+            path=survey.path,
+            hold_back=HoldBackConfig.model_validate(shares),
+        ),
+        image=ImageConfig(size=sizing.image_size, crop_fraction=1.0) if small else ImageConfig(size=sizing.image_size),
+        augment=AugmentConfig.model_validate(crop | (strong if sizing.strong else {})),
+        model=sizing.model,
+        loss=ClassificationLossConfig(label_smoothing=0.1),
+        batch=ImageBatchConfig(images=sizing.batch_images),
+        train=TrainConfig(
+            steps=sizing.steps,
+            accumulate=sizing.accumulate,
+            optimizer=AdamWConfig(name="adamw", weight_decay=0.05),
+            schedule=CosineConfig(name="cosine", lr=sizing.lr, warmup_steps=sizing.warmup_steps, final_lr=1e-5),
+            clip_norm=5.0,
+            validate_every=max(1, sizing.steps // 15),
+            save_every=max(1, sizing.steps // 30),
+            keep_last=3,
+            average_last=3,
+        ),
+    )
 
 
-def recipe_text(name: str, folder: Folder, sizing: Sizing, reasons: tuple[str, ...]) -> str:
-    """The recipe as YAML, its reasons on top."""
-    model, shares = sizing.model, []
-    shares += [f"valid: {sizing.valid_share:g}"] if sizing.valid_share not in (0.0, 0.1) else []
-    shares += [f"test: {sizing.test_share:g}"] if sizing.test_share else []
-    hold_back = f"\n  hold_back: {{{', '.join(shares)}}}" if shares else ""
-    small = sizing.image_size <= SMALL_SIDE
-    crop = f"\n  crop: shift\n  padding: {sizing.image_size // 8}" if small else f"\n  scale: [{_scale(sizing)}, 1.0]"
-    return f"""\
-{recipe_head("classification", name, reasons)}
-data:
-  format: image_folder
-  path: {json.dumps(folder.path, ensure_ascii=False)}{hold_back}
-image:
-  size: {sizing.image_size}{_WHOLE if small else ""}
-augment:{crop}{_STRONG if sizing.strong else ""}
-# init: {{from: runs/imported}} # to begin with weights that exist (attnkit import), with the model of that run below
-model:
-  name: swin
-  patch_size: {model.patch_size}
-  embed_dim: {model.embed_dim}
-  depths: {list(model.depths)}
-  num_heads: {list(model.num_heads)}
-  window_size: {model.window_size}
-  drop_path_rate: {model.drop_path_rate}
-loss:
-  label_smoothing: 0.1
-batch:
-  images: {sizing.batch_images}
-train:
-  steps: {sizing.steps}
-  accumulate: {sizing.accumulate}
-  optimizer: {{name: adamw, weight_decay: 0.05}}
-  schedule: {{name: cosine, lr: {sizing.lr}, warmup_steps: {sizing.warmup_steps}, final_lr: 1e-5}}
-  clip_norm: 5.0
-  validate_every: {max(1, sizing.steps // 15)}
-  save_every: {max(1, sizing.steps // 30)}
-  keep_last: 3
-  average_last: 3
-"""
-
-
-def _scale(sizing: Sizing) -> float:
+def _least_scale(sizing: Sizing) -> float:
     """The least share of an image that a crop shows: of large collections that of the papers."""
     return 0.08 if sizing.strong and sizing.epoch > 200 else 0.35

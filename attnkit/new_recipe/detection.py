@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from attnkit.data.config import Split
+from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.data_root import listed
+from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.object_files import ObjectFiles
 from attnkit.data.open import open_data
-from attnkit.engine.precision import autocast, find_device
+from attnkit.engine.config import AdamWConfig, PolyConfig, TrainConfig
 from attnkit.errors import DataError
 from attnkit.models.rcnn.config import MaskRcnnConfig
 from attnkit.new_recipe.detection_data import OwnData
-from attnkit.new_recipe.detection_look import Counts, Look, count_objects, look_at, some_with_objects
-from attnkit.new_recipe.detection_size import FEW_IMAGES, Pictures, size_recipe
-from attnkit.new_recipe.detection_text import recipe_text
-from attnkit.new_recipe.image_recipe import NewRecipe, few_images, refuse_to_overwrite, why_held_back
-from attnkit.new_recipe.sizing import this_machine
-from attnkit.new_recipe.training_speed import seconds_per_step
-from attnkit.run_dir import write_whole
+from attnkit.new_recipe.detection_size import FEW_IMAGES, ObjectSurvey, Sizing, size_recipe
+from attnkit.new_recipe.detection_survey import (
+    ObjectCounts,
+    SampledSizes,
+    count_objects,
+    sample_sizes,
+    sample_with_objects,
+    survey_objects,
+)
+from attnkit.new_recipe.recipe_text import NewRecipe, refuse_to_overwrite, write_recipe
+from attnkit.new_recipe.sizing import few_images, this_machine, why_held_back
+from attnkit.new_recipe.speed import detector_speed
+from attnkit.recipes.detection.recipe import DetectionBatchConfig, DetectionInferenceConfig, DetectionRecipe
 from attnkit.structures.arrays import Size
-from attnkit.structures.masks import Masks
-from attnkit.structures.objects import Objects
 
 FEWEST_IMAGES = 10
 """With fewer there is nothing to learn from, and nothing to hold back."""
-_MEASURED_IMAGES = 2
-_MEASURED_OBJECTS = 8
+AVERAGED = 2000
+"""From so many steps on an average of the weights is kept, which covers the last five hundred or so."""
+_INIT = """\
+To start from pretrained weights (attnkit import), uncomment this; model or backbone is then the model of their run.
+Lower lr to 1e-4.
+init: {from: runs/imported}"""
+_SHOWN = (
+    *("augment.flip", "inference.max_detections", "model.channels", "model.rpn.anchor_scale"),
+    *("model.rpn.train_proposals", "model.rpn.proposals", "model.box_head.channels", "model.box_head.samples"),
+    *("model.mask_head.convs", "model.mask_head.channels"),
+    *(f"model.backbone.{key}" for key in ("patch_size", "embed_dim", "depths", "num_heads", "window_size")),
+    *("model.backbone.drop_path_rate", "train.optimizer.weight_decay"),
+)
 
 
 def new_detection(
@@ -47,16 +62,16 @@ def new_detection(
 
     Args:
         given: what the user named, for people.
-        config: where images and objects are; nothing is held back, for all images are to be looked at.
+        config: where images and objects are; nothing is held back, so that all images are surveyed.
         output: the recipe's file.
         name: of the recipe.
-        side: pixels of the shorter side that images are brought to; none chooses.
-        minutes: of training; none is an hour on processor cores, and twelve on a GPU.
-        force: whether the file may be written over.
+        side: pixels of the shorter side that images are resized to; None chooses.
+        minutes: of training; None is an hour on processor cores, and twelve on a GPU.
+        force: whether the file may be overwritten.
 
     Raises:
         DataError: images and objects are missing, do not belong together, or are too few.
-        RecipeError: the file is there already.
+        RecipeError: the file exists already.
     """
     if not force:
         refuse_to_overwrite(output)
@@ -64,23 +79,26 @@ def new_detection(
     assert train is not None, "nothing is held back"
     if len(train) < FEWEST_IMAGES:
         raise DataError(
-            f"{given}: {len(train)} training images with annotations are too few; expected {FEWEST_IMAGES} at least, "
-            "and hundreds for a model worth having; add images"
+            f"{given}: {len(train)} training images with annotations are too few; expected at least {FEWEST_IMAGES}, "
+            "and hundreds for a useful model; add images"
         )
-    counts = count_objects(train, whole=config.format == "coco")
-    look = look_at(train, some_with_objects(train, counts))
-    pictures = _pictures(given, config, train, counts, look)
+    whole = config.format == "coco"
+    counts = count_objects(train, whole=whole)
+    sizes = sample_sizes(train, sample_with_objects(train, counts))
+    parts = (train, _opened(config, "valid"), _opened(config, "test"))
+    survey = survey_objects(given, parts, counts, sizes, whole=whole)
     machine = this_machine()
 
     def speed(model: MaskRcnnConfig, size: Size) -> float:
-        return training_speed(model, size, num_classes=pictures.num_classes, masks=pictures.masks)
+        return detector_speed(model, size, num_classes=survey.num_classes, masks=survey.masks)
 
-    sizing = size_recipe(pictures, machine, speed, minutes=machine.minutes(minutes), side=side)
-    held_back = why_held_back("the images", valid=sizing.valid_share, test=sizing.test_share)
-    held_back = tuple(f"{line}; equal images stay together" for line in held_back)
-    reasons = (*_what_was_found(pictures, config, train, counts, look), *held_back, *sizing.reasons)
-    write_whole(output, recipe_text(name, config, sizing, reasons))
-    return NewRecipe(output, reasons, _warnings(given, train, counts, look, output))
+    sizing = size_recipe(survey, machine, speed, minutes=machine.minutes(minutes), side=side)
+    held_back = why_held_back(
+        "the images", valid=sizing.valid_share, test=sizing.test_share, together="equal images stay together"
+    )
+    reasons = (*_what_was_found(survey, config, train, counts, sizes), *held_back, *sizing.reasons)
+    write_recipe(output, recipe_of(name, config, sizing), reasons, comments={"model": _INIT}, shown=_SHOWN)
+    return NewRecipe(output, reasons, tuple(_warnings(train, survey, counts, sizes, output)))
 
 
 def _opened(config: OwnData, split: Split) -> ObjectFiles | None:
@@ -89,93 +107,69 @@ def _opened(config: OwnData, split: Split) -> ObjectFiles | None:
     return images
 
 
-def _pictures(given: str, config: OwnData, train: ObjectFiles, counts: Counts, look: Look) -> Pictures:
-    """What is said of all images by those that were looked at."""
-    valid, test = _opened(config, "valid"), _opened(config, "test")
-    others = [count_objects(part, whole=config.format == "coco") for part in (valid, test) if part is not None]
-    sides = np.sort(np.array(look.sizes), axis=1)
-    quarter, half, most = np.quantile(look.box_sides, (0.25, 0.5, 0.9)).tolist()
-    return Pictures(
-        path=given,
-        train=len(train),
-        valid=0 if valid is None else len(valid),
-        test=0 if test is None else len(test),
-        with_objects=float(np.mean(counts.objects > 0)),
-        num_classes=len(train.class_names),
-        masks=train.has_masks,
-        outlined=counts.outlined / int(counts.objects.sum()),
-        side=round(float(np.median(sides[:, 0]))),
-        ratio=float(np.quantile(sides[:, 1] / sides[:, 0], 0.9)),
-        objects=float(np.mean(counts.objects)),
-        most_objects=max(int(one.objects.max()) for one in (counts, *others)),
-        box_sides=(quarter, half, most),
-    )
-
-
-def training_speed(config: MaskRcnnConfig, size: Size, *, num_classes: int, masks: bool) -> float:
-    """Images per second of the fastest of some training steps on random images, in the default precision."""
-    device = find_device("auto")
-    model = config.build(num_classes=num_classes, masks=masks).to(device).train()
-    images = torch.randn(_MEASURED_IMAGES, 3, *size, device=device)
-    objects = [_some_objects(size, masks=masks).to(device)] * _MEASURED_IMAGES
-
-    def loss() -> Tensor:
-        with autocast("auto", device):
-            terms = model.losses(images, [size] * _MEASURED_IMAGES, objects)
-        return torch.stack([term.float() for term in terms.values()]).sum()
-
-    return _MEASURED_IMAGES / seconds_per_step(model, loss, device)
-
-
-def _some_objects(size: Size, *, masks: bool) -> Objects:
-    """Squares from one corner of an image to the other."""
-    height, width = size
-    side, last = max(1, min(size) // _MEASURED_OBJECTS), _MEASURED_OBJECTS - 1
-    steps = range(_MEASURED_OBJECTS)
-    starts = [(step * (width - side) // last, step * (height - side) // last) for step in steps]
-    boxes = torch.tensor([[x, y, x + side, y + side] for x, y in starts], dtype=torch.float32)
-    square = torch.ones(side, side, dtype=torch.uint8)
-    return Objects(
-        boxes=boxes,
-        labels=torch.zeros(len(boxes), dtype=torch.int64),
-        areas=torch.full((len(boxes),), float(side**2)),
-        crowd=torch.zeros(len(boxes), dtype=torch.bool),
-        masks=Masks.from_crops([(square, x, y) for x, y in starts], size) if masks else None,
-    )
-
-
 def _what_was_found(
-    pictures: Pictures, config: OwnData, train: ObjectFiles, counts: Counts, look: Look
+    survey: ObjectSurvey, config: OwnData, train: ObjectFiles, counts: ObjectCounts, sizes: SampledSizes
 ) -> tuple[str, ...]:
     kind = {"coco": "COCO's json", "yolo": "YOLO's labels", "voc": "Pascal VOC's xml"}[config.format]
-    images = f"{pictures.train:,} training, {pictures.valid:,} validation and {pictures.test:,} test images"
+    images = f"{survey.train:,} training, {survey.valid:,} validation and {survey.test:,} test images"
     classes = [f"{name} {count:,}" for name, count in zip(train.class_names, counts.of_classes, strict=True)]
     lines = (
-        f"{pictures.path}: {kind}, {images} {'with' if pictures.masks else 'without'} masks",
+        f"{survey.path}: {kind}, {images} {'with' if survey.masks else 'without'} masks",
         f"classes: {len(classes):,}, as the data names them, and their objects in training: {listed(classes)}",
     )
-    if look.looked_at < np.count_nonzero(counts.objects):
+    if sizes.sampled < np.count_nonzero(counts.objects):
         counted = f"{len(counts.images):,} images" if len(counts.images) < len(train) else "all images"
-        sizes = f"sizes are those of {look.looked_at:,} images with objects, evenly chosen"
-        return (*lines, f"looked at: objects are counted on {counted}; {sizes}")
+        sampled = f"sizes are those of {sizes.sampled:,} images with objects, evenly spread"
+        return (*lines, f"sampled: objects are counted on {counted}; {sampled}")
     return lines
 
 
-def _warnings(given: str, train: ObjectFiles, counts: Counts, look: Look, output: Path) -> tuple[str, ...]:
-    lines, see = [str(finding) for finding in train.left_out()], f"see attnkit data check {output}"
-    images = len(counts.images)
+def _warnings(
+    train: ObjectFiles, survey: ObjectSurvey, counts: ObjectCounts, sizes: SampledSizes, output: Path
+) -> Iterator[str]:
+    path, see, counted = survey.path, f"see attnkit data check {output}", len(counts.images)
+    yield from map(str, train.left_out())
     if counts.broken:
-        lines.append(
-            f"{given}: the annotations of {counts.broken:,} of {images + counts.broken:,} images cannot be read; {see}"
-        )
-    if look.broken:
-        lines.append(
-            f"{given}: {look.broken} of {look.looked_at} images looked at, or their annotations, are broken or do not "
+        total = counted + counts.broken
+        yield f"{path}: the annotations of {counts.broken:,} of {total:,} images cannot be read; {see}"
+    if sizes.broken:
+        yield (
+            f"{path}: {sizes.broken} of {sizes.sampled} sampled images, or their annotations, are broken or do not "
             f"fit; {see}"
         )
     absent = [name for name, count in zip(train.class_names, counts.of_classes, strict=True) if not count]
     if absent:
-        lines.append(
-            f"{given}: no object of {listed(absent)} on {images:,} images; expected every class in training; {see}"
-        )
-    return (*lines, *few_images(given, len(train), few=FEW_IMAGES))
+        yield f"{path}: no object of {listed(absent)} on {counted:,} images; expected every class in training; {see}"
+    yield from few_images(path, len(train), few=FEW_IMAGES)
+
+
+def recipe_of(name: str, config: OwnData, sizing: Sizing) -> DetectionRecipe:
+    """The recipe that a sizing makes.
+
+    Args:
+        name: of the recipe.
+        config: where images and objects are.
+        sizing: the numbers.
+    """
+    held_back = HoldBackConfig(valid=sizing.valid_share, test=sizing.test_share)
+    return DetectionRecipe(
+        task="detection",
+        name=name,
+        data=config.changed(hold_back=held_back),
+        image=DetectionImageConfig(short_side=sizing.short_side, long_side=sizing.long_side),
+        augment=DetectionAugmentConfig(short_sides=sizing.short_sides, flip=0.5),
+        model=sizing.model,
+        inference=DetectionInferenceConfig(max_detections=sizing.max_detections),
+        batch=DetectionBatchConfig(images=sizing.batch_images),
+        train=TrainConfig(
+            steps=sizing.steps,
+            optimizer=AdamWConfig(name="adamw", weight_decay=0.05),
+            schedule=PolyConfig(name="poly", lr=sizing.lr, warmup_steps=sizing.warmup_steps),
+            clip_norm=5.0,
+            ema_decay=0.998 if sizing.steps >= AVERAGED else None,
+            validate_every=max(1, sizing.steps // 6),
+            save_every=max(1, sizing.steps // 12),
+            keep_last=1,
+            average_last=1,
+        ),
+    )

@@ -1,18 +1,21 @@
-"""From what somebody names on the command line to the data of a detection recipe. Nothing is held back yet."""
+"""From what the user names on the command line to the data of a detection recipe. Nothing is held back yet.
+
+COCO's json is searched for the names of images and not parsed, which would take as long as opening the data does.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from json import loads
 from pathlib import Path
 
 from attnkit.data.config import SPLITS, HoldBackConfig, Split
-from attnkit.data.data_root import DataRoot, listed
+from attnkit.data.data_root import DataRoot, Files, listed
 from attnkit.data.detection.config import CocoConfig, CocoSplitConfig, VocConfig, YoloConfig
-from attnkit.data.images.named_files import SPLIT_NAMES, usual_folder
+from attnkit.data.images.named_files import SPLIT_NAMES, find_image, usual_folder
 from attnkit.errors import DataError
-from attnkit.new_recipe.named_images import folder_of, has_one, image_names
 
 OwnData = CocoConfig | YoloConfig | VocConfig
 
@@ -21,17 +24,21 @@ _WORD = re.compile(r"(?<![a-z])(train(?:ing)?)(?=\d|[^a-z]|$)", re.IGNORECASE)
 """Of training, in a name such as instances_train2017.json."""
 _YOLO, _VOC, _COCO = ("data.yaml", "classes.txt", "obj.names"), ".xml", ".json"
 _FORMS = ("{}/images", "images/{}", "{}")
+_SEARCHED_NAMES = 20
+"""Names that each folder is searched for, evenly spread."""
+_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
+_NO_IMAGES = re.compile(rb'"images"\s*:\s*\[\s*\]')
 
 
 def coco_data(images: str, annotations: str) -> CocoConfig:
-    """A json and its images; validation and test sets whose names differ in the word alone are taken too.
+    """A json and its images; validation and test sets whose names differ only in the word for training are taken too.
 
     Args:
         images: a folder, which may have folders for training, validation and test.
         annotations: the json.
 
     Raises:
-        DataError: one of the two is not there, or no image that a json names.
+        DataError: one of the two does not exist, or none of the images that a json names.
     """
     if not Path(images).is_dir():
         raise DataError(f"{images}: no such folder; expected a folder of images; correct --images")
@@ -55,10 +62,10 @@ def coco_data(images: str, annotations: str) -> CocoConfig:
 
 
 def found_data(path: str) -> OwnData:
-    """A folder or archive of YOLO, Pascal VOC or COCO, told apart by the files in it.
+    """A folder or archive in the form of YOLO, Pascal VOC or COCO, told apart by the files in it.
 
     Raises:
-        DataError: it is not there, or is of no such kind.
+        DataError: it does not exist, or has none of these forms.
     """
     root = DataRoot(path)
     names = root.tree.names
@@ -71,8 +78,8 @@ def found_data(path: str) -> OwnData:
     if jsons:
         return _coco_in(root, path, jsons)
     raise DataError(
-        f"{path}: {len(names)} files, none of which says where objects are; expected data.yaml and labels as YOLO has "
-        "them, xml as Pascal VOC, or json as COCO; correct --data"
+        f"{path}: {len(names)} files, none of which says where objects are; expected YOLO's data.yaml and "
+        "labels, Pascal VOC's xml files or COCO's json; correct --data"
     )
 
 
@@ -98,17 +105,17 @@ def _renamed(name: str, split: Split) -> list[str]:
 
 
 def _coco_in(root: DataRoot, path: str, jsons: Sequence[str]) -> CocoConfig:
-    """Of a folder or archive: a json per split, its images in the folder of that name, or beside it.
+    """Of a folder or archive: a json per split, and the folders of its images.
 
     Raises:
-        DataError: which json is that of training cannot be told.
+        DataError: it is not clear which json is that of training.
     """
     found = {split: json for split in SPLITS if (json := _json_of(jsons, split)) is not None}
     if len(jsons) == 1:
         found = {"train": jsons[0]}
     if "train" not in found:
         raise DataError(
-            f"{path}: which of {listed(jsons)} has the training objects cannot be told; expected one with train in its "
+            f"{path}: which of {listed(jsons)} has the training objects is not clear; expected one with train in its "
             "name; name it with --annotations, and its images with --images"
         )
     return _coco(path, {split: (_images_in(root, split, json), json) for split, json in found.items()})
@@ -135,11 +142,11 @@ def _images_in(root: DataRoot, split: Split, json: str) -> str:
     if not names:
         return likely[1].folder or "."
     folders = [*likely, *map(root.below, ("", *root.tree.folders))]
-    # of an archive its root is no folder that a recipe can name
+    # the root of an archive is no folder that a recipe can name
     found = folder_of(names, [one for one in folders if one.folder or root.path.is_dir()])
     if found is None:
-        mend = "expected them in a folder there; name theirs with --images, and the json with --annotations"
-        raise _without_images(split, place, names, f"in {root.path}", mend)
+        advice = "expected them in a folder there; name theirs with --images, and the json with --annotations"
+        raise _without_images(split, place, names, f"in {root.path}", advice)
     return found.folder or "."
 
 
@@ -147,21 +154,21 @@ def _check_images(split: Split, images: str, annotations: str) -> None:
     """Refuse a folder with none of the images that a json names.
 
     Raises:
-        DataError: it is such a one.
+        DataError: none of them is there.
     """
     json = Path(annotations)
     content, _ = DataRoot(os.path.abspath(json.parent)).read(json.name, "--annotations")
     names = image_names(content, annotations)
-    if names and not has_one(names, DataRoot(os.path.abspath(images)).below("")):
-        mend = "expected them there, or in folders there as it names them; correct --images"
-        raise _without_images(split, annotations, names, f"in {images}", mend)
+    if names and not has_any(names, DataRoot(os.path.abspath(images)).below("")):
+        advice = "expected them there, or in folders there as it names them; correct --images"
+        raise _without_images(split, annotations, names, f"in {images}", advice)
 
 
-def _without_images(split: Split, json: str, names: Sequence[str], where: str, mend: str) -> DataError:
-    """Of a json that was taken for its name beside that of training the user may know nothing."""
+def _without_images(split: Split, json: str, names: Sequence[str], where: str, advice: str) -> DataError:
+    """The user may not know of a json that was taken because of its name."""
     if split != "train":
-        mend = f"it is taken for the {split} set by its name; add its images, or move it elsewhere"
-    return DataError(f"{json}: none of its {len(names):,} images is {where}, such as {names[0]}; {mend}")
+        advice = f"its name makes it the {split} set; add its images, or move it elsewhere"
+    return DataError(f"{json}: none of its {len(names):,} images is {where}, such as {names[0]}; {advice}")
 
 
 def _below(root: str, path: str) -> str:
@@ -174,3 +181,60 @@ def _coco(path: str, named: Mapping[Split, tuple[str, str]]) -> CocoConfig:
     return CocoConfig(
         path=path, train=splits["train"], valid=splits.get("valid"), test=splits.get("test"), hold_back=_NOTHING
     )
+
+
+def image_names(content: bytes, place: str) -> list[str]:
+    """The names of the images; none where the json has another form, which is reported when it is opened.
+
+    Args:
+        content: bytes of the json.
+        place: its name in errors.
+
+    Raises:
+        DataError: its list of images is empty.
+    """
+    names = list(_names(content))
+    if not names and _NO_IMAGES.search(content):
+        raise DataError(
+            f"{place}: lists no images; expected COCO's json of images and the objects on them; correct the path, or "
+            "fix the file"
+        )
+    return names
+
+
+def _names(content: bytes) -> Iterator[str]:
+    for found in _NAME.finditer(content):
+        try:
+            yield str(loads(found[1]))
+        except ValueError:  # so is the whole json
+            return
+
+
+def folder_of(names: Sequence[str], folders: Sequence[Files]) -> Files | None:
+    """The folder with most of the images, judged by some names; the first of equals. None if no folder has any.
+
+    A folder in which whole paths are found is preferred to one in which their beginning has to be left out.
+    """
+    there = {_last(files.tree.names[number]) for files in folders for number in files.numbers}
+    known = [name for name in names if _last(name.replace("\\", "/")) in there]
+    if not known:
+        return None
+    searched = known[:: max(1, len(known) // _SEARCHED_NAMES)]
+    found = [_found(searched, files) for files in folders]
+    return folders[max(range(len(folders)), key=found.__getitem__)]
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _found(names: Sequence[str], files: Files) -> tuple[int, int]:
+    """How many files the names mean, and how many names are paths from the folder as they stand."""
+    numbers = [find_image(files, name) for name in names]
+    whole = sum(files.find(name) is not None for name in names)
+    return len({number for number in numbers if number is not None}), whole
+
+
+def has_any(names: Sequence[str], files: Files) -> bool:
+    """Whether any of the images is there."""
+    return any(find_image(files, name) is not None for name in names)

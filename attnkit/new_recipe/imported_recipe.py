@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from attnkit.config import Config
 from attnkit.data.classification.config import ImageConfig, ImageFolderConfig
 from attnkit.data.detection.config import CocoConfig, CocoSplitConfig, DetectionImageConfig
 from attnkit.data.segmentation.config import MaskFilesConfig, SegmentationImageConfig
@@ -20,8 +19,6 @@ from attnkit.recipes.classification.architectures import SHAPES, published_name
 from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig, DetectionRecipe
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
-
-AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 ADE20K_CLASSES = 150
 """Nearly all published segmenters of so many classes are of ADE20K, whose masks begin at 1."""
@@ -62,10 +59,10 @@ def describe_classifier(name: str, model: ClassifierConfig, image: ImageConfig, 
         size: pixels of a side, of the recipe.
     """
     tuning = classifier_tuning(model)
-    image = _with(image, size=size)
+    image = image.changed(size=size)
     network, sizes = published_name(model, size) or model.name, _sizes_of(model)
     if isinstance(model, ViTConfig | SwinConfig):
-        model = _with(model, drop_path_rate=tuning.drop_path_rate)
+        model = model.changed(drop_path_rate=tuning.drop_path_rate)
     recipe = ClassificationRecipe(
         task="classification",
         name=name,
@@ -100,18 +97,18 @@ def describe_segmenter(
         num_classes: of its head.
     """
     tuning = segmenter_tuning(model)
-    image = _with(image, crop=(size, size), short_side=size, long_side=_LONGEST_SHAPE * size)
+    image = image.changed(crop=(size, size), short_side=size, long_side=_LONGEST_SHAPE * size)
     backbone = model.backbone
     network = f"{model.name} on {published_name(backbone) or backbone.name}"
     sizes = f"channels {model.channels}, auxiliary_channels {model.auxiliary_channels}, backbone: {_sizes_of(backbone)}"
     if not isinstance(backbone, ResNetConfig):
-        backbone = _with(backbone, drop_path_rate=tuning.drop_path_rate)
+        backbone = backbone.changed(drop_path_rate=tuning.drop_path_rate)
     recipe = SegmentationRecipe(
         task="segmentation",
         name=name,
         data=_mask_data(num_classes),
         image=image,
-        model=_with(model, backbone=backbone),
+        model=model.changed(backbone=backbone),
         batch=tuning.batch,
         train=tuning.train,
     )
@@ -155,11 +152,11 @@ def describe_detector(
         parts: which it has.
     """
     tuning = detector_tuning(model)
-    image = _with(image, short_side=size, long_side=round(size * image.long_side / image.short_side))
+    image = image.changed(short_side=size, long_side=round(size * image.long_side / image.short_side))
     backbone = model.backbone
     network = f"{model.name} on {published_name(backbone) or backbone.name}"
     if isinstance(backbone, SwinConfig):
-        model = _with(model, backbone=_with(backbone, drop_path_rate=tuning.drop_path_rate))
+        model = model.changed(backbone=backbone.changed(drop_path_rate=tuning.drop_path_rate))
     recipe = DetectionRecipe(
         task="detection",
         name=name,
@@ -225,8 +222,3 @@ def _sizes_of(model: ClassifierConfig) -> str:
 def _written(value: Any) -> str:
     """A number, or several with slashes between them."""
     return "/".join(f"{part:g}" for part in value) if isinstance(value, tuple) else f"{value:g}"
-
-
-def _with(config: AnyConfig, **changes: object) -> AnyConfig:
-    """The same settings with some changed, validated again."""
-    return type(config).model_validate({**dict(config), **changes})

@@ -167,7 +167,7 @@ def _normalized(image: PixelsConfig, normalization: Normalization | None) -> Pix
     keys = ("mean", "std")
     imagenet = {key: type(image).model_fields[key].default for key in keys}
     changes = imagenet if normalization == "imagenet" else dict.fromkeys(keys, GOOGLE_MEAN_STD)
-    return type(image).model_validate({**dict(image), **changes})
+    return image.changed(**changes)
 
 
 def _facts(

@@ -1,31 +1,203 @@
-"""How a recipe that attnkit wrote begins. Free of torch."""
+"""A new recipe as YAML: its reasons on top, then what differs from the schema's defaults. Free of torch."""
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Sequence
-from textwrap import fill
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill, wrap
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from attnkit import __version__
+from attnkit.config import Config
+from attnkit.errors import RecipeError
+from attnkit.recipe_file.form import fields_of, slot_of
+from attnkit.recipes import Recipe
+from attnkit.run_dir import write_whole
+
+_WIDTH = 118
+_HEAD = ("task", "name", "attnkit")
+_KINDS = ("format", "name")
+_LAST = "train"
+"""The one section that all tasks share; it follows the parts that are trained."""
+_SHOWN = frozenset(f"train.{key}" for key in ("validate_every", "save_every", "keep_last", "average_last"))
+"""What every task chooses."""
+_ONE_LINE = 90
+"""Characters up to which a section inside another one is written on one line."""
 
 
-def recipe_head(task: str, name: str, reasons: Sequence[str], *, not_measured: str = "What it scores") -> str:
-    """Its reasons as a comment, then task, name and version, the last line without its end.
+@dataclass(frozen=True)
+class NewRecipe:
+    """What was written."""
+
+    file: Path
+    reasons: tuple[str, ...]
+    """One line per choice."""
+    warnings: tuple[str, ...]
+    """What the data has too little of, or what is wrong with it."""
+
+
+def refuse_to_overwrite(*files: Path) -> None:
+    """Leave files alone that somebody has written.
+
+    Raises:
+        RecipeError: one of them is there.
+    """
+    existing = next((file for file in files if file.exists()), None)
+    if existing is not None:
+        what = "a new file" if len(files) == 1 else f"{len(files)} new files"
+        raise RecipeError(
+            f"{existing}: exists already; expected to write {what}; name another --output, or add --force"
+        )
+
+
+def write_recipe(
+    file: Path,
+    recipe: Recipe,
+    reasons: Sequence[str],
+    *,
+    comments: Mapping[str, str] | None = None,
+    shown: Collection[str] = (),
+    not_measured: str = "What it scores",
+) -> None:
+    """Write a recipe to a file; see recipe_text."""
+    text = recipe_text(recipe, reasons, comments=comments or {}, shown=shown, not_measured=not_measured)
+    write_whole(file, text)
+
+
+def recipe_text(
+    recipe: Recipe, reasons: Sequence[str], *, comments: Mapping[str, str], shown: Collection[str], not_measured: str
+) -> str:
+    """A recipe as YAML; `load` reads an equal recipe back.
 
     Args:
-        task: of the recipe.
-        name: of the recipe.
-        reasons: one per choice.
-        not_measured: what nobody should expect of it.
+        recipe: whose values that differ from the defaults are written.
+        reasons: one line per choice, for the comment on top.
+        comments: by dotted key, the lines above it, wrapped where long. Such a key is written even with its default.
+        shown: more dotted keys that are written even with their defaults.
+        not_measured: what nobody should expect of the recipe.
     """
-    why = "\n".join(fill(reason, 118, initial_indent="# - ", subsequent_indent="#   ") for reason in reasons)
+    sections = _differing(recipe, "", _SHOWN.union(shown, comments))
+    for key in _HEAD:
+        sections.pop(key, None)
+    sections.move_to_end(_LAST)
+    for key, words in comments.items():
+        _comment(sections, key.split("."), words)
+    for section in sections.values():
+        if isinstance(section, CommentedMap):
+            _lay_out(section)
+    body = io.StringIO()
+    _yaml().dump(sections, body)
+    return f"{_head(recipe, reasons, not_measured)}\n{body.getvalue()}"
+
+
+def _head(recipe: Recipe, reasons: Sequence[str], not_measured: str) -> str:
+    """The reasons as a comment, then task, name and version."""
+    why = "\n".join(fill(reason, _WIDTH, initial_indent="# - ", subsequent_indent="#   ") for reason in reasons)
     return f"""\
-# Made by attnkit recipe new {task}. Why it is as it is:
+# Made by attnkit recipe new {recipe.task}. Why it is as it is:
 #
 {why}
 #
 # {not_measured} was not measured.
-task: {task}
-name: {json.dumps(name)}
-attnkit: "{".".join(__version__.split(".")[:2])}"\
-"""
+task: {recipe.task}
+name: {json.dumps(recipe.name)}
+attnkit: "{".".join(__version__.split(".")[:2])}\""""
+
+
+def _differing(section: Config, path: str, shown: frozenset[str], *, tag: str | None = None) -> CommentedMap:
+    """The values of a section that differ from their defaults, or are shown anyway.
+
+    Args:
+        section: the section.
+        path: its dotted key with a dot behind it; empty for the recipe.
+        shown: dotted keys.
+        tag: the key that tells which kind of section it is, where there are several.
+    """
+    found = CommentedMap()
+    for key, field in fields_of(type(section)).items():
+        value = getattr(section, _attribute(section, key))
+        dotted = f"{path}{key}"
+        wanted = key == tag or any(name == dotted or name.startswith(f"{dotted}.") for name in shown)
+        if not wanted and value == field.default:
+            continue
+        if isinstance(value, Config):
+            found[key] = _differing(value, f"{dotted}.", shown, tag=slot_of(field).tag_key)
+        else:
+            found[key] = _plain(value)
+    return found
+
+
+def _attribute(section: Config, key: str) -> str:
+    """The name of a key as Python has it: `from` is no attribute's name."""
+    return next(name for name, field in type(section).model_fields.items() if (field.alias or name) == key)
+
+
+def _plain(value: Any) -> Any:
+    """Lists and mappings, which are written on one line."""
+    if isinstance(value, tuple | list):
+        items = CommentedSeq(map(_plain, value))
+        items.fa.set_flow_style()
+        return items
+    if isinstance(value, Mapping):
+        pairs = CommentedMap((key, _plain(item)) for key, item in value.items())
+        pairs.fa.set_flow_style()
+        return pairs
+    return value
+
+
+def _lay_out(section: CommentedMap) -> None:
+    """Put its kind first and larger sections last; a section of a few scalars inside it gets one line."""
+    for key, value in list(section.items()):
+        if not isinstance(value, CommentedMap):
+            continue
+        flat = not any(isinstance(item, CommentedMap | CommentedSeq) for item in value.values())
+        if flat and len(str(dict(value))) <= _ONE_LINE:
+            value.fa.set_flow_style()
+        else:
+            _lay_out(value)
+            section.move_to_end(key)
+    for key in _KINDS:
+        if key in section:
+            section.move_to_end(key, last=False)
+
+
+def _comment(section: CommentedMap, path: Sequence[str], words: str) -> None:
+    """Put words above a key."""
+    *sections, key = path
+    for name in sections:
+        section = section[name]
+    indent = 2 * len(sections)
+    lines = [line for paragraph in words.splitlines() for line in wrap(paragraph, _WIDTH - 2 - indent)]
+    section.yaml_set_comment_before_after_key(key, before="\n".join(lines), indent=indent)
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.width = _WIDTH
+    yaml.Representer = _Representer
+    return yaml
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes null as a word, and 1e-5 where Python has 1e-05."""
+
+    def null(self, value: None) -> ScalarNode:
+        """None."""
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+    def number(self, value: float) -> ScalarNode:
+        """A float."""
+        return self.represent_scalar("tag:yaml.org,2002:float", re.sub(r"e([+-])0", r"e\1", repr(value)))
+
+
+_Representer.add_representer(type(None), _Representer.null)
+_Representer.add_representer(float, _Representer.number)

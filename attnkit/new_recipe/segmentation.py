@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
-from attnkit.data.config import Split
+from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.data_root import listed
-from attnkit.data.segmentation.config import MaskFilesConfig
+from attnkit.data.segmentation.config import MaskFilesConfig, SegmentationAugmentConfig, SegmentationImageConfig
 from attnkit.data.segmentation.mask_files import MaskFiles, open_mask_files
 from attnkit.data.segmentation.named_ids import BlackAndWhiteError
 from attnkit.data.segmentation.segmentation_set import pixels_per_class
-from attnkit.engine.precision import autocast, find_device
+from attnkit.engine.config import AdamWConfig, PolyConfig, TrainConfig
 from attnkit.errors import DataError
-from attnkit.models.config import UperNetConfig
-from attnkit.models.layers.resize import resize
-from attnkit.new_recipe.image_recipe import NewRecipe, few_images, refuse_to_overwrite, sample, why_held_back
-from attnkit.new_recipe.segmentation_size import FEW_IMAGES, Scenes, size_recipe
-from attnkit.new_recipe.segmentation_text import recipe_text
-from attnkit.new_recipe.sizing import this_machine
-from attnkit.new_recipe.training_speed import seconds_per_step
-from attnkit.run_dir import write_whole
+from attnkit.new_recipe.recipe_text import NewRecipe, refuse_to_overwrite, write_recipe
+from attnkit.new_recipe.segmentation_size import FEW_IMAGES, MaskSurvey, Sizing, size_recipe
+from attnkit.new_recipe.sizing import few_images, sample, this_machine, why_held_back
+from attnkit.new_recipe.speed import segmenter_speed
+from attnkit.recipes.base import ImageBatchConfig
+from attnkit.recipes.segmentation.recipe import SegmentationLossConfig, SegmentationRecipe
 
 FEWEST_IMAGES = 10
 """With fewer there is nothing to learn from, and nothing to hold back."""
@@ -37,19 +31,15 @@ _SPLITS: dict[Split, tuple[str, ...]] = {
     "valid": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-_MEASURED_IMAGES = 4
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What some of the images and masks hold."""
-
-    side: int
-    """Median of the shorter sides, in pixels."""
-    shares: dict[str, float]
-    masks_with: dict[str, int]
-    looked_at: int
-    broken: int
+_INIT = """\
+To start from pretrained weights (attnkit import), uncomment this; backbone is then the model of their run.
+Lower lr to 6e-5.
+init: {from: runs/imported}"""
+_SHOWN = (
+    *("model.name", "model.channels", "model.auxiliary_channels", "model.pool_scales"),
+    *(f"model.backbone.{key}" for key in ("patch_size", "embed_dim", "depths", "num_heads", "window_size")),
+    *("model.backbone.drop_path_rate", "train.optimizer.weight_decay"),
+)
 
 
 def new_segmentation(
@@ -70,44 +60,43 @@ def new_segmentation(
         masks: the folder of their masks, with the same folders below.
         output: the recipe's file.
         name: of the recipe.
-        classes: a file of class names; none finds how many there are.
-        crop: pixels of the side of what training sees at once; none chooses.
-        minutes: of training; none is an hour on processor cores, and twelve on a GPU.
-        force: whether the file may be written over.
+        classes: a file of class names; None counts the classes of the masks.
+        crop: pixels of the side of a training crop; None chooses.
+        minutes: of training; None is an hour on processor cores, and twelve on a GPU.
+        force: whether the file may be overwritten.
 
     Raises:
         DataError: a folder is missing, has no images or masks that belong together, or too few.
-        RecipeError: the file is there already.
+        RecipeError: the file exists already.
     """
     if not force:
         refuse_to_overwrite(output)
     config = _data_config(images, masks, classes)
     try:
         config, train = _training_images(config)
-        look = _look_at(train)
-    except DataError as error:  # it speaks of a recipe, which there is none of yet
+        survey = survey_masks(images, train, *(_count(config, split) for split in ("valid", "test")))
+    except DataError as error:  # it names a key of a recipe, which does not exist yet
         raise DataError(str(error).replace("data.classes", "--classes")) from None
     if len(train) < FEWEST_IMAGES:
         raise DataError(
-            f"{images}: {len(train)} training images with masks are too few; expected {FEWEST_IMAGES} at least, and "
-            "hundreds for a model worth having; add images"
+            f"{images}: {len(train)} training images with masks are too few; expected at least {FEWEST_IMAGES}, and "
+            "hundreds for a useful model; add images"
         )
-    held_out = [open_mask_files(config, split) for split in ("valid", "test")]
-    valid, test = (0 if part is None else len(part) for part in held_out)
     machine = this_machine()
-    scenes = Scenes(images, len(train), valid, test, look.side, look.shares)
-    sizing = size_recipe(scenes, machine, training_speed, minutes=machine.minutes(minutes), crop=crop)
-    counts = f"{len(train):,} training, {valid:,} validation and {test:,} test images"
-    found = f"{images}: {counts} with masks of {len(look.shares):,} classes"
-    held_back = why_held_back("the images", valid=sizing.valid_share, test=sizing.test_share)
-    held_back = tuple(f"{line}; equal images stay together" for line in held_back)
+    sizing = size_recipe(survey, machine, segmenter_speed, minutes=machine.minutes(minutes), crop=crop)
+    counts = f"{survey.train:,} training, {survey.valid:,} validation and {survey.test:,} test images"
+    found = f"{images}: {counts} with masks of {len(survey.shares):,} classes"
+    held_back = why_held_back(
+        "the images", valid=sizing.valid_share, test=sizing.test_share, together="equal images stay together"
+    )
     reasons = (found, *_what_masks_mean(config, classes), *held_back, *sizing.reasons)
-    write_whole(output, recipe_text(name, config, train.class_names, sizing, reasons))
-    return NewRecipe(output, reasons, _warnings(images, train, look, output))
+    recipe = recipe_of(name, config, train.class_names, sizing)
+    write_recipe(output, recipe, reasons, comments={"model": _INIT}, shown=_SHOWN)
+    return NewRecipe(output, reasons, _warnings(train, survey, output))
 
 
 def _data_config(images: str, masks: str, classes: str | None) -> MaskFilesConfig:
-    """Paths below the folder that holds both; nothing is held back, for all images are to be looked at."""
+    """Paths below the folder that holds both. Nothing is held back, so that all images are surveyed."""
     for folder, option, holds in ((images, "--images", "images"), (masks, "--masks", "masks")):
         if not Path(folder).is_dir():
             raise DataError(f"{folder}: no such folder; expected a folder of {holds}; correct {option}")
@@ -130,7 +119,7 @@ def _data_config(images: str, masks: str, classes: str | None) -> MaskFilesConfi
 
 
 def _splits(images: str, masks: str, below: Sequence[str]) -> dict[Split, dict[str, str]]:
-    """Folders of the splits where both have one; else all is for training."""
+    """Folders of the splits, if both have them; otherwise everything is for training."""
     found: dict[Split, dict[str, str]] = {}
     for split, names in _SPLITS.items():
         there = [name for name in names if (Path(images) / name).is_dir() and (Path(masks) / name).is_dir()]
@@ -145,7 +134,7 @@ def _splits(images: str, masks: str, below: Sequence[str]) -> dict[Split, dict[s
 
 
 def _training_images(config: MaskFilesConfig) -> tuple[MaskFilesConfig, MaskFiles]:
-    """Open them; black and white masks are taken for background and object."""
+    """Open them; in black and white masks 0 is taken for background and 255 for object."""
     try:
         train = open_mask_files(config, "train")
     except BlackAndWhiteError:
@@ -155,8 +144,23 @@ def _training_images(config: MaskFilesConfig) -> tuple[MaskFilesConfig, MaskFile
     return config, train
 
 
-def _look_at(train: MaskFiles) -> _Look:
-    """Sizes and classes of some, evenly chosen."""
+def _count(config: MaskFilesConfig, split: Split) -> int:
+    images = open_mask_files(config, split)
+    return 0 if images is None else len(images)
+
+
+def survey_masks(images: str, train: MaskFiles, valid: int, test: int) -> MaskSurvey:
+    """Sizes and classes of a sample of the masks.
+
+    Args:
+        images: the folder, for people.
+        train: the training images.
+        valid: images of the validation set.
+        test: images of the test set.
+
+    Raises:
+        DataError: none can be read, or they hold fewer than two classes.
+    """
     pixels = np.zeros(len(train.class_names), dtype=np.int64)
     masks_with = np.zeros_like(pixels)
     sides, errors = [], []
@@ -174,35 +178,23 @@ def _look_at(train: MaskFiles) -> _Look:
     if not sides:
         raise errors[0]
     if (masks_with > 0).sum() < 2:
-        there = "one class alone" if masks_with.any() else "no class"
+        there = "only one class" if masks_with.any() else "no class"
         raise DataError(
-            f"{train.mask_place(0)}: {len(sides)} masks looked at hold {there}; expected two at least, 0, 1 and so on; "
-            "make the masks anew, or say with --classes what pixel values mean"
+            f"{train.mask_place(0)}: {len(sides)} sampled masks hold {there}; expected at least two, 0, 1 and so on; "
+            "make the masks again, or say with --classes what pixel values mean"
         )
     names = train.class_names
-    return _Look(
+    return MaskSurvey(
+        path=images,
+        train=len(train),
+        valid=valid,
+        test=test,
         side=round(median(sides)),
         shares=dict(zip(names, (pixels / pixels.sum()).tolist(), strict=True)),
         masks_with=dict(zip(names, masks_with.tolist(), strict=True)),
-        looked_at=len(chosen),
+        sampled=len(chosen),
         broken=len(errors),
     )
-
-
-def training_speed(config: UperNetConfig, crop: int, num_classes: int) -> float:
-    """Images per second of the fastest of some training steps on random images, in the default precision."""
-    device = find_device("auto")
-    model = config.build(num_classes=num_classes, image_size=crop).to(device).train()
-    images = torch.randn(_MEASURED_IMAGES, 3, crop, crop, device=device)
-    labels = torch.randint(num_classes, (_MEASURED_IMAGES, crop, crop), device=device)
-
-    def loss() -> Tensor:
-        with autocast("auto", device):
-            heads = model.forward_heads(images)
-        enlarged = [resize(logits.float(), (crop, crop)) for logits in heads if logits is not None]
-        return torch.stack([F.cross_entropy(logits, labels) for logits in enlarged]).sum()
-
-    return _MEASURED_IMAGES / seconds_per_step(model, loss, device)
 
 
 def _what_masks_mean(config: MaskFilesConfig, classes: str | None) -> Iterable[str]:
@@ -212,16 +204,50 @@ def _what_masks_mean(config: MaskFilesConfig, classes: str | None) -> Iterable[s
         yield "names: as many classes as the masks have numbers; give them their names in data.classes"
 
 
-def _warnings(images: str, train: MaskFiles, look: _Look, output: Path) -> tuple[str, ...]:
-    lines = [str(finding) for finding in train.left_out()]
-    if look.broken:
+def _warnings(train: MaskFiles, survey: MaskSurvey, output: Path) -> tuple[str, ...]:
+    images, lines = survey.path, [str(finding) for finding in train.left_out()]
+    if survey.broken:
         lines.append(
-            f"{images}: {look.broken} of {look.looked_at} masks looked at are broken or do not fit their images; see "
+            f"{images}: {survey.broken} of {survey.sampled} sampled masks are broken or do not fit their images; see "
             f"attnkit data check {output}"
         )
-    if absent := [name for name, count in look.masks_with.items() if not count]:
+    if absent := [name for name, count in survey.masks_with.items() if not count]:
         lines.append(
-            f"{images}: no pixel of {listed(absent)} on {look.looked_at} masks looked at; expected every class in "
+            f"{images}: no pixel of {listed(absent)} on {survey.sampled} sampled masks; expected every class in "
             "training; see attnkit data check, or correct data.classes"
         )
     return (*lines, *few_images(images, len(train), few=FEW_IMAGES))
+
+
+def recipe_of(name: str, config: MaskFilesConfig, class_names: Sequence[str], sizing: Sizing) -> SegmentationRecipe:
+    """The recipe that a sizing makes.
+
+    Args:
+        name: of the recipe.
+        config: where images and masks are.
+        class_names: for masks whose classes nobody has named yet.
+        sizing: the numbers.
+    """
+    return SegmentationRecipe(
+        task="segmentation",
+        name=name,
+        data=config.changed(
+            classes=config.classes or tuple(class_names),
+            hold_back=HoldBackConfig(valid=sizing.valid_share, test=sizing.test_share),
+        ),
+        image=SegmentationImageConfig(crop=(sizing.crop, sizing.crop), short_side=sizing.short_side),
+        augment=SegmentationAugmentConfig(most_of_one_class=sizing.most_of_one_class),
+        model=sizing.model,
+        loss=SegmentationLossConfig(class_weights="median_frequency" if sizing.weighted else "none"),
+        batch=ImageBatchConfig(images=sizing.batch_images),
+        train=TrainConfig(
+            steps=sizing.steps,
+            optimizer=AdamWConfig(name="adamw", weight_decay=0.01),
+            schedule=PolyConfig(name="poly", lr=sizing.lr, warmup_steps=sizing.warmup_steps),
+            clip_norm=1.0,
+            validate_every=max(1, sizing.steps // 15),
+            save_every=max(1, sizing.steps // 30),
+            keep_last=3,
+            average_last=1,
+        ),
+    )

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from attnkit.models.config import UperNetConfig
-from attnkit.new_recipe.segmentation_networks import (
-    BASE,
-    FLAT,
-    MICRO,
-    NANO,
-    SMALL_SIDE,
-    TINY,
-    Network,
-    activation_bytes,
+from attnkit.new_recipe.networks import (
+    SEGMENTER_BASE,
+    SEGMENTER_FLAT,
+    SEGMENTER_MICRO,
+    SEGMENTER_NANO,
+    SEGMENTER_TINY,
+    SMALL_CROP,
+    SegmenterNetwork,
+    segmenter_bytes,
 )
-from attnkit.new_recipe.sizing import Machine, hold_back, largest_affordable, power_of_two, training_length
+from attnkit.new_recipe.sizing import (
+    Affordable,
+    Machine,
+    hold_back,
+    largest_affordable,
+    power_of_two,
+    training_length,
+    why_no_larger,
+)
 
 FEW_IMAGES = 2000
-"""With fewer, weights that exist help more than anything else here."""
+"""With fewer, pretrained weights help more than anything else here."""
 MOST_ON_CORES, MOST_ON_GPU = 320, 512
 """Pixels of the side of a crop."""
 LEAST_EPOCHS = 30
-"""A network that gets fewer in the time that there is gives way to a smaller one, or to smaller crops."""
+"""A network that gets fewer in the time available is replaced by a smaller one, or gets smaller crops."""
 UNEVEN = 200.0
-"""Pixels of the most frequent class over those of the rarest, from which on rare ones weigh more."""
+"""Pixels of the most frequent class over those of the rarest, from which on rare ones get more weight."""
 MOSTLY = 0.6
-"""Share of one class from which on no crop is drawn again for having much of it."""
+"""Share of one class from which on crops may be all of it."""
 
 
 @dataclass(frozen=True)
-class Scenes:
-    """What was seen of somebody's images and masks."""
+class MaskSurvey:
+    """What was found in somebody's images and masks."""
 
     path: str
     """For people."""
@@ -44,10 +52,16 @@ class Scenes:
     """Median of the shorter sides, in pixels."""
     shares: dict[str, float]
     """Of the labelled pixels, by class."""
+    masks_with: Mapping[str, int] = field(default_factory=dict)
+    """Sampled masks in which a class occurs."""
+    sampled: int = 0
+    """Images that were opened with their masks."""
+    broken: int = 0
+    """Of these, the ones that cannot be read."""
 
     @property
     def unevenness(self) -> float:
-        """Of the classes that there are."""
+        """Pixels of the most frequent class over those of the rarest that occurs."""
         there = [share for share in self.shares.values() if share]
         return max(there) / min(there)
 
@@ -68,7 +82,7 @@ class Sizing:
     warmup_steps: int
     lr: float
     weighted: bool
-    """Whether rare classes weigh more."""
+    """Whether rare classes get more weight."""
     most_of_one_class: float
     valid_share: float
     test_share: float
@@ -76,23 +90,23 @@ class Sizing:
     """One line per choice: what, and why."""
 
 
-def size_recipe(scenes: Scenes, machine: Machine, speed: Speed, *, minutes: float, crop: int | None) -> Sizing:
+def size_recipe(survey: MaskSurvey, machine: Machine, speed: Speed, *, minutes: float, crop: int | None) -> Sizing:
     """Choose crop, network, batches and steps.
 
     Args:
-        scenes: the images and masks.
+        survey: the images and masks.
         machine: what will train.
         speed: measures a network there.
         minutes: of training.
         crop: pixels, where the user chose.
     """
-    valid_share, test_share, images = hold_back(scenes.train, scenes.valid, scenes.test)
-    network, size, rate, tried = _choose(scenes, machine, speed, minutes=minutes, crop=crop)
-    short_side = size * 3 // 2 if scenes.side > 2 * size else None
+    valid_share, test_share, images = hold_back(survey.train, survey.valid, survey.test)
+    (network, size), rate, too_slow = _choose(survey, machine, speed, minutes=minutes, crop=crop)
+    short_side = size * 3 // 2 if survey.side > 2 * size else None
     model = network.config(size)
-    batch = _batch(images, size, machine, model, len(scenes.shares))
+    batch = _batch(images, size, machine, model, len(survey.shares))
     length = training_length(images, per_step=batch, epochs=_epochs(images), rate=rate, minutes=minutes)
-    weighted, mostly = scenes.unevenness > UNEVEN, max(scenes.shares.values()) > MOSTLY
+    weighted, mostly = survey.unevenness > UNEVEN, max(survey.shares.values()) > MOSTLY
     return Sizing(
         model=model,
         crop=size,
@@ -106,46 +120,48 @@ def size_recipe(scenes: Scenes, machine: Machine, speed: Speed, *, minutes: floa
         valid_share=valid_share,
         test_share=test_share,
         reasons=(
-            *_why_crop(scenes, size, short_side, chosen=crop is not None, tried=tried),
+            *_why_crop(survey, size, short_side, chosen=crop is not None, too_slow=too_slow),
             f"network: {network.name}: {network.why}; a Swin needs fewer images than a ViT",
-            f"classes: {_why_weights(scenes, weighted=weighted)}",
+            f"classes: {_why_weights(survey, weighted=weighted)}",
             _why_augmentation(mostly=mostly),
             f"batch: {batch} images; {length.epoch_line}",
-            *length.reasons(machine, f"{rate:,.3g}"),
+            *length.reasons(machine, rate),
         ),
     )
 
 
 def _choose(
-    scenes: Scenes, machine: Machine, speed: Speed, *, minutes: float, crop: int | None
-) -> tuple[Network, int, float, int]:
-    """The largest network and crop that see the images often enough; its images a second; how many were too large."""
-    sizes = [crop] if crop is not None else _crops(scenes.side, machine)
-    candidates = [(network, size) for size in sizes for network in _networks(scenes, size, machine)]
+    survey: MaskSurvey, machine: Machine, speed: Speed, *, minutes: float, crop: int | None
+) -> Affordable[tuple[SegmenterNetwork, int]]:
+    """The largest network and crop with which training goes through the images often enough."""
+    sizes = [crop] if crop is not None else _crops(survey.side, machine)
+    candidates = [(network, size) for size in sizes for network in _networks(survey, size, machine)]
 
-    def rate_of(candidate: tuple[Network, int]) -> float:
+    def rate_of(candidate: tuple[SegmenterNetwork, int]) -> float:
         network, size = candidate
-        return speed(network.config(size), size, len(scenes.shares))
+        return speed(network.config(size), size, len(survey.shares))
 
-    images = LEAST_EPOCHS * scenes.train
-    (network, size), rate, tried = largest_affordable(candidates, rate_of, minutes=minutes, images=images)
-    return network, size, rate, tried
+    return largest_affordable(candidates, rate_of, minutes=minutes, images=LEAST_EPOCHS * survey.train)
 
 
 def _crops(side: int, machine: Machine) -> list[int]:
     """Sides of crops to try, the largest first, in steps that the stages divide evenly."""
-    if side <= SMALL_SIDE:
+    if side <= SMALL_CROP:
         return [max(32, side // 16 * 16)]
     largest = min(max(96 + 32, side // 32 * 32), MOST_ON_GPU if machine.is_gpu else MOST_ON_CORES)
     return [largest, *(size for size in (384, 256, 192, 128) if size < largest)]
 
 
-def _networks(scenes: Scenes, size: int, machine: Machine) -> list[Network]:
+def _networks(survey: MaskSurvey, size: int, machine: Machine) -> list[SegmenterNetwork]:
     """Networks for a crop, the largest first, that the number of images supports."""
-    if size <= SMALL_SIDE:
-        return [FLAT]
-    family = (BASE, TINY, MICRO, NANO) if machine.is_gpu else (MICRO, NANO)
-    return [network for network in family if scenes.train >= network.least_images]
+    if size <= SMALL_CROP:
+        return [SEGMENTER_FLAT]
+    family = (
+        (SEGMENTER_BASE, SEGMENTER_TINY, SEGMENTER_MICRO, SEGMENTER_NANO)
+        if machine.is_gpu
+        else (SEGMENTER_MICRO, SEGMENTER_NANO)
+    )
+    return [network for network in family if survey.train >= network.least_images]
 
 
 def _epochs(images: int) -> int:
@@ -156,16 +172,13 @@ def _epochs(images: int) -> int:
 def _batch(images: int, crop: int, machine: Machine, model: UperNetConfig, num_classes: int) -> int:
     """Two at least, as batch norm needs; what memory holds, and some ten steps an epoch."""
     wanted = min(16 if machine.is_gpu else 8, max(4, images // 10))
-    fits = int(machine.memory / 2 / activation_bytes(model, crop, num_classes))
+    fits = machine.fitting_images(segmenter_bytes(model, crop, num_classes))
     return power_of_two(max(2, min(wanted, fits, images)))
 
 
-def _why_crop(scenes: Scenes, size: int, short_side: int | None, *, chosen: bool, tried: int) -> tuple[str, ...]:
-    why = "as you say" if chosen else f"the shorter side of the images has {scenes.side}"
-    if tried:
-        why += f"; what is larger would see them under {LEAST_EPOCHS} times in the time that there is"
-    elif not chosen and size < scenes.side // 32 * 32:
-        why += "; more costs time by its square: --image-size"
+def _why_crop(survey: MaskSurvey, size: int, short_side: int | None, *, chosen: bool, too_slow: int) -> tuple[str, ...]:
+    why = "as you ask" if chosen else f"the shorter side of the images has {survey.side}"
+    why += why_no_larger(too_slow, epochs=LEAST_EPOCHS, can_be_larger=not chosen and size < survey.side // 32 * 32)
     line = f"crop: {size} x {size} pixels: {why}"
     if short_side is None:
         return (line,)
@@ -175,14 +188,14 @@ def _why_crop(scenes: Scenes, size: int, short_side: int | None, *, chosen: bool
     )
 
 
-def _why_weights(scenes: Scenes, *, weighted: bool) -> str:
-    shares = scenes.shares
+def _why_weights(survey: MaskSurvey, *, weighted: bool) -> str:
+    shares = survey.shares
     there = [name for name in shares if shares[name]]
     most, least = max(there, key=shares.__getitem__), min(there, key=shares.__getitem__)
     balance = f"{_percent(shares[most])} of the pixels are {most}, {_percent(shares[least])} {least}"
     if weighted:
-        return f"{balance}: rare ones weigh more, loss.class_weights=median_frequency"
-    return f"{balance}: all weigh the same; if rare ones are missed, --set loss.class_weights=median_frequency"
+        return f"{balance}: rare ones get more weight, loss.class_weights=median_frequency"
+    return f"{balance}: all have the same weight; if rare ones are missed, --set loss.class_weights=median_frequency"
 
 
 def _percent(share: float) -> str:

@@ -1,19 +1,23 @@
-"""What sizing a recipe to images and a machine takes, whatever the task. Free of torch until a machine is looked at."""
+"""What sizing a recipe to somebody's images and machine takes in every task. Free of torch until a machine is asked."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
 
 from attnkit.machine import cores
 
 Candidate = TypeVar("Candidate")
 
+SAMPLE = 200
+"""Images that are opened to learn what all are like."""
 MOST_HELD_BACK = 10_000
 CPU_MINUTES, GPU_MINUTES = 60.0, 720.0
-"""Of training, where nobody says."""
+"""Of training, where the user does not say."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,10 @@ class Machine:
         """Of training."""
         return asked or (GPU_MINUTES if self.is_gpu else CPU_MINUTES)
 
+    def fitting_images(self, bytes_per_image: int) -> int:
+        """How many images half of the memory holds."""
+        return int(self.memory / 2 / bytes_per_image)
+
 
 def this_machine() -> Machine:
     """What `attnkit train` would run on."""
@@ -45,6 +53,12 @@ def this_machine() -> Machine:
     return Machine(f"{cores()} processor cores" if cores() > 1 else "one processor core", is_gpu=False, memory=memory)
 
 
+def sample(count: int, most: int | None = None) -> list[int]:
+    """Indices of at most so many items, or SAMPLE of them, evenly spread over `count`."""
+    chosen: list[int] = np.linspace(0, count - 1, min(SAMPLE if most is None else most, count)).astype(int).tolist()
+    return chosen
+
+
 def held_back_share(images: int) -> float:
     """A tenth, of many images less."""
     share = min(0.1, MOST_HELD_BACK / max(1, images))
@@ -52,7 +66,7 @@ def held_back_share(images: int) -> float:
 
 
 def hold_back(train: int, valid: int, test: int) -> tuple[float, float, int]:
-    """What to hold back of training images for the sets that are empty.
+    """What to hold back of the training images for the sets that are empty.
 
     Returns:
         The shares for validation and test, and how many images are left.
@@ -61,25 +75,74 @@ def hold_back(train: int, valid: int, test: int) -> tuple[float, float, int]:
     return valid_share, test_share, max(1, round(train * (1 - valid_share - test_share)))
 
 
+def why_held_back(of: str, *, valid: float, test: float, together: str = "") -> tuple[str, ...]:
+    """A line on the shares that are held back, if any.
+
+    Args:
+        of: what they are shares of.
+        valid: share.
+        test: share.
+        together: which images are never parted, where there are such.
+    """
+    parts = [f"{share:.2g} of {of} for {split}" for split, share in (("validation", valid), ("test", test)) if share]
+    if not parts:
+        return ()
+    return (f"held back: {' and '.join(parts)}, chosen by a hash of the file names{together and f'; {together}'}",)
+
+
+def few_images(path: str, images: int, *, few: int) -> tuple[str, ...]:
+    """A warning where there are fewer images than `few`."""
+    if images >= few:
+        return ()
+    return (
+        f"{path}: {images:,} images are few for attention; expected {few:,} or more, or pretrained weights; "
+        "attnkit import FILE makes a run of them, and init in the recipe starts from it",
+    )
+
+
+class Affordable(NamedTuple, Generic[Candidate]):
+    """What can be trained in the time available."""
+
+    candidate: Candidate
+    rate: float
+    """Images a second that it is trained with."""
+    too_slow: int
+    """Larger candidates that were tried before it."""
+
+
 def largest_affordable(
     candidates: Sequence[Candidate], speed: Callable[[Candidate], float], *, minutes: float, images: int
-) -> tuple[Candidate, float, int]:
+) -> Affordable[Candidate]:
     """Choose among what might be trained.
 
     Args:
         candidates: the largest first.
-        speed: measures how many images a second one is trained with.
+        speed: measures how many images a second a candidate is trained with.
         minutes: of training.
-        images: that are to be seen in them at least, each time counted.
+        images: that training should use at least in them, each time counted.
 
     Returns:
-        The first that is fast enough, else the last; its speed; how many were too slow.
+        The first that is fast enough, else the last.
     """
-    for tried, candidate in enumerate(candidates):
+    for too_slow, candidate in enumerate(candidates):
         rate = speed(candidate)
-        if minutes * 60 * rate >= images or tried == len(candidates) - 1:
-            return candidate, rate, tried
+        if minutes * 60 * rate >= images or too_slow == len(candidates) - 1:
+            return Affordable(candidate, rate, too_slow)
     raise AssertionError("there is always a candidate")
+
+
+def why_no_larger(too_slow: int, *, epochs: int, can_be_larger: bool, more: str = "more") -> str:
+    """What limits a size, to follow what it was chosen by; nothing where it could not be larger.
+
+    Args:
+        too_slow: larger candidates that were tried.
+        epochs: times through the images that training should take at least.
+        can_be_larger: whether the user may ask for more.
+        more: what a larger size has more of.
+    """
+    if too_slow:
+        return f"; anything larger would go through them fewer than {epochs} times in the time available"
+    return f"; {more} costs time by its square: --image-size" if can_be_larger else ""
 
 
 @dataclass(frozen=True)
@@ -104,17 +167,17 @@ class TrainingLength:
         """The length of an epoch for people."""
         return f"an epoch is {self.epoch:,} step{'s' * (self.epoch != 1)}"
 
-    def reasons(self, machine: Machine, rate: str) -> tuple[str, str]:
+    def reasons(self, machine: Machine, rate: float) -> tuple[str, str]:
         """The lines on steps and time.
 
         Args:
             machine: what will train.
-            rate: its images a second, for people.
+            rate: its images a second.
         """
         return (
             f"steps: {self.steps:,}, {self.epochs:.3g} times through the images: {self.bound}",
-            f"time: {duration(self.takes)} at the {rate} images a second that this network was measured to train "
-            f"here, on {machine.name}; loading and validation come on top",
+            f"time: {duration(self.takes)} at {_speed(rate)} images a second, the measured training speed of this "
+            f"network on {machine.name}; loading and validation come on top",
         )
 
 
@@ -131,7 +194,7 @@ def training_length(images: int, *, per_step: int, epochs: int, rate: float, min
     epoch = max(1, images // per_step)
     wanted, affordable = epochs * epoch, minutes * 60 * rate / per_step
     steps = two_digits(max(1, int(min(wanted, affordable))))
-    bound = "all that so many images are good for" if wanted <= affordable else f"what {minutes:g} minutes give"
+    bound = "more would not help with so few images" if wanted <= affordable else f"what fits into {minutes:g} minutes"
     return TrainingLength(steps, epoch, bound, takes=steps * per_step / rate / 60)
 
 
@@ -149,4 +212,10 @@ def duration(minutes: float) -> str:
     """For people."""
     if minutes < 1:
         return "under a minute"
-    return f"some {minutes:.0f} minutes" if minutes < 120 else f"some {minutes / 60:.1f} hours"
+    if minutes < 1.5:
+        return "about a minute"
+    return f"about {minutes:.0f} minutes" if minutes < 120 else f"about {minutes / 60:.1f} hours"
+
+
+def _speed(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"

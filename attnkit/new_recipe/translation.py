@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from attnkit.data.config import Split
-from attnkit.data.text.config import PairOfFiles
+from attnkit.data.text.config import PairOfFiles, TextPairsConfig
 from attnkit.data.text.held_back import HeldBack, Kept, write_pairs
 from attnkit.data.text.pair_files import TextPairs
 from attnkit.data.text.parallel_text import ParallelText, language_of
-from attnkit.errors import DataError, RecipeError
-from attnkit.new_recipe.recipe_text import recipe_head
+from attnkit.engine.config import TrainConfig
+from attnkit.errors import DataError
+from attnkit.new_recipe.recipe_text import NewRecipe, refuse_to_overwrite, write_recipe
 from attnkit.new_recipe.translation_size import Sizing, TextSize, measure, size_recipe
-from attnkit.run_dir import write_whole
+from attnkit.recipes.translation.recipe import BatchConfig, BleuConfig, LossConfig, TranslationRecipe
+from attnkit.tokenizers.config import SentencePieceConfig
 
 FEWEST_PAIRS = 200
 """With fewer there is nothing to learn from, and nothing to hold back."""
 FEW_PAIRS = 10_000
-"""With fewer, translations are of use in a narrow domain at best."""
+"""With fewer, translations are useful in a narrow domain at best."""
 MOST_HELD_BACK = 2000
-BYTE_FALLBACK = """
-  byte_fallback: true
-  character_coverage: 0.9995"""
-
-
-@dataclass(frozen=True)
-class NewRecipe:
-    """What was written."""
-
-    file: Path
-    reasons: tuple[str, ...]
-    """One line per choice."""
-    warning: str | None
-    """What the data is too small for."""
+BYTE_COVERAGE = 0.9995
+"""Of the characters; the rest are spelled as bytes where the alphabet is large."""
+_SHOWN = (
+    *("tokenizer.vocab_size", "model.name", "model.embed_dim", "model.encoder_depth", "model.decoder_depth"),
+    *("model.num_heads", "model.mlp_dim", "model.norm", "model.dropout", "loss.label_smoothing"),
+    *("batch.src_tokens", "batch.tgt_tokens", "bleu.tokenize"),
+    *("train.optimizer.name", "train.schedule.warmup_steps", "decode.beam_size"),
+)
 
 
 def new_translation(given: Mapping[Split, PairOfFiles], *, output: Path, name: str, force: bool = False) -> NewRecipe:
@@ -45,37 +39,38 @@ def new_translation(given: Mapping[Split, PairOfFiles], *, output: Path, name: s
         given: the files of the splits; train is needed. The source texts are read two or three times.
         output: the recipe's file. Held-back sets, and the training text without their sentences, are written beside it.
         name: of the recipe.
-        force: whether files may be written over.
+        force: whether files may be overwritten.
 
     Raises:
         DataError: a file is missing, misaligned or not text, or there are too few pairs.
-        RecipeError: a file is there already.
+        RecipeError: a file exists already.
     """
     opened = {split: TextPairs(files.src, files.tgt) for split, files in given.items()}
     missing: list[Split] = [split for split in ("valid", "test") if split not in given]
     written = _files_to_write(given["train"], output, missing)
-    files = [output, *(Path(file) for pair in written.values() for file in (pair.src, pair.tgt))]
     if not force:
-        _refuse_to_overwrite(files)
+        refuse_to_overwrite(output, *(Path(file) for pair in written.values() for file in (pair.src, pair.tgt)))
     size = measure(opened["train"])
     place, words = opened["train"].describe(), f"{size.src.words:,} source and {size.tgt.words:,} target words"
-    warning = _check_size(size, place)
+    warnings = _check_size(size, place)
     sizing = size_recipe(size)
     held_back = _hold_back(opened, written, size.pairs) if missing else ()
     reasons = (f"{place}: {size.pairs:,} pairs, {words}", *held_back, *sizing.reasons)
-    write_whole(output, _recipe_text(name, {**given, **written}, sizing, size, reasons))
-    return NewRecipe(output, reasons, warning)
+    recipe = recipe_of(name, {**given, **written}, sizing, size)
+    write_recipe(output, recipe, reasons, shown=_SHOWN, not_measured="What it scores and how long it takes")
+    return NewRecipe(output, reasons, warnings)
 
 
-def _check_size(size: TextSize, place: str) -> str | None:
-    needed = f"expected {FEWEST_PAIRS} at least, and {FEW_PAIRS:,} or more for translations worth reading; add pairs"
+def _check_size(size: TextSize, place: str) -> tuple[str, ...]:
+    """A warning where there are few pairs; an error where there are too few."""
+    needed = f"expected at least {FEWEST_PAIRS}, and {FEW_PAIRS:,} or more for good translations; add pairs"
     if size.pairs < FEWEST_PAIRS:
         raise DataError(f"{place}: {size.pairs} pairs are too few; {needed}")
-    return f"{place}: {size.pairs:,} pairs are few; {needed}" if size.pairs < FEW_PAIRS else None
+    return (f"{place}: {size.pairs:,} pairs are few; {needed}",) if size.pairs < FEW_PAIRS else ()
 
 
 def _files_to_write(train: PairOfFiles, output: Path, missing: list[Split]) -> dict[Split, PairOfFiles]:
-    """Files for what is held back, and for the rest; named after the recipe, packed if the training text was."""
+    """Files for what is held back, and for the rest; named after the recipe, compressed if the training text is."""
     if not missing:
         return {}
     src, tgt = language_of(train.src), language_of(train.tgt)
@@ -86,15 +81,6 @@ def _files_to_write(train: PairOfFiles, output: Path, missing: list[Split]) -> d
         return str(output.with_name(f"{output.stem}.{split}.{endings[side]}{packed[side]}"))
 
     return {split: PairOfFiles(src=named(split, 0), tgt=named(split, 1)) for split in ("train", *missing)}
-
-
-def _refuse_to_overwrite(files: list[Path]) -> None:
-    there = [str(file) for file in files if file.exists()]
-    if there:
-        raise RecipeError(
-            f"{there[0]}: exists already; expected to write {len(files)} new files; "
-            "name another --output, or add --force to write over them"
-        )
 
 
 def _hold_back(
@@ -111,75 +97,59 @@ def _hold_back(
             held.add_known(opened[split])
     train = opened["train"]
     held.draw(train, valid=count if "valid" in written else 0, test=count if "test" in written else 0)
-    drawn = {split: pairs for split, pairs in (("valid", held.valid), ("test", held.test)) if split in written}
-    if not all(drawn.values()):
+    chosen = {split: pairs for split, pairs in (("valid", held.valid), ("test", held.test)) if split in written}
+    if not all(chosen.values()):
         raise DataError(
             f"{train.describe()}: nothing left to hold back; expected many different sentences; "
-            "see the files, or give --valid-src, --valid-tgt, --test-src and --test-tgt"
+            "look at the files, or give --valid-src, --valid-tgt, --test-src and --test-tgt"
         )
-    sets = {**drawn, "train": held.training_pairs(train, kept)}
+    sets = {**chosen, "train": held.training_pairs(train, kept)}
     write_pairs({(Path(files.src), Path(files.tgt)): sets[split] for split, files in written.items()})
-    sizes = " and ".join(f"{len(pairs)} for {split}" for split, pairs in drawn.items())
+    sizes = " and ".join(f"{len(pairs)} for {split}" for split, pairs in chosen.items())
     dropped = f"{kept.same_src:,} pairs with a source sentence of those sets, {kept.same_tgt:,} with a target sentence"
     return (
-        f"held back: {sizes}, drawn by a hash of the lower-cased source sentence, so that no sentence is in two sets",
+        f"held back: {sizes}, chosen by a hash of the lower-cased source sentence, so that no sentence is in two sets",
         f"training text: {kept.pairs:,} pairs; left out: {dropped} and {kept.empty:,} with an empty side",
     )
 
 
-def _recipe_text(
-    name: str, files: Mapping[Split, PairOfFiles], sizing: Sizing, size: TextSize, reasons: tuple[str, ...]
-) -> str:
-    """The recipe as YAML, its reasons on top."""
-    preset = sizing.preset
-    splits = "".join(f"\n  {split}: {_flow(files[split])}" for split in ("train", "valid", "test"))
-    lr = "" if sizing.lr is None else f", lr: {sizing.lr}"
-    head = recipe_head("translation", name, reasons, not_measured="What it scores and how long it takes")
-    tokenize = _bleu_tokenizer(files["test"].tgt, size)
-    return f"""\
-{head}
-data:
-  format: text{splits}
-tokenizer:
-  name: sentencepiece
-  algorithm: bpe
-  vocab_size: {sizing.vocab_size}
-  joint: true
-  sampling: {preset.sampling}{BYTE_FALLBACK if sizing.byte_fallback else ""}
-model:
-  name: transformer
-  embed_dim: {preset.embed_dim}
-  encoder_depth: {preset.depth}
-  decoder_depth: {preset.depth}
-  num_heads: {preset.num_heads}
-  mlp_dim: {preset.mlp_dim}
-  norm: {preset.norm}
-  tied_embeddings: all
-  dropout: {preset.dropout}
-loss:
-  label_smoothing: 0.1
-batch:
-  src_tokens: {sizing.batch_tokens}
-  tgt_tokens: {sizing.batch_tokens}
-train:
-  steps: {sizing.steps}
-  accumulate: {preset.accumulate}
-  optimizer: {preset.optimizer}
-  schedule: {{name: {preset.schedule}, warmup_steps: {sizing.warmup_steps}{lr}}}
-  validate_every: {sizing.validate_every}
-  save_every: {sizing.save_every}
-  keep_last: {preset.average_last}
-  average_last: {preset.average_last}
-  patience: {"null" if preset.patience is None else preset.patience}
-decode: {preset.decode}
-bleu:
-  tokenize: {tokenize}
-"""
+def recipe_of(name: str, files: Mapping[Split, PairOfFiles], sizing: Sizing, size: TextSize) -> TranslationRecipe:
+    """The recipe that a sizing makes.
 
-
-def _flow(files: PairOfFiles) -> str:
-    """Two paths in YAML, which reads text in JSON's quotes as JSON does."""
-    return f"{{src: {json.dumps(files.src, ensure_ascii=False)}, tgt: {json.dumps(files.tgt, ensure_ascii=False)}}}"
+    Args:
+        name: of the recipe.
+        files: of all three splits.
+        sizing: the numbers.
+        size: what was counted in the training text.
+    """
+    published, preset = sizing.published, sizing.preset
+    assert isinstance(published.tokenizer, SentencePieceConfig)
+    rare_as_bytes = {"byte_fallback": True, "character_coverage": BYTE_COVERAGE} if sizing.byte_fallback else {}
+    schedule = published.train.schedule.model_dump() | {"warmup_steps": sizing.warmup_steps, "lr": sizing.lr}
+    training = {
+        "steps": sizing.steps,
+        "accumulate": preset.accumulate,
+        "optimizer": published.train.optimizer,
+        "schedule": schedule,
+        "validate_every": sizing.validate_every,
+        "save_every": sizing.save_every,
+        "keep_last": published.train.average_last,
+        "average_last": published.train.average_last,
+        "patience": preset.patience,
+    }
+    return TranslationRecipe(
+        name=name,
+        data=TextPairsConfig(train=files["train"], valid=files["valid"], test=files["test"]),
+        tokenizer=SentencePieceConfig.model_validate(
+            {"vocab_size": sizing.vocab_size, "sampling": published.tokenizer.sampling} | rare_as_bytes
+        ),
+        model=published.model,
+        loss=LossConfig(label_smoothing=0.1),
+        batch=BatchConfig(src_tokens=sizing.batch_tokens, tgt_tokens=sizing.batch_tokens),
+        train=TrainConfig.model_validate(training),
+        decode=published.decode,
+        bleu=BleuConfig.model_validate({"tokenize": _bleu_tokenizer(files["test"].tgt, size)}),
+    )
 
 
 def _bleu_tokenizer(tgt_file: str, size: TextSize) -> str:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from attnkit.data.text.parallel_text import Pair
 from attnkit.new_recipe.sizing import two_digits
+from attnkit.recipe_file import load
+from attnkit.recipes.translation.recipe import TranslationRecipe
+from attnkit.tokenizers.config import SentencePieceConfig
 
 PIECES_PER_WORD = 1.3
 SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
-"""Thai, Lao, Burmese, Khmer, Japanese and Chinese, whose words no spaces part."""
+"""Thai, Lao, Burmese, Khmer, Japanese and Chinese, which have no spaces between words."""
 PADDING = 1.1
-"""Tokens with padding over tokens, in batches of like lengths."""
+"""Tokens with padding over tokens, in batches of similar lengths."""
 ENOUGH_WORDS = 70_000
-"""Different words are counted up to here: then any vocabulary that is asked for can be learned."""
+"""Different words are counted up to here: from then on any vocabulary can be learned."""
 SMALL_BATCHES = ((50_000, 1024, 2e-3), (200_000, 2048, 3e-3))
 """Up to so many target pieces, batches of so many tokens and that learning rate: a small text has too few sentences for
 many different large batches. Tried on 3000 short English-German pairs in batches of 1024: after 575 steps the training
@@ -35,7 +38,7 @@ VOCABULARIES = (
 """Up to so many words, so many pieces. Multi30k (0.7 million words) and IWSLT14 (6) are published with 10,000."""
 LARGEST_VOCABULARY = 32_000
 LARGEST_ALPHABET = 1500
-"""From more different characters on (Chinese, Japanese), the rare ones are spelt as bytes."""
+"""From more different characters on (Chinese, Japanese), the rare ones are spelled as bytes."""
 LEAST_FOR_LARGE_ALPHABETS = 8000
 SPECIAL_PIECES = 5
 """Padding, unknown, begin, end, and the mark of a word's beginning."""
@@ -48,11 +51,11 @@ class SideSize:
     words: int = 0
     characters: int = 0
     spaceless: int = 0
-    """Characters of scripts that part no words."""
+    """Characters of scripts without spaces between words."""
 
     @property
     def has_spaces(self) -> bool:
-        """Whether words are parted by spaces."""
+        """Whether there are spaces between words."""
         return 2 * self.spaceless <= self.characters
 
     @property
@@ -70,7 +73,7 @@ class TextSize:
     tgt: SideSize = field(default_factory=SideSize)
     alphabet: set[str] = field(default_factory=set)
     vocabulary: set[str] = field(default_factory=set)
-    """Different words of both sides, not more than ENOUGH_WORDS or so."""
+    """Different words of both sides, up to about ENOUGH_WORDS."""
 
     @property
     def tgt_pieces(self) -> int:
@@ -100,110 +103,62 @@ class Preset:
     """A published recipe, at the amount of text that it was made for."""
 
     name: str
-    embed_dim: int
-    depth: int
-    num_heads: int
-    mlp_dim: int
-    norm: str
-    dropout: float
-    sampling: float
-    batch_tokens: int
+    shipped: str
+    """Its name among the shipped recipes."""
     accumulate: int
+    """Batches that a published one is split into."""
     epochs: int
     least_steps: int
     most_steps: int
-    optimizer: str
-    schedule: str
-    lr: float | None
-    warmup_steps: int
     validations: int
-    average_last: int
     patience: int | None
-    decode: str
     why: str
     why_dropout: str
 
+    @property
+    def recipe(self) -> TranslationRecipe:
+        """The published values."""
+        recipe = load(self.shipped)
+        assert isinstance(recipe, TranslationRecipe)
+        return recipe
 
-ADAM = "{name: adam, beta1: 0.9, beta2: 0.98, eps: 1e-9}"
-ADAMW = "{name: adamw, beta1: 0.9, beta2: 0.98, eps: 1e-8, weight_decay: 1e-4}"
-BEAM_5 = "{method: beam, beam_size: 5, length_penalty: {form: power, alpha: 1.0}}"
-BEAM_4 = "{method: beam, beam_size: 4, length_penalty: {form: gnmt, alpha: 0.6}}"
 
 TINY = Preset(
     name="tiny",
-    embed_dim=128,
-    depth=4,
-    num_heads=4,
-    mlp_dim=256,
-    norm="pre",
-    dropout=0.3,
-    sampling=0.1,
-    batch_tokens=4096,
+    shipped="translation/multi30k_en_de",
     accumulate=1,
     epochs=65,
     least_steps=1500,
     most_steps=10_000,
-    optimizer=ADAM,
-    schedule="cosine",
-    lr=4e-3,
-    warmup_steps=600,
     validations=16,
-    average_last=10,
     patience=None,
-    decode=BEAM_5,
-    why="under 100 thousand pairs small wins: on the 29 thousand of Multi30k this one is published with 41 BLEU, "
+    why="below 100 thousand pairs small models win: on the 29 thousand of Multi30k this one is published with 41 BLEU, "
     "the paper's base with 38, and plain attempts at base with 26 to 31",
-    why_dropout="strong, for a few pairs are soon known by heart",
+    why_dropout="strong, because few pairs are soon memorised",
 )
 IWSLT = Preset(
     name="iwslt",
-    embed_dim=512,
-    depth=6,
-    num_heads=4,
-    mlp_dim=1024,
-    norm="post",
-    dropout=0.3,
-    sampling=0.0,
-    batch_tokens=4096,
+    shipped="translation/iwslt14_de_en",
     accumulate=1,
     epochs=45,
     least_steps=20_000,
     most_steps=100_000,
-    optimizer=ADAMW,
-    schedule="inverse_sqrt",
-    lr=5e-4,
-    warmup_steps=4000,
     validations=25,
-    average_last=10,
     patience=8,
-    decode=BEAM_5,
-    why="between 100 thousand and a million pairs, the size that is usual for the 160 thousand of IWSLT14; "
-    "base has more weights than so few pairs can settle",
+    why="between 100 thousand and a million pairs, the usual size for the 160 thousand of IWSLT14; base has more "
+    "weights than so few pairs can determine",
     why_dropout="strong, as is usual for IWSLT14",
 )
 BASE = Preset(
     name="base",
-    embed_dim=512,
-    depth=6,
-    num_heads=8,
-    mlp_dim=2048,
-    norm="post",
-    dropout=0.1,
-    sampling=0.0,
-    batch_tokens=6250,
+    shipped="translation/wmt14_en_de_base",
     accumulate=4,
     epochs=40,
     least_steps=40_000,
     most_steps=100_000,
-    optimizer=ADAM,
-    schedule="inverse_sqrt",
-    lr=None,
-    warmup_steps=4000,
     validations=33,
-    average_last=5,
     patience=None,
-    decode=BEAM_4,
-    why="from a million pairs on the paper's base, made for 4.5 million, pays",
+    why="from a million pairs on the paper's base, made for 4.5 million, pays off",
     why_dropout="as in the paper",
 )
 
@@ -213,6 +168,8 @@ class Sizing:
     """The numbers of a recipe that depend on the amount of text."""
 
     preset: Preset
+    published: TranslationRecipe
+    """The preset's recipe."""
     vocab_size: int
     byte_fallback: bool
     batch_tokens: int
@@ -223,54 +180,64 @@ class Sizing:
     """None is the paper's, which follows from the width."""
     validate_every: int
     save_every: int
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
     """One line per choice: what, and why."""
 
 
 def size_recipe(size: TextSize) -> Sizing:
     """Choose a preset by the number of pairs, and what depends on the text within it."""
     preset = TINY if size.pairs < 100_000 else IWSLT if size.pairs < 1_000_000 else BASE
+    published = preset.recipe
     vocab_size, byte_fallback, why_vocabulary = _vocabulary(size)
-    batch_tokens, lr = preset.batch_tokens, preset.lr
+    batch_tokens, lr = published.batch.tgt_tokens // preset.accumulate, published.train.schedule.lr
     for limit, small_batch, small_lr in reversed(SMALL_BATCHES):
         if size.tgt_pieces < limit and preset is TINY:
             batch_tokens, lr = small_batch, small_lr
     epoch = max(1, round(size.tgt_pieces * PADDING / (batch_tokens * preset.accumulate)))
     steps = two_digits(min(max(preset.epochs * epoch, preset.least_steps), preset.most_steps))
-    warmup_steps = min(preset.warmup_steps, steps // 4)
-    save_every = two_digits(min(max(epoch, steps // 60), steps // (2 * preset.average_last)))
-    return Sizing(
+    save_every = two_digits(min(max(epoch, steps // 60), steps // (2 * published.train.average_last)))
+    sizing = Sizing(
         preset=preset,
+        published=published,
         vocab_size=vocab_size,
         byte_fallback=byte_fallback,
         batch_tokens=batch_tokens,
         steps=steps,
-        warmup_steps=warmup_steps,
+        warmup_steps=min(published.train.schedule.warmup_steps, steps // 4),
         lr=lr,
         validate_every=two_digits(steps // preset.validations),
         save_every=save_every,
-        reasons=(
-            f"model: {preset.name}, {preset.embed_dim} wide, {preset.depth}+{preset.depth} layers: {preset.why}",
-            f"dropout: {preset.dropout}: {preset.why_dropout}"
-            + ("; BPE dropout for the same reason, it cuts the words anew in every epoch" if preset.sampling else ""),
-            why_vocabulary,
-            f"steps: {steps:,} of {batch_tokens * preset.accumulate:,} tokens a side: "
-            f"some {steps / epoch:.0f} times through the text",
-            f"warm-up: {warmup_steps:,} steps, then the learning rate falls from "
-            + (f"{lr:g}" if lr else "the paper's peak for this width"),
-            f"averaging: the last {preset.average_last} checkpoints, {save_every:,} steps apart, make the final model",
-        ),
+    )
+    return replace(sizing, reasons=_reasons(sizing, why_vocabulary, epochs=steps / epoch))
+
+
+def _reasons(sizing: Sizing, why_vocabulary: str, *, epochs: float) -> tuple[str, ...]:
+    preset, published = sizing.preset, sizing.published
+    model, lr = published.model, sizing.lr
+    depths = f"{model.encoder_depth}+{model.decoder_depth}"
+    has_bpe_dropout = isinstance(published.tokenizer, SentencePieceConfig) and published.tokenizer.sampling
+    return (
+        f"model: {preset.name}, {model.embed_dim} wide, {depths} layers: {preset.why}",
+        f"dropout: {model.dropout}: {preset.why_dropout}"
+        + ("; BPE dropout for the same reason: it splits the words anew in every epoch" if has_bpe_dropout else ""),
+        why_vocabulary,
+        f"steps: {sizing.steps:,} of {sizing.batch_tokens * preset.accumulate:,} tokens a side: "
+        f"about {epochs:.0f} times through the text",
+        f"warm-up: {sizing.warmup_steps:,} steps, then the learning rate falls from "
+        + (f"{lr:g}" if lr else "the paper's peak for this width"),
+        f"averaging: the last {published.train.average_last} checkpoints, {sizing.save_every:,} steps apart, make the "
+        "final model",
     )
 
 
 def _vocabulary(size: TextSize) -> tuple[int, bool, str]:
-    """How many joint subword pieces; whether rare characters are spelt as bytes; and why."""
+    """How many joint subword pieces; whether rare characters are spelled as bytes; and why."""
     words = size.src.length + size.tgt.length
     pieces = next((pieces for limit, pieces in VOCABULARIES if words < limit), LARGEST_VOCABULARY)
     why = f"both languages together, from {words:,} words of text"
     if len(size.alphabet) > LARGEST_ALPHABET:
         pieces = max(pieces, LEAST_FOR_LARGE_ALPHABETS)
-        why += f"; of the {len(size.alphabet):,} different characters the rare ones are spelt as bytes"
+        why += f"; of the {len(size.alphabet):,} different characters the rare ones are spelled as bytes"
         return pieces, True, f"vocabulary: {pieces:,} pieces: {why}"
     learnable = max(len(size.alphabet) + len(size.vocabulary) // 2, len(size.alphabet) + SPECIAL_PIECES, 16)
     if learnable < pieces:

@@ -8,7 +8,8 @@ from attnkit import recipe_file
 from attnkit.cli import app
 from attnkit.data.open import open_data
 from attnkit.new_recipe import detection as new_detection
-from attnkit.new_recipe.detection_networks import NANO
+from attnkit.new_recipe import speed as measured
+from attnkit.new_recipe.networks import DETECTOR_NANO as NANO
 from attnkit.new_recipe.sizing import Machine
 from tests.data.formats.coco_files import annotation, coco, pictures
 from tests.data.image_files import png, write_files
@@ -20,7 +21,7 @@ SIZE = (40, 60)
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(new_detection, "training_speed", lambda config, size, *, num_classes, masks: 50.0)
+    monkeypatch.setattr(new_detection, "detector_speed", lambda config, size, *, num_classes, masks: 50.0)
     monkeypatch.setattr(new_detection, "this_machine", lambda: CORES)
     return tmp_path
 
@@ -88,16 +89,16 @@ def test_every_choice_is_explained_in_the_recipe_and_on_stderr(folder):
         "photos: COCO's json, 20 training, 0 validation and 0 test images with masks",
         "classes: 2, as the data names them, and their objects in training: cat 20, dog 20",
         "held back: 0.1 of the images for validation and 0.1 of the images for test, chosen by a hash of the file",
-        "size: a shorter side of 96 pixels: as you say",
+        "size: a shorter side of 96 pixels: as you ask",
         "augmentation: shorter sides of 64 to 128 pixels, mirroring left and right; --set augment.flip=0 where left",
-        "anchors: 16 to 256 pixels wide, for a quarter of the objects have at most 18.6 at that size, half ",
-        "masks: the objects have some, so there is a mask head; boxes alone take less time: --set data.masks=false",
-        "objects: 2 an image, 2 at most: 100 detections of an image are enough",
+        "anchors: 16 to 256 pixels wide, because a quarter of the objects have at most 18.6 at that size, half ",
+        "masks: the objects have outlines, so there is a mask head; boxes alone take less time: --set data.masks=false",
+        "objects: 2 per image, 2 at most: 100 detections per image are enough",
         "network: Mask R-CNN of 128 channels on a Swin of 48: half the width of Swin-T, and half of the",
         "batch: 2 images; an epoch is 8 steps",
-        "steps: 1,600, 200 times through the images: all that so many images are good for",
-        "time: some 1 minutes at the 50 images a second that this network was measured to train here, on 2 processor",
-        "photos: 20 images are few for attention; expected 10,000 or more, or weights that exist; attnkit import FILE",
+        "steps: 1,600, 200 times through the images: more would not help with so few images",
+        "time: about a minute at 50 images a second, the measured training speed of this network on 2 processor cores",
+        "photos: 20 images are few for attention; expected 10,000 or more, or pretrained weights; attnkit import FILE",
         "next: attnkit train out/my.yaml",
     ]
     assert len(lines) == len(starts), lines
@@ -127,7 +128,9 @@ def test_boxes_alone(folder):
     write_coco(folder, objects=boxes)
     result = new()
     assert "20 training, 0 validation and 0 test images without masks\n" in result.stderr
-    assert "masks: the objects have none, so there is no mask head, and boxes alone are scored\n" in result.stderr
+    assert (
+        "masks: the objects have no outlines, so there is no mask head, and boxes alone are scored\n" in result.stderr
+    )
     assert result.exit_code == 0
 
 
@@ -135,7 +138,7 @@ def test_a_few_outlines_are_no_masks(folder):
     boxes = [annotation((2, 1, 8, 11), number=one, image=one, segmentation=None) for one in range(1, 21)]
     outlined = [annotation((20, 5, 32, 25), number=30 + one, image=one) for one in range(1, 6)]
     write_coco(folder, objects=[*boxes, *outlined])
-    assert "masks: 20% of the objects have one, too few, so there is no mask head, and boxes" in new().stderr
+    assert "masks: 20% of the objects have an outline, too few, so there is no mask head, and boxes" in new().stderr
 
 
 def test_from_yolo(folder):
@@ -170,7 +173,7 @@ def test_many_objects_reach_the_recipe(folder):
     outside = annotation((90, 90, 95, 95), number=8, image=1)
     write_coco(folder, objects=[*crowded, crowd, outside])
     result = new("--minutes", "600")
-    assert "objects: 55 an image, 55 at most: up to 200 detections of an image are given and scored, " in result.stderr
+    assert "objects: 55 per image, 55 at most: up to 200 detections per image are kept and scored, " in result.stderr
     recipe = recipe_file.load("photos.yaml")
     assert recipe.inference.max_detections == 200
     assert (recipe.model.rpn.train_proposals, recipe.model.box_head.samples) == (600, 256)
@@ -179,7 +182,7 @@ def test_many_objects_reach_the_recipe(folder):
 
 def test_objects_of_all_images_are_counted(folder, monkeypatch):
     """Sizes are those of some, and of images with objects alone: here the first and the last that have one."""
-    monkeypatch.setattr("attnkit.new_recipe.image_recipe._SAMPLE", 2)
+    monkeypatch.setattr("attnkit.new_recipe.sizing.SAMPLE", 2)
     dogs = [annotation((x, 3, x + 2, 6), number=x, image=7, category=8) for x in range(55)]
     cats = [annotation((0, 0, side, side), number=100 + side, image=side) for side in (2, 20)]
     crowd = annotation((0, 0, 60, 40), number=9, image=1, iscrowd=1, segmentation=None)
@@ -188,9 +191,9 @@ def test_objects_of_all_images_are_counted(folder, monkeypatch):
     lines = new("--image-size", "40").stderr.splitlines()
     assert lines[1:3] == [
         "classes: 2, as the data names them, and their objects in training: cat 2, dog 55",
-        "looked at: objects are counted on all images; sizes are those of 2 images with objects, evenly chosen",
+        "sampled: objects are counted on all images; sizes are those of 2 images with objects, evenly spread",
     ]
-    assert any(line.startswith("objects: 2.85 an image, 55 at most: up to 200 detections of an") for line in lines)
+    assert any(line.startswith("objects: 2.85 per image, 55 at most: up to 200 detections per") for line in lines)
     assert any("at most 6.5 at that size, half 11, nine in ten 18.2: " in line for line in lines)
     assert not any("no object of" in line for line in lines)
     assert recipe_file.load("photos.yaml").inference.max_detections == 200
@@ -201,13 +204,13 @@ def test_the_fullest_image_may_be_one_to_validate_on(folder):
     many = [annotation((x, 3, x + 2, 6), number=x, image=2) for x in range(51)]
     write_coco(folder, images="d/val", annotations="d/val.json", count=3, objects=many)
     result = new(images="d/train", annotations="d/train.json")
-    assert "objects: 2 an image, 51 at most: up to 200 detections of an image are given and scored, " in result.stderr
+    assert "objects: 2 per image, 51 at most: up to 200 detections per image are kept and scored, " in result.stderr
 
 
 @pytest.mark.parametrize("form", ["yolo", "voc"])
 def test_of_very_many_files_some_are_read(form, folder, monkeypatch):
     """The one that is left out has many objects."""
-    monkeypatch.setattr("attnkit.new_recipe.detection_look._MOST_FILES", 11)
+    monkeypatch.setattr("attnkit.new_recipe.detection_survey.MOST_FILES", 11)
     box = b"<bndbox><xmin>3</xmin><ymin>2</ymin><xmax>30</xmax><ymax>20</ymax></bndbox>"
     objects = [9 if image == 10 else 1 for image in range(12)]
     one = {"yolo": b"0 0.5 0.5 0.2 0.2\n", "voc": b"<object><name>dog</name>" + box + b"</object>"}[form]
@@ -222,14 +225,14 @@ def test_of_very_many_files_some_are_read(form, folder, monkeypatch):
     data = "pets/yolo" if form == "yolo" else "pets/voc/images"
     lines = new("--data", data, "-o", "x.yaml", images=None, annotations=None).stderr.splitlines()
     assert lines[1] == "classes: 1, as the data names them, and their objects in training: dog 11"
-    assert any(line.startswith("objects: 1 an image, 1 at most: ") for line in lines)
+    assert any(line.startswith("objects: 1 per image, 1 at most: ") for line in lines)
 
 
 def test_images_without_objects_are_seen(folder):
     few = [annotation((2, 1, 30, 31), number=one, image=one) for one in range(1, 6)]
     write_coco(folder, objects=few)
     result = new()
-    assert "objects: 0.25 an image, 1 at most: " in result.stderr
+    assert "objects: 0.25 per image, 1 at most: " in result.stderr
     assert "batch: 2 images; an epoch is 2 steps\n" in result.stderr  # 4 of the 16 that are not held back
 
 
@@ -239,7 +242,7 @@ def test_what_is_wrong_with_some_is_said(folder):
     (folder / "photos/4.png").unlink()
     lines = new().stderr.splitlines()
     assert (
-        "photos: 1 of 19 images looked at, or their annotations, are broken or do not fit; see attnkit data check "
+        "photos: 1 of 19 sampled images, or their annotations, are broken or do not fit; see attnkit data check "
         "photos.yaml" in lines
     )
     assert any("4.png is not in" in line for line in lines)
@@ -253,16 +256,15 @@ def test_annotations_that_cannot_be_read_are_counted(folder):
     result = new("--data", "pets", images=None, annotations=None)
     said = "pets: the annotations of 2 of 12 images cannot be read; see attnkit data check pets.yaml\n"
     assert said in result.stderr
-    assert "looked at, or their" not in result.stderr
+    assert "sampled images, or their" not in result.stderr
 
 
 @pytest.mark.parametrize("masks", [True, False])
-def test_the_speed_of_a_network_is_measured(masks, monkeypatch):
-    monkeypatch.setattr("attnkit.new_recipe.training_speed._MEASURED_SECONDS", 0.0)
+def test_the_speed_of_a_network_is_measured(masks):
     model = NANO.config(anchor_scale=4, proposals=20, samples=8)
     small = {"embed_dim": 4, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 1, 1)}
     model = model.model_copy(update={"backbone": model.backbone.model_copy(update=small)})
-    assert new_detection.training_speed(model, (64, 96), num_classes=3, masks=masks) > 0
+    assert measured.detector_speed(model, (64, 96), num_classes=3, masks=masks, seconds=0.0) > 0
 
 
 # mistakes
@@ -285,20 +287,18 @@ def test_mistakes(folder):
     assert refused(images="nowhere") == "nowhere: no such folder; expected a folder of images; correct --images\n"
     message = "nowhere: no such file; expected COCO's json of objects; correct --annotations\n"
     assert refused(annotations="nowhere") == message
-    few = "few: 9 training images with annotations are too few; expected 10 at least, and hundreds for a model worth "
+    few = "few: 9 training images with annotations are too few; expected at least 10, and hundreds for a useful model"
     assert refused(images="few", annotations="few.json").startswith(few)
-    none = (
-        "none.json: image 1: no object on 20 images looked at; expected boxes of the objects; correct the annotations"
-    )
+    none = "none.json: image 1: no object on 20 images; expected boxes of the objects; correct the annotations"
     assert none in refused(images="none", annotations="none.json")
     needs = "not given; expected --images and --annotations, or --data alone, for detection; add it\n"
     assert refused(annotations=None) == f"--annotations: {needs}"
     assert refused(images=None) == f"--images: {needs}"
-    both = "beside --data, which holds images and objects; expected one; leave one out\n"
+    both = "given together with --data, which holds images and objects; expected one of them; leave one out\n"
     assert refused("--data", "photos", annotations=None) == f"--images: {both}"
     assert refused("--data", "photos", images=None) == f"--annotations: {both}"
     assert refused("--masks", "masks").startswith(
-        "--masks: is no option of detection; expected --images, --annotations"
+        "--masks: not an option of detection; expected --images, --annotations"
     )
     assert "which of " not in refused("--data", "few", images=None, annotations=None)
     assert sorted(folder.rglob("*.yaml")) == before

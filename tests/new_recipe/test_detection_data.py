@@ -108,8 +108,8 @@ def test_images_that_are_elsewhere(folder):
         coco_data("other", "train.json")
     write_files(folder, {"val.json": coco([], images=(7,))})
     message = (
-        "val.json: none of its 1 images is in photos, such as 7.png; it is taken for the valid set by its name; add "
-        "its images, or move it elsewhere"
+        "val.json: none of its 1 images is in photos, such as 7.png; its name makes it the valid set; add its images, "
+        "or move it elsewhere"
     )
     with pytest.raises(DataError, match=f"^{message}$"):
         coco_data("photos", "train.json")
@@ -118,7 +118,7 @@ def test_images_that_are_elsewhere(folder):
 def test_a_json_without_images(folder):
     write_files(folder, {"d/1.png": png(), "d/none.json": coco([], images=())})
     message = (
-        "none.json: lists no images; expected COCO's json of images and the objects on them; correct the path, or mend "
+        "none.json: lists no images; expected COCO's json of images and the objects on them; correct the path, or fix "
         "the file"
     )
     with pytest.raises(DataError, match=f"^d/{message}$"):
@@ -230,14 +230,14 @@ def test_images_that_are_in_no_folder(folder):
 def test_data_of_no_kind(folder):
     write_files(folder, {"photos/1.png": png(), "photos/2.png": png()})
     message = (
-        "photos: 2 files, none of which says where objects are; expected data.yaml and labels as YOLO has them, xml as "
-        "Pascal VOC, or json as COCO; correct --data"
+        "photos: 2 files, none of which says where objects are; expected YOLO's data.yaml and labels, Pascal VOC's "
+        "xml files or COCO's json; correct --data"
     )
     with pytest.raises(DataError, match=f"^{message}$"):
         found_data("photos")
     write_files(folder, {f"photos/{name}.json": json.dumps({}).encode() for name in "ab"})
     message = (
-        "photos: which of a.json, b.json has the training objects cannot be told; expected one with train in its name; "
+        "photos: which of a.json, b.json has the training objects is not clear; expected one with train in its name; "
         "name it with --annotations, and its images with --images"
     )
     with pytest.raises(DataError, match=f"^{message}$"):

@@ -6,13 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from attnkit.new_recipe.detection_networks import MICRO, NANO, SMALL, TINY, activation_bytes
-from attnkit.new_recipe.detection_size import Pictures, size_recipe
+from attnkit.new_recipe.detection_size import ObjectSurvey, size_recipe
+from attnkit.new_recipe.networks import DETECTOR_MICRO as MICRO
+from attnkit.new_recipe.networks import DETECTOR_NANO as NANO
+from attnkit.new_recipe.networks import DETECTOR_SMALL as SMALL
+from attnkit.new_recipe.networks import DETECTOR_TINY as TINY
+from attnkit.new_recipe.networks import detector_bytes
 from attnkit.new_recipe.sizing import Machine
 
 CORES = Machine("2 processor cores", is_gpu=False, memory=8 << 30)
 GPU = Machine("a GPU", is_gpu=True, memory=80 << 30)
-CELLS = Pictures(
+CELLS = ObjectSurvey(
     "cells",
     train=500,
     valid=0,
@@ -75,13 +79,13 @@ def test_why_a_side():
     )
     small, _ = sized(replace(CELLS, side=64, box_sides=(0.125, 0.2, 0.3)))
     assert (
-        reason(small, "size") == "a shorter side of 128 pixels: half of the images have 64 or fewer; 128 are the least"
+        reason(small, "size") == "a shorter side of 128 pixels: half of the images have 64 or fewer; 128 is the minimum"
     )
     rounded, _ = sized(replace(CELLS, side=150, box_sides=(0.1, 0.2, 0.3)))
     assert reason(rounded, "size") == "a shorter side of 160 pixels: half of the images have 150 or fewer"
     large = reason(sized(replace(CELLS, side=1024))[0], "size")
     assert large.endswith(": half of the images have 1024 or fewer; more costs time by its square: --image-size")
-    assert reason(sized(side=96)[0], "size") == "a shorter side of 96 pixels: as you say"
+    assert reason(sized(side=96)[0], "size") == "a shorter side of 96 pixels: as you ask"
 
 
 def test_sides_in_training_lie_around_it():
@@ -120,11 +124,11 @@ def test_detections_are_twice_what_an_image_has(most, detections):
 
 def test_why_so_many_detections():
     assert reason(sized()[0], "objects") == (
-        "31.7 an image, 131 at most: up to 500 detections of an image are given and scored, inference.max_detections; "
-        "the usual 100 would hide what is beyond them"
+        "31.7 per image, 131 at most: up to 500 detections per image are kept and scored, inference.max_detections; "
+        "the usual 100 would lose the rest"
     )
     few, _ = sized(replace(CELLS, objects=2.0, most_objects=7))
-    assert reason(few, "objects") == "2 an image, 7 at most: 100 detections of an image are enough"
+    assert reason(few, "objects") == "2 per image, 7 at most: 100 detections per image are enough"
 
 
 @pytest.mark.parametrize(
@@ -147,10 +151,10 @@ def test_proposals_are_no_fewer_than_detections(machine, usual):
 def test_masks_or_none():
     assert "so there is a mask head; boxes alone take less time: --set data.masks=false" in reason(sized()[0], "masks")
     none, _ = sized(replace(CELLS, masks=False, outlined=0.0))
-    assert reason(none, "masks") == "the objects have none, so there is no mask head, and boxes alone are scored"
+    assert reason(none, "masks") == "the objects have no outlines, so there is no mask head, and boxes alone are scored"
     few, _ = sized(replace(CELLS, masks=False, outlined=0.304))
     assert reason(few, "masks") == (
-        "30% of the objects have one, too few, so there is no mask head, and boxes alone are scored"
+        "30% of the objects have an outline, too few, so there is no mask head, and boxes alone are scored"
     )
 
 
@@ -169,7 +173,9 @@ def test_slow_machines_get_smaller_networks_and_images():
         (32, (128, 192)),
     ]
     assert (sizing.model.backbone.embed_dim, sizing.short_side) == (32, 128)
-    assert reason(sizing, "size").endswith("; what is larger would see them under 20 times in the time that there is")
+    assert reason(sizing, "size").endswith(
+        "; anything larger would go through them fewer than 20 times in the time available"
+    )
     sizing, tried = sized(rate=rates | {(32, 256): 2.8})  # 60 minutes, 500 images 20 times: 2.78 a second
     assert (sizing.model.backbone.embed_dim, sizing.short_side, len(tried)) == (32, 256, 2)
 
@@ -195,10 +201,10 @@ def test_published_networks_keep_their_proposals():
 def test_steps_follow_the_time_or_the_images():
     sizing, _ = sized(rate=10.0, minutes=30)  # 18,000 images at most
     assert (sizing.batch_images, sizing.steps, sizing.warmup_steps) == (4, 4500, 450)
-    assert reason(sizing, "steps").endswith("what 30 minutes give")
+    assert reason(sizing, "steps").endswith("what fits into 30 minutes")
     sizing, _ = sized(rate=1e6)
     assert (sizing.steps, sizing.warmup_steps) == (200 * 100, 500)  # 400 images that are not held back
-    assert reason(sizing, "steps").endswith("all that so many images are good for")
+    assert reason(sizing, "steps").endswith("more would not help with so few images")
     assert reason(sizing, "batch") == "4 images; an epoch is 100 steps"
 
 
@@ -224,7 +230,7 @@ def test_batches_fit_into_memory():
     sizing, _ = sized(machine=replace(CORES, memory=1 << 20))
     assert sizing.batch_images == 1
     model = MICRO.config(anchor_scale=4, proposals=600, samples=256)
-    needed = activation_bytes(model, (256, 384), num_classes=3, masks=True)
+    needed = detector_bytes(model, (256, 384), masks=True)
     sizing, _ = sized(machine=replace(CORES, memory=2 * 3 * needed))
     assert sizing.batch_images == 2
     assert sizing.lr == 4.9e-4  # 7e-4 at 4, by the root
@@ -242,8 +248,8 @@ def test_activation_bytes():
     model = model.model_copy(update=head)
     boxes = 8 * (20 * 3 + 2 * 4) + 12 * 5 * 8 + 8 * (98 * 5 + 4 * 7)
     masks = 2 * 196 * (5 + 2 * 5) + 2 * 784 * (2 + 2)  # logits of the own class alone
-    assert activation_bytes(model, (8, 16), num_classes=13, masks=False) == 4 * boxes
-    assert activation_bytes(model, (8, 16), num_classes=13, masks=True) == 4 * (boxes + masks)
+    assert detector_bytes(model, (8, 16), masks=False) == 4 * boxes
+    assert detector_bytes(model, (8, 16), masks=True) == 4 * (boxes + masks)
 
 
 def test_no_torch():

@@ -4,7 +4,7 @@ import pytest
 
 from attnkit.data.data_root import DataRoot
 from attnkit.errors import DataError
-from attnkit.new_recipe.named_images import folder_of, has_one, image_names
+from attnkit.new_recipe.detection_data import folder_of, has_any, image_names
 from tests.data.image_files import write_files
 
 
@@ -57,5 +57,5 @@ def test_names_that_are_asked_for_are_spread_evenly(tmp_path):
 
 
 def test_whether_any_is_there(root):
-    assert has_one(["7.png", "1.png"], root.below("a"))
-    assert not has_one(["7.png", "3.png"], root.below("a"))
+    assert has_any(["7.png", "1.png"], root.below("a"))
+    assert not has_any(["7.png", "3.png"], root.below("a"))

@@ -11,21 +11,27 @@ from attnkit import recipe_file
 from attnkit.cli import app
 from attnkit.data.open import open_data
 from attnkit.new_recipe import segmentation as new_segmentation
-from attnkit.new_recipe.segmentation_networks import BASE, FLAT, MICRO, NANO, TINY, activation_bytes
-from attnkit.new_recipe.segmentation_size import Scenes, size_recipe
+from attnkit.new_recipe import speed as measured
+from attnkit.new_recipe.networks import SEGMENTER_BASE as BASE
+from attnkit.new_recipe.networks import SEGMENTER_FLAT as FLAT
+from attnkit.new_recipe.networks import SEGMENTER_MICRO as MICRO
+from attnkit.new_recipe.networks import SEGMENTER_NANO as NANO
+from attnkit.new_recipe.networks import SEGMENTER_TINY as TINY
+from attnkit.new_recipe.networks import segmenter_bytes
+from attnkit.new_recipe.segmentation_size import MaskSurvey, size_recipe
 from attnkit.new_recipe.sizing import Machine
 from tests.data.image_files import write_files
 from tests.data.scene_files import labels, mask, scenes
 
 CORES = Machine("2 processor cores", is_gpu=False, memory=8 << 30)
 GPU = Machine("a GPU", is_gpu=True, memory=80 << 30)
-STREETS = Scenes("streets", train=500, valid=0, test=0, side=360, shares={"sky": 0.3, "road": 0.55, "pole": 0.15})
+STREETS = MaskSurvey("streets", train=500, valid=0, test=0, side=360, shares={"sky": 0.3, "road": 0.55, "pole": 0.15})
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(new_segmentation, "training_speed", lambda config, crop, num_classes: 50.0)
+    monkeypatch.setattr(new_segmentation, "segmenter_speed", lambda config, crop, num_classes: 50.0)
     monkeypatch.setattr(new_segmentation, "this_machine", lambda: CORES)
     return tmp_path
 
@@ -75,14 +81,14 @@ def test_every_choice_is_explained_in_the_recipe_and_on_stderr(folder):
         "photos: 20 training, 0 validation and 0 test images with masks of 3 classes",
         "names: as many classes as the masks have numbers; give them their names in data.classes",
         "held back: 0.1 of the images for validation and 0.1 of the images for test, chosen by a hash of the file",
-        "crop: 48 x 48 pixels: as you say",
-        "network: UperNet of 32 channels on a Swin of 24: small images have little to see; a Swin needs fewer",
+        "crop: 48 x 48 pixels: as you ask",
+        "network: UperNet of 32 channels on a Swin of 24: small images have few details; a Swin needs fewer",
         "classes: ",
         "augmentation: sizes, crops, mirroring, colours; --set augment.flip=0 where left and right matter",
         "batch: 4 images; an epoch is 4 steps",
-        "steps: 1,600, 400 times through the images: all that so many images are good for",
-        "time: some 2 minutes at the 50 images a second that this network was measured to train here, on 2 processor",
-        "photos: 20 images are few for attention; expected 2,000 or more, or weights that exist; attnkit import FILE",
+        "steps: 1,600, 400 times through the images: more would not help with so few images",
+        "time: about 2 minutes at 50 images a second, the measured training speed of this network on 2 processor cores",
+        "photos: 20 images are few for attention; expected 2,000 or more, or pretrained weights; attnkit import FILE",
         "next: attnkit train out/my.yaml",
     ]
     assert len(lines) == len(starts), lines
@@ -142,7 +148,7 @@ def test_what_is_wrong_with_some_is_said(folder):
     (folder / "masks/4.png").unlink()
     lines = new().stderr.splitlines()
     assert (
-        "photos: 1 of 19 masks looked at are broken or do not fit their images; see attnkit data check photos.yaml"
+        "photos: 1 of 19 sampled masks are broken or do not fit their images; see attnkit data check photos.yaml"
         in (lines)
     )
     assert any(
@@ -150,15 +156,11 @@ def test_what_is_wrong_with_some_is_said(folder):
     )
     (folder / "names.txt").write_text("a\nb\nc\nd\ne")
     lines = new("--force", "--classes", "names.txt").stderr.splitlines()
-    assert any(
-        line.startswith("photos: no pixel of d, e on 19 masks looked at; expected every class") for line in lines
-    )
+    assert any(line.startswith("photos: no pixel of d, e on 19 sampled masks; expected every class") for line in lines)
 
 
-def test_the_speed_of_a_network_is_measured(monkeypatch):
-    monkeypatch.setattr("attnkit.new_recipe.training_speed._MEASURED_SECONDS", 0.0)
-    monkeypatch.setattr(new_segmentation, "_MEASURED_IMAGES", 2)
-    assert new_segmentation.training_speed(FLAT.config(32), 32, 3) > 0
+def test_the_speed_of_a_network_is_measured():
+    assert measured.segmenter_speed(FLAT.config(32), 32, 3, seconds=0.0) > 0
 
 
 # mistakes
@@ -181,17 +183,17 @@ def test_mistakes(folder):
     before = sorted(folder.rglob("*.yaml"))
     assert refused(masks="nowhere") == "nowhere: no such folder; expected a folder of masks; correct --masks\n"
     assert refused(images="nowhere") == "nowhere: no such folder; expected a folder of images; correct --images\n"
-    few = "few: 9 training images with masks are too few; expected 10 at least, and hundreds for a model worth having; "
+    few = "few: 9 training images with masks are too few; expected at least 10, and hundreds for a useful model; "
     assert refused(images="few", masks="few_masks").startswith(few)
     none = "a: has val, as b has, but nothing for training; expected a folder train in both; rename one\n"
     assert refused(images="a", masks="b") == none
-    assert "20 masks looked at hold one class alone; expected two at least" in refused(images="one", masks="one_masks")
+    assert "20 sampled masks hold only one class; expected at least two" in refused(images="one", masks="one_masks")
     assert "few/0.jpg: a JPEG, which does not keep pixel values as they were; " in refused(masks="few")
     write_files(folder, {"other/x.png": mask(labels())})
     assert refused(masks="other").endswith("rename the masks, or name a list of both as data.train.list\n")
     needs = "--masks: not given; expected --images and --masks for segmentation; add it\n"
     assert refused(masks=None) == needs
-    assert refused("--data", "photos").startswith("--data: is no option of segmentation; expected --images, --masks, ")
+    assert refused("--data", "photos").startswith("--data: not an option of segmentation; expected --images, --masks, ")
     assert refused("--classes", "none.txt").startswith("none.txt: no such file; ")
     assert sorted(folder.rglob("*.yaml")) == before
 
@@ -244,7 +246,7 @@ def test_slow_machines_get_smaller_networks_and_crops():
     sizing, tried = sized(rate=rates)
     assert tried == [(48, 320), (32, 320), (48, 256), (32, 256), (48, 192), (32, 192), (48, 128), (32, 128)]
     assert (sizing.model.backbone.embed_dim, sizing.crop, sizing.short_side) == (32, 128, 192)
-    assert "what is larger would see them under 30 times" in sizing.reasons[0]
+    assert "anything larger would go through them fewer than 30 times" in sizing.reasons[0]
     assert sizing.reasons[1].startswith("size: images are brought to a shorter side of 192 pixels")
     sizing, tried = sized(rate=rates | {(32, 320): 4.2})  # 60 minutes, 500 images 30 times: 4.17 a second
     assert (sizing.model.backbone.embed_dim, sizing.crop) == (32, 320)
@@ -262,18 +264,18 @@ def test_more_images_bear_larger_networks(images, side, network):
 def test_steps_follow_the_time_or_the_images():
     sizing, _ = sized(rate=10.0, minutes=30)  # 18,000 images at most
     assert (sizing.batch_images, sizing.steps) == (8, 2200)
-    assert "what 30 minutes give" in sizing.reasons[5]
+    assert "what fits into 30 minutes" in sizing.reasons[5]
     assert sizing.warmup_steps == 220
     sizing, _ = sized(rate=1e6)
     assert sizing.steps == 400 * 50  # 400 images that are not held back
-    assert "all that so many images are good for" in sizing.reasons[5]
+    assert "more would not help with so few images" in sizing.reasons[5]
     assert sizing.warmup_steps == 1500
 
 
 def test_batches_fit_into_memory_and_are_two_at_least():
     sizing, _ = sized(machine=replace(CORES, memory=1 << 20))
     assert sizing.batch_images == 2
-    needed = activation_bytes(MICRO.config(320), 320, 3)
+    needed = segmenter_bytes(MICRO.config(320), 320, 3)
     sizing, _ = sized(machine=replace(CORES, memory=2 * 5 * needed))
     assert sizing.batch_images == 4
     assert sizing.lr == 5e-4  # 1e-3 at 16, by the root
@@ -284,22 +286,22 @@ def test_activation_bytes():
     model = NANO.config(128)
     changes = {"depths": (1,), "num_heads": (1,), "embed_dim": 3, "window_size": 2}
     model = model.model_copy(update={"channels": 5, "backbone": model.backbone.model_copy(update=changes)})
-    assert activation_bytes(model, 8, 7) == 4 * (4 * (28 * 3 + 2 * 4) + 12 * 5 * 4 + 6 * 7 * 64)
+    assert segmenter_bytes(model, 8, 7) == 4 * (4 * (28 * 3 + 2 * 4) + 12 * 5 * 4 + 6 * 7 * 64)
     model = model.model_copy(update={"backbone": model.backbone.model_copy(update={"mlp_convolution": False})})
-    assert activation_bytes(model, 8, 7) == 4 * (4 * (20 * 3 + 2 * 4) + 12 * 5 * 4 + 6 * 7 * 64)
+    assert segmenter_bytes(model, 8, 7) == 4 * (4 * (20 * 3 + 2 * 4) + 12 * 5 * 4 + 6 * 7 * 64)
 
 
 def test_balance_decides_weights_and_crops():
     sizing, _ = sized()
     assert (sizing.weighted, sizing.most_of_one_class) == (False, 0.75)
     assert sizing.reasons[2] == (
-        "classes: 55 % of the pixels are road, 15 % pole: all weigh the same; if rare ones are missed, --set "
+        "classes: 55 % of the pixels are road, 15 % pole: all have the same weight; if rare ones are missed, --set "
         "loss.class_weights=median_frequency"
     )
     sizing, _ = sized(replace(STREETS, shares={"ground": 0.996, "tree": 0.004, "house": 0.0}))
     assert (sizing.weighted, sizing.most_of_one_class) == (True, 1.0)
     assert sizing.reasons[2] == (
-        "classes: 99.6 % of the pixels are ground, 0.4 % tree: rare ones weigh more, "
+        "classes: 99.6 % of the pixels are ground, 0.4 % tree: rare ones get more weight, "
         "loss.class_weights=median_frequency"
     )
     assert "one class is most of the pixels, so crops may be all of it" in sizing.reasons[3]
@@ -319,5 +321,4 @@ def test_what_is_unusual_reaches_the_recipe(folder):
     large = replace(STREETS, side=3000)
     sizing, _ = sized(large)
     config = recipe.data
-    text = new_segmentation.recipe_text("x", config, ("a", "b"), sizing, sizing.reasons)
-    assert "short_side: 480" in text
+    assert new_segmentation.recipe_of("x", config, ("a", "b"), sizing).image.short_side == 480

@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 
-from attnkit.new_recipe.image_recipe import few_images, sample, why_held_back
-from attnkit.new_recipe.sizing import Machine, hold_back, largest_affordable, training_length
+from attnkit.new_recipe.sizing import (
+    Machine,
+    few_images,
+    hold_back,
+    largest_affordable,
+    sample,
+    training_length,
+    why_held_back,
+    why_no_larger,
+)
 
 CORES = Machine("2 processor cores", is_gpu=False, memory=8 << 30)
 
@@ -28,14 +36,14 @@ def test_the_first_that_is_fast_enough(images, chosen):
 def test_training_ends_with_the_images_or_the_time():
     length = training_length(100, per_step=7, epochs=3, rate=70.0, minutes=1)
     assert (length.epoch, length.steps, length.epochs, length.takes) == (14, 42, 3.0, 42 * 7 / 70 / 60)
-    assert length.bound == "all that so many images are good for"
+    assert length.bound == "more would not help with so few images"
     assert length.epoch_line == "an epoch is 14 steps"
     length = training_length(5, per_step=7, epochs=3000, rate=7.0, minutes=11)
     assert (length.epoch, length.steps) == (1, 660)
     assert length.epoch_line == "an epoch is 1 step"
-    assert length.reasons(CORES, "7") == (
-        "steps: 660, 660 times through the images: what 11 minutes give",
-        "time: some 11 minutes at the 7 images a second that this network was measured to train here, on 2 processor "
+    assert length.reasons(CORES, 7.0) == (
+        "steps: 660, 660 times through the images: what fits into 11 minutes",
+        "time: about 11 minutes at 7 images a second, the measured training speed of this network on 2 processor "
         "cores; loading and validation come on top",
     )
 
@@ -45,6 +53,14 @@ def test_a_sample_reaches_from_the_first_to_the_last():
     some = sample(1000)
     assert (len(some), some[0], some[-1]) == (200, 0, 999)
     assert set(np.diff(some)) == {5, 6}
+
+
+def test_what_limits_a_size():
+    assert why_no_larger(2, epochs=7, can_be_larger=False) == (
+        "; anything larger would go through them fewer than 7 times in the time available"
+    )
+    assert why_no_larger(0, epochs=7, can_be_larger=True) == "; more costs time by its square: --image-size"
+    assert why_no_larger(0, epochs=7, can_be_larger=False) == ""
 
 
 def test_lines_on_shares_and_few_images():

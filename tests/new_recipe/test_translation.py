@@ -119,7 +119,7 @@ def test_every_choice_is_explained_in_the_recipe_and_on_stderr(folder):
     ]
     starts += ["dropout: 0.3", "vocabulary: ", "steps: ", "warm-up: ", "averaging: "]
     starts += [
-        "train.en and train.de: 1,300 pairs are few; expected 200 at least, and 10,000 or more",
+        "train.en and train.de: 1,300 pairs are few; expected at least 200, and 10,000 or more",
         "next: attnkit train",
     ]
     assert len(lines) == len(starts)
@@ -227,7 +227,7 @@ def test_a_failure_leaves_nothing_behind(folder):
     [
         (
             ["--src", "few.en", "--tgt", "few.de"],
-            "few.en and few.de: 199 pairs are too few; expected 200 at least, and",
+            "few.en and few.de: 199 pairs are too few; expected at least 200, and",
         ),
         (["--src", "none.en", "--tgt", "train.de"], "none.en: no such file"),
         (["--src", "few.en", "--tgt", "train.de"], "few.en: 199 lines, but train.de has 1300;"),

@@ -32,11 +32,14 @@ def test_text_without_spaces_is_measured_in_characters():
 
 def test_multi30k_gets_its_published_size_and_the_shipped_recipes_training():
     sizing = size_recipe(text(29_000, words=12))
-    assert (sizing.preset.name, sizing.preset.embed_dim, sizing.preset.dropout) == ("tiny", 128, 0.3)
+    assert (sizing.preset.name, sizing.published.model.embed_dim, sizing.published.model.dropout) == ("tiny", 128, 0.3)
     assert (sizing.vocab_size, sizing.batch_tokens) == (10_000, 4096)
     assert 7000 <= sizing.steps <= 9000
-    preset = sizing.preset
-    assert (preset.norm, preset.sampling, preset.schedule, preset.patience) == ("pre", 0.1, "cosine", None)
+    published = sizing.published
+    assert (
+        *(published.model.norm, published.tokenizer.sampling),
+        *(published.train.schedule.name, sizing.preset.patience),
+    ) == ("pre", 0.1, "cosine", None)
     assert (sizing.warmup_steps, sizing.lr) == (600, 4e-3)
     assert 110 <= sizing.save_every <= 140, "about an epoch"
     assert any("26 to 31" in reason for reason in sizing.reasons)
@@ -44,14 +47,14 @@ def test_multi30k_gets_its_published_size_and_the_shipped_recipes_training():
 
 def test_iwslt_gets_its_published_recipe():
     sizing = size_recipe(text(160_000, words=19))
-    assert (sizing.preset.name, sizing.preset.mlp_dim, sizing.preset.dropout) == ("iwslt", 1024, 0.3)
+    assert (sizing.preset.name, sizing.published.model.mlp_dim, sizing.published.model.dropout) == ("iwslt", 1024, 0.3)
     assert (sizing.vocab_size, sizing.batch_tokens, sizing.warmup_steps, sizing.lr) == (10_000, 4096, 4000, 5e-4)
     assert 45_000 <= sizing.steps <= 55_000
 
 
 def test_millions_get_the_papers_base():
     sizing = size_recipe(text(4_500_000, words=25))
-    assert (sizing.preset.name, sizing.preset.mlp_dim, sizing.preset.dropout) == ("base", 2048, 0.1)
+    assert (sizing.preset.name, sizing.published.model.mlp_dim, sizing.published.model.dropout) == ("base", 2048, 0.1)
     assert (sizing.vocab_size, sizing.steps, sizing.warmup_steps) == (32_000, 100_000, 4000)
     assert sizing.batch_tokens * sizing.preset.accumulate == 25_000
     assert sizing.lr is None
@@ -72,7 +75,9 @@ def test_the_numbers_go_together(pairs, words):
     preset = sizing.preset
     assert preset.least_steps <= sizing.steps <= preset.most_steps
     assert sizing.warmup_steps * 4 <= sizing.steps
-    assert sizing.save_every * preset.average_last <= 0.55 * sizing.steps, "what is averaged comes from the second half"
+    assert sizing.save_every * sizing.published.train.average_last <= 0.55 * sizing.steps, (
+        "what is averaged comes from the second half"
+    )
     assert 10 <= sizing.steps / sizing.validate_every <= 40
     assert sizing.steps // sizing.save_every <= 130
     assert len(sizing.reasons) == 6
@@ -101,6 +106,6 @@ def test_the_vocabulary_is_no_larger_than_the_text_supports():
 def test_large_alphabets_spell_rare_characters_as_bytes():
     sizing = size_recipe(text(3000, alphabet=3000))
     assert (sizing.vocab_size, sizing.byte_fallback) == (8000, True)
-    assert "of the 3,000 different characters the rare ones are spelt as bytes" in sizing.reasons[2]
+    assert "of the 3,000 different characters the rare ones are spelled as bytes" in sizing.reasons[2]
     smaller = size_recipe(text(300, alphabet=700))
     assert (smaller.vocab_size, smaller.byte_fallback) == (1400, False)

@@ -11,18 +11,19 @@ from attnkit.data.detection.object_files import ObjectFiles, box_of
 from attnkit.data.formats.annotations import Annotation, Box
 from attnkit.data.formats.outlines import is_outline
 from attnkit.errors import DataError
-from attnkit.new_recipe.image_recipe import sample
+from attnkit.new_recipe.detection_size import ObjectSurvey
+from attnkit.new_recipe.sizing import sample
 from attnkit.structures.arrays import IntArray, Size
 
-_MOST_FILES = 50_000
-"""Files of annotations that are read to count objects, evenly chosen; a json is read whole in any case."""
+MOST_FILES = 50_000
+"""Files of annotations that are read to count objects, evenly spread; a json is always read whole."""
 _ANY_SIZE = (1 << 16, 1 << 16)
 """Stands in for what annotations do not say, so that no image is opened: YOLO's shares of it are the same."""
 
 
 @dataclass(frozen=True)
-class Counts:
-    """The objects of a split, by its annotations alone; crowds, and what lies outside of its image, are none."""
+class ObjectCounts:
+    """The objects of a split, from its annotations alone, without crowds and what lies outside of its image."""
 
     images: IntArray
     """(N,) those that were counted."""
@@ -37,29 +38,67 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Look:
-    """Sizes on some of the images that have objects."""
+class SampledSizes:
+    """Sizes of a sample of the images that have objects, and of the boxes on them."""
 
     sizes: list[Size]
     box_sides: list[float]
     """Root of the area of each box over the shorter side of its image."""
-    looked_at: int
+    sampled: int
     broken: int
 
 
-def count_objects(images: ObjectFiles, *, whole: bool) -> Counts:
-    """Count the objects of every image; of very many, on some that are evenly chosen.
+def survey_objects(
+    path: str,
+    parts: tuple[ObjectFiles, ObjectFiles | None, ObjectFiles | None],
+    counts: ObjectCounts,
+    sizes: SampledSizes,
+    *,
+    whole: bool,
+) -> ObjectSurvey:
+    """What counts and sizes say about all images.
+
+    Args:
+        path: what the user named.
+        parts: training, validation and test images.
+        counts: of the training images.
+        sizes: of some of them.
+        whole: the annotations of a part are one file.
+    """
+    train, valid, test = parts
+    all_counts = [counts, *(count_objects(part, whole=whole) for part in (valid, test) if part is not None)]
+    sides = np.sort(np.array(sizes.sizes), axis=1)
+    quarter, half, most = np.quantile(sizes.box_sides, (0.25, 0.5, 0.9)).tolist()
+    return ObjectSurvey(
+        path=path,
+        train=len(train),
+        valid=0 if valid is None else len(valid),
+        test=0 if test is None else len(test),
+        with_objects=float(np.mean(counts.objects > 0)),
+        num_classes=len(train.class_names),
+        masks=train.has_masks,
+        outlined=counts.outlined / int(counts.objects.sum()),
+        side=round(float(np.median(sides[:, 0]))),
+        ratio=float(np.quantile(sides[:, 1] / sides[:, 0], 0.9)),
+        objects=float(np.mean(counts.objects)),
+        most_objects=max(int(part.objects.max()) for part in all_counts),
+        box_sides=(quarter, half, most),
+    )
+
+
+def count_objects(images: ObjectFiles, *, whole: bool) -> ObjectCounts:
+    """Count the objects of every image; of very many images, on an even sample.
 
     Args:
         images: of a split.
-        whole: they are of one file, so that none need be left out.
+        whole: the annotations are one file, so that none need be left out.
 
     Raises:
         DataError: the annotations of no image can be read.
     """
     counted: list[tuple[int, int]] = []
     of_classes, outlined, errors = np.zeros(len(images.class_names), dtype=np.int64), 0, []
-    for index in sample(len(images), len(images) if whole else _MOST_FILES):
+    for index in sample(len(images), len(images) if whole else MOST_FILES):
         try:
             objects = _objects(images, index)
         except DataError as error:
@@ -71,11 +110,11 @@ def count_objects(images: ObjectFiles, *, whole: bool) -> Counts:
     if not counted:
         raise errors[0]
     indices, counts = np.array(counted).T
-    return Counts(indices, counts, tuple(of_classes.tolist()), outlined, broken=len(errors))
+    return ObjectCounts(indices, counts, tuple(of_classes.tolist()), outlined, broken=len(errors))
 
 
 def _objects(images: ObjectFiles, index: int) -> list[Annotation]:
-    """What counts on an image."""
+    """The objects of an image that count."""
     row, place = int(images.rows[index]), images.annotation_place(index)
     size = images.source.size(row) or _ANY_SIZE
     return [one for one in images.source.read(row, size) if _counts(one, box_of(one, size, place), size)]
@@ -87,8 +126,8 @@ def _counts(annotation: Annotation, box: Box, size: Size) -> bool:
     return not annotation.crowd and min(x2, width) > max(x1, 0) and min(y2, height) > max(y1, 0)
 
 
-def look_at(images: ObjectFiles, chosen: Sequence[int]) -> Look:
-    """See how large some images are, and the boxes on them.
+def sample_sizes(images: ObjectFiles, chosen: Sequence[int]) -> SampledSizes:
+    """Read how large some images are, and the boxes on them.
 
     Args:
         images: of a split.
@@ -114,11 +153,11 @@ def look_at(images: ObjectFiles, chosen: Sequence[int]) -> Look:
         raise errors[0]
     if not sides:
         raise _without_objects(images, len(sizes))
-    return Look(sizes, sides, looked_at=len(chosen), broken=len(errors))
+    return SampledSizes(sizes, sides, sampled=len(chosen), broken=len(errors))
 
 
-def some_with_objects(images: ObjectFiles, counts: Counts) -> list[int]:
-    """Some of the images that have objects, evenly chosen: no other is trained on.
+def sample_with_objects(images: ObjectFiles, counts: ObjectCounts) -> list[int]:
+    """An even sample of the images that have objects: no other is trained on.
 
     Raises:
         DataError: there is none.
@@ -129,8 +168,8 @@ def some_with_objects(images: ObjectFiles, counts: Counts) -> list[int]:
     return there[sample(len(there))].tolist()
 
 
-def _without_objects(images: ObjectFiles, looked_at: int) -> DataError:
+def _without_objects(images: ObjectFiles, sampled: int) -> DataError:
     return DataError(
-        f"{images.annotation_place(0)}: no object on {looked_at:,} images looked at; expected boxes of the objects; "
+        f"{images.annotation_place(0)}: no object on {sampled:,} images; expected boxes of the objects; "
         "correct the annotations, or the path"
     )
