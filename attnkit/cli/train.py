@@ -65,7 +65,7 @@ def train(
     """
     from attnkit import recipe_file
     from attnkit.data.open import OpenedData
-    from attnkit.engine.processes import check_share
+    from attnkit.engine.processes import check_divisible
     from attnkit.evaluation.asked import (
         ClassificationOptions,
         DetectionOptions,
@@ -83,7 +83,7 @@ def train(
         loaded, run_dir = _reopen(folder, overrides or [], nproc)
     else:
         assert loaded is not None
-        check_share(loaded.train, nproc)
+        check_divisible(loaded.train, nproc)
         run_dir = _start(folder, loaded)
     data = OpenedData(loaded.data)
     _train(loaded, run_dir, data, resume=resume, device=device, nproc=nproc)
@@ -105,7 +105,7 @@ def _start(folder: Path, recipe: Recipe) -> RunDir:
 
 def _reopen(folder: Path, overrides: list[str], nproc: int) -> tuple[Recipe, RunDir]:
     """The run to resume, and its recipe with what --set changes in it."""
-    from attnkit.engine.processes import check_share
+    from attnkit.engine.processes import check_divisible
     from attnkit.recipe_file import dump, load
     from attnkit.run_dir import open_run, write_whole
 
@@ -117,20 +117,20 @@ def _reopen(folder: Path, overrides: list[str], nproc: int) -> tuple[Recipe, Run
                 f"--set {key}: {run.recipe} was trained with other values; expected changes of "
                 f"{', '.join(_CHANGEABLE)} only; leave the option out, or train a new run"
             )
-    check_share(changed.train, nproc)
+    check_divisible(changed.train, nproc)
     if changed != kept:
         write_whole(run.recipe, dump(changed))
     return changed, run
 
 
 def _train(recipe: Recipe, run: RunDir, data: OpenedData[Any], *, resume: bool, device: str, nproc: int) -> None:
-    from attnkit.engine.processes import work_together
+    from attnkit.engine.processes import launch
 
     try:
         if nproc == 1:
             recipe.fit(run, data, resume=resume, device=device)
         else:
-            work_together(partial(_fit, recipe, run, resume=resume), nproc, device=device)
+            launch(partial(_fit, recipe, run, resume=resume), nproc, device=device)
     except BaseException:
         if not resume and not any(run.checkpoints.iterdir()):
             _forget(run)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from attnkit.engine.config import TrainConfig
-from attnkit.engine.distributed import is_silent
+from attnkit.engine.distributed import is_main_process
 from attnkit.errors import AttnkitError
 from attnkit.run_dir import RunDir, write_whole
 
@@ -156,9 +156,9 @@ class RunLog:
 
 
 def open_log(run: RunDir, config: TrainConfig) -> RunLog:
-    """The log of a run, shown on stderr; where processes train together the first writes it."""
+    """The log of a run, shown on stderr; where several processes train together the main one writes it."""
     console = Console(file=sys.stderr)
-    if is_silent():
+    if not is_main_process():
         return RunLog(None, console=console)
     board = run.path / "tensorboard" if config.tensorboard else None
     return RunLog(run.metrics, console=console, tensorboard=board)

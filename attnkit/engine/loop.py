@@ -14,13 +14,13 @@ from torch.optim import Optimizer
 
 from attnkit.engine import checkpoint
 from attnkit.engine.config import TrainConfig
-from attnkit.engine.distributed import Team
+from attnkit.engine.distributed import Ranks
 from attnkit.engine.ema import Ema
 from attnkit.engine.evaluate import evaluate
 from attnkit.engine.interrupt import StopRequest
 from attnkit.engine.log import RunLog
 from attnkit.engine.memory import give_back_pages, keep_pages
-from attnkit.engine.optimize import TrainState, forever, forever_shared, optimize
+from attnkit.engine.optimize import TrainState, forever, forever_dealt, optimize
 from attnkit.engine.optimizer import build_optimizer
 from attnkit.engine.schedule import Schedule
 from attnkit.engine.task import Batch, Task, TrainData, ValidData
@@ -47,46 +47,47 @@ def fit(parts: Parts, config: TrainConfig, run: RunDir, log: RunLog, *, device: 
     """
     keep_pages()
     stop = StopRequest()
-    team = Team.here(lambda: stop.requested)
-    team.let_others_begin()
+    ranks = Ranks.here(lambda: stop.requested)
+    if ranks.is_main:
+        ranks.barrier()  # what all read from disk (tokenizers, caches) is there; see wait_for_main
     task = parts.task.to(device).train()
-    team.share_weights(task)
+    ranks.broadcast(task)
     optimizer = build_optimizer(config.optimizer, task.model)
     ema = Ema(task.model, config.ema_decay) if config.ema_decay else None
     state = TrainState()
     if resume and run.resume.is_file():
         state = _restore(run, task, optimizer, ema)
-    if resume and team.leads:
+    if resume and ranks.is_main:
         _forget_later(run, state.step)
     log.resume(state.step, state.seconds)
-    batches = forever(parts.train, state) if team.count == 1 else forever_shared(parts.train, state, team)
-    steps = optimize(task, batches, optimizer, parts.schedule, config, state, device=device, warn=log.warn, team=team)
+    batches = forever(parts.train, state) if ranks.count == 1 else forever_dealt(parts.train, state, ranks)
+    steps = optimize(task, batches, optimizer, parts.schedule, config, state, device=device, warn=log.warn, ranks=ranks)
     with stop, log.progress(state.step, config.steps, seconds_left=state.seconds_left(config)):
         for step in steps:
             if ema:
                 ema.update(task.model, step.step)
             over = state.over(config)
             # also before each save, or a resumed run would write other means than an uninterrupted one
-            due = over or team.stopping or step.step % config.save_every == 0 or step.step % config.log_every == 0
+            due = over or ranks.stopping or step.step % config.save_every == 0 or step.step % config.log_every == 0
             log.step(step, epoch=state.epoch, due=due)
             if parts.valid is not None and (over or step.step % config.validate_every == 0):
-                if team.leads:
-                    with team.all_threads():
+                if ranks.is_main:
+                    with ranks.all_threads():
                         _validate(parts, config, run, state, ema, log, device=device)
-                _take(team.first_says(asdict(state)), state)
-            if over or state.over(config) or team.stopping or step.step % config.save_every == 0:
-                team.check_weights(state.step, list(task.parameters()))
-                if team.leads:
+                _take(ranks.broadcast_object(asdict(state)), state)
+            if over or state.over(config) or ranks.stopping or step.step % config.save_every == 0:
+                ranks.check_weights(state.step, list(task.parameters()))
+                if ranks.is_main:
                     _save(run, config, state, task, optimizer, ema)
                 give_back_pages()
-            if team.stopping and not state.over(config):
-                team.wait()
+            if ranks.stopping and not state.over(config):
+                ranks.barrier()
                 raise Interrupted(
                     f"stopped at step {state.step} of {config.steps}; everything is saved; go on with: "
                     f"attnkit train --resume --run {shlex.quote(str(run.path))}"
                 )
-        if team.leads:
-            with team.all_threads():
+        if ranks.is_main:
+            with ranks.all_threads():
                 _finish(parts, config, run, state, log, device=device)
 
 

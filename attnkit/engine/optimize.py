@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from attnkit.engine.compiled import CompiledTask
 from attnkit.engine.config import TrainConfig
-from attnkit.engine.distributed import ALONE, Team, Totals
+from attnkit.engine.distributed import SINGLE, Ranks, Totals
 from attnkit.engine.memory import is_out_of_memory
 from attnkit.engine.precision import autocast
 from attnkit.engine.schedule import Schedule
@@ -88,17 +88,17 @@ def forever(data: TrainData[Batch], state: TrainState) -> Iterator[Batch]:
         state.batch = 0
 
 
-def forever_shared(data: TrainData[Batch], state: TrainState, team: Team) -> Iterator[Batch]:
-    """The batches of `forever` dealt out to a team: each process gets those of its own, and `state` moves in all alike,
+def forever_dealt(data: TrainData[Batch], state: TrainState, ranks: Ranks) -> Iterator[Batch]:
+    """The batches of `forever` dealt out to all processes: each gets its own, and `state` moves in all alike,
     by a batch for each process.
 
     Raises:
         DataError: an epoch without a batch.
     """
     while True:
-        epoch, batch = _ahead(data, state, team.rank)
-        for own in data.batches(epoch, start=batch, every=team.count):
-            last_epoch, last_batch = _ahead(data, state, team.count - 1)
+        epoch, batch = _ahead(data, state, ranks.rank)
+        for own in data.batches(epoch, start=batch, every=ranks.count):
+            last_epoch, last_batch = _ahead(data, state, ranks.count - 1)
             state.epoch, state.batch = last_epoch, last_batch + 1
             yield own
 
@@ -129,25 +129,25 @@ def optimize(
     *,
     device: torch.device,
     warn: Callable[[str], None],
-    team: Team = ALONE,
+    ranks: Ranks = SINGLE,
 ) -> Iterator[Step]:
     """Descend, and yield after each optimizer step, until the state is over.
 
     The gradient of a step is that of the mean over all its targets, however they are cut into batches and dealt out to
-    the processes of a team; `batches` are those of this one.
+    the processes; `batches` are those of this one.
 
     Raises:
         TrainingError: a loss or gradient that is not finite, or a single example too large for the memory.
     """
     weights = [p for p in task.parameters() if p.requires_grad]
     forward = CompiledTask(task) if config.compile else task
-    cuts = team.count == 1 or not any(isinstance(part, nn.SyncBatchNorm) for part in task.modules())
+    cuts = ranks.count == 1 or not any(isinstance(part, nn.SyncBatchNorm) for part in task.modules())
     while not state.over(config):
         started = time.perf_counter()
-        parts = [next(batches) for _ in range(config.accumulate // team.count)]
-        seed = _seed(config.seed, state.step + 1, team)
+        parts = [next(batches) for _ in range(config.accumulate // ranks.count)]
+        seed = _seed(config.seed, state.step + 1, ranks)
         own = _gradient(forward, parts, config, state.step + 1, seed=seed, device=device, warn=warn, cuts=cuts)
-        totals = team.sum_up(weights, task, own)
+        totals = ranks.all_reduce(weights, task, own)
         terms, reported = totals.means()
         _check_finite(state.step + 1, {**terms, **reported})
         torch._foreach_div_([p.grad for p in weights if p.grad is not None], float(totals.count))
@@ -160,7 +160,7 @@ def optimize(
         optimizer.zero_grad(set_to_none=False)
         state.step += 1
         seconds = time.perf_counter() - started
-        state.seconds += team.same_seconds(seconds)
+        state.seconds += ranks.main_seconds(seconds)
         yield Step(state.step, sum(terms.values()), terms, reported, totals.count, lr, float(norm), seconds)
 
 
@@ -229,12 +229,12 @@ def _accumulate(
     )
 
 
-def _seed(seed: int, step: int, team: Team) -> int:
-    """A seed for each step, so that its randomness does not depend on what was drawn before it; in each process of a
-    team another, or their batches would lose the same values to dropout.
+def _seed(seed: int, step: int, ranks: Ranks) -> int:
+    """A seed for each step, so that its randomness does not depend on what was drawn before it; a different one in
+    each process, or their batches would lose the same values to dropout.
     """
     of_step = _mix(seed, step)
-    return of_step if team.count == 1 else _mix(of_step, team.rank)
+    return of_step if ranks.count == 1 else _mix(of_step, ranks.rank)
 
 
 def _mix(seed: int, step: int) -> int:

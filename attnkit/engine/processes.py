@@ -1,17 +1,23 @@
-"""Start the processes that train together, pass signals on to them, and end all when one fails. Imports no torch."""
+"""Start the processes that train together, pass signals on to them, and end all when one fails. The process that does
+this imports no torch.
+"""
 
 from __future__ import annotations
 
 import math
 import multiprocessing
+import os
+import signal
+import threading
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from rich.console import Console
 
@@ -19,19 +25,14 @@ from attnkit.engine.config import TrainConfig
 from attnkit.engine.interrupt import StopRequest
 from attnkit.errors import AttnkitError, RecipeError, TrainingError
 
-if TYPE_CHECKING:
-    from attnkit.engine.team_member import Work
-
-_LOOK_EVERY = 0.2
-"""Seconds."""
-_TIME_TO_LEAVE_UNASKED = 2.0
-"""Seconds."""
-_TIME_TO_LEAVE = 10.0
-"""Seconds that the others have to end after one has failed: time to finish a checkpoint that is being written."""
+_POLL_SECONDS = 0.2
+_SECONDS_TO_EXIT_ALONE = 2.0
+_SECONDS_TO_EXIT = 10.0
+"""The others have this long to exit after one has failed: time to finish a checkpoint that is being written."""
 
 
-def check_share(config: TrainConfig, count: int) -> None:
-    """Refuse steps whose batches cannot be dealt out evenly.
+def check_divisible(config: TrainConfig, count: int) -> None:
+    """Refuse steps whose batches cannot be divided evenly among the processes.
 
     Raises:
         RecipeError: the number of batches in a step is no multiple of the number of processes.
@@ -46,8 +47,15 @@ def check_share(config: TrainConfig, count: int) -> None:
     )
 
 
-def work_together(work: Work, count: int, *, device: str) -> None:
-    """Do the same work in `count` processes on this machine, which then are a team; return when all are done.
+class Work(Protocol):
+    """What each of the processes does."""
+
+    def __call__(self, *, device: str) -> None:
+        """Work on a device."""
+
+
+def launch(work: Work, count: int, *, device: str) -> None:
+    """Do the same work in `count` processes on this machine, which train together; return when all are done.
 
     Args:
         work: called in each with its device; it must be possible to pickle it.
@@ -61,19 +69,19 @@ def work_together(work: Work, count: int, *, device: str) -> None:
         KeyboardInterrupt: a signal came before training had begun, or Ctrl-C a second time.
     """
     with TemporaryDirectory(prefix="attnkit-") as folder, StopRequest() as stop:
-        members = [_start(rank, count, device, Path(folder) / "meeting", work) for rank in range(count)]
+        workers = [_start(rank, count, device, Path(folder) / "rendezvous", work) for rank in range(count)]
         try:
-            _watch(members, stop)
+            _watch(workers, stop)
         except KeyboardInterrupt:
-            _end(members, seconds=0.0)
+            _end(workers, seconds=0.0)
             raise
         finally:
-            _end(members, seconds=_TIME_TO_LEAVE)
+            _end(workers, seconds=_SECONDS_TO_EXIT)
 
 
 @dataclass
-class _Member:
-    """A process as it is seen by the one that started it."""
+class _Worker:
+    """A started process, for the one that started it."""
 
     rank: int
     process: BaseProcess
@@ -98,47 +106,79 @@ class _Member:
         )
 
 
-def _start(rank: int, count: int, device: str, meeting_place: Path, work: Work) -> _Member:
+def _start(rank: int, count: int, device: str, rendezvous: Path, work: Work) -> _Worker:
     spawn = multiprocessing.get_context("spawn")
     reader, writer = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=_take_part, args=(rank, count, device, meeting_place, work, writer))
+    process = spawn.Process(target=_run, args=(rank, count, device, rendezvous, work, writer))
     process.start()
     writer.close()
-    return _Member(rank, process, reader)
+    return _Worker(rank, process, reader)
 
 
-def _take_part(rank: int, count: int, device: str, meeting_place: Path, work: Work, report: Connection) -> None:
-    from attnkit.engine.team_member import take_part  # imports torch, which the process that only watches need not
+def _run(rank: int, count: int, device: str, rendezvous: Path, work: Work, report: Connection) -> None:
+    """Be process `rank` of `count`, from start to end; `report` takes when it ended, and by which error or None.
 
-    take_part(rank, count, device, meeting_place, work, report)
+    Process 0 begins: what it leaves on disk before training is there for the others.
+    """
+    if hasattr(signal, "pthread_sigmask"):  # a terminal sends Ctrl-C to all; who started this one passes it on
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    from attnkit.engine import distributed  # imports torch, which the process that only watches need not
+
+    ended: BaseException | None = None
+    try:
+        own_device = distributed.join_processes(rank, count, device, rendezvous)
+        distributed.wait_for_main()
+        work(device=own_device)
+    except (AttnkitError, KeyboardInterrupt) as error:
+        ended = error
+    except OSError as error:  # a full disk is the user's business, others are not: see cli/app.py
+        error.add_note(traceback.format_exc())
+        ended = error
+    except BaseException:
+        ended = RuntimeError(f"process {rank} of {count} failed:\n{traceback.format_exc()}")
+    try:
+        report.send((time.monotonic(), ended))  # before the connections to the others close, which they will report
+    except OSError:  # who would read it is gone
+        return
+    if ended is None:
+        distributed.leave_processes()
 
 
-def _watch(members: Sequence[_Member], stop: StopRequest) -> None:
-    """Wait for all, or for the first that fails."""
-    working = list(members)
-    told = False
+def _stop_with_parent() -> None:
+    """Save and stop when the process that started this one is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _watch(workers: Sequence[_Worker], stop: StopRequest) -> None:
+    """Wait until all are done; raise what the first that fails reports."""
+    working = list(workers)
+    passed_on = False
     while working:
-        if stop.requested and not told:
-            told = True
-            for member in working:
-                member.process.terminate()  # the first SIGTERM is a request
-        failures = _look(working)
+        if stop.requested and not passed_on:
+            passed_on = True
+            for worker in working:
+                worker.process.terminate()  # the first SIGTERM is a request
+        failures = _failures(working)
         if failures and not any(isinstance(error, AttnkitError) for _, error in failures):
-            time.sleep(2 * _LOOK_EVERY)  # perhaps it failed because another was killed
-            failures += _look(working)
+            time.sleep(2 * _POLL_SECONDS)  # perhaps it failed because another was killed
+            failures += _failures(working)
         if failures:
             _raise(failures, stop)
-        wait([member.report for member in working], timeout=_LOOK_EVERY)
+        wait([worker.report for worker in working], timeout=_POLL_SECONDS)
 
 
-def _look(working: list[_Member]) -> list[tuple[float, BaseException]]:
-    """The failures that came to light; whoever has ended works no longer."""
+def _failures(working: list[_Worker]) -> list[tuple[float, BaseException]]:
+    """What has failed since the last call; processes that have ended are taken out of `working`."""
     failures = []
-    for member in list(working):
-        ended = member.ended()
+    for worker in list(working):
+        ended = worker.ended()
         if ended is None:
             continue
-        working.remove(member)
+        working.remove(worker)
         when, error = ended
         if error is not None:
             failures.append((when, error))
@@ -146,7 +186,7 @@ def _look(working: list[_Member]) -> list[tuple[float, BaseException]]:
 
 
 def _raise(failures: Sequence[tuple[float, BaseException]], stop: StopRequest) -> None:
-    """The error that began it: the others only lost a process to talk to."""
+    """Raise the error that came first: the others only lost a process to talk to."""
     plain = [failure for failure in failures if isinstance(failure[1], AttnkitError)] or failures
     when, error = min(plain, key=lambda failure: failure[0])
     if stop.requested and when == math.inf:  # killed by the signal that was passed on, for there was nothing to save
@@ -154,21 +194,21 @@ def _raise(failures: Sequence[tuple[float, BaseException]], stop: StopRequest) -
     raise error
 
 
-def _end(members: Sequence[_Member], *, seconds: float) -> None:
-    """See every process to its end: most leave by themselves, some have to be told, and those that hang are killed."""
-    _join(members, min(seconds, _TIME_TO_LEAVE_UNASKED))
-    for member in members:
-        member.process.terminate()
-    _join(members, seconds)
-    for member in members:
-        if member.process.is_alive():
-            member.process.kill()
-            member.process.join()
+def _end(workers: Sequence[_Worker], *, seconds: float) -> None:
+    """See every process to its end: most exit by themselves, some need a signal, and those that hang are killed."""
+    _join(workers, min(seconds, _SECONDS_TO_EXIT_ALONE))
+    for worker in workers:
+        worker.process.terminate()
+    _join(workers, seconds)
+    for worker in workers:
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
             Console(stderr=True).show_cursor()  # a live line hides it
-        member.report.close()
+        worker.report.close()
 
 
-def _join(members: Sequence[_Member], seconds: float) -> None:
+def _join(workers: Sequence[_Worker], seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    for member in members:
-        member.process.join(timeout=max(0.0, deadline - time.monotonic()))
+    for worker in workers:
+        worker.process.join(timeout=max(0.0, deadline - time.monotonic()))

@@ -166,29 +166,29 @@ def test_a_failed_resume_takes_nothing_back(training, tmp_path):
 
 
 @pytest.fixture
-def team(monkeypatch):
+def launched(monkeypatch):
     """Stands for the processes that train together: remembers how many were asked for, and does the work here."""
     asked = []
 
-    def work_together(work, count, *, device):
+    def launch(work, count, *, device):
         asked.append((count, device))
         work(device="cpu")
 
-    monkeypatch.setattr("attnkit.engine.processes.work_together", work_together)
+    monkeypatch.setattr("attnkit.engine.processes.launch", launch)
     return asked
 
 
-def test_several_processes(training, team):
+def test_several_processes(training, launched):
     assert run("my.yaml", "--nproc", "3", "--set", "train.accumulate=6").exit_code == 0
     assert run("my.yaml", "--resume", "--nproc", "2", "--device", "cuda").exit_code == 0
-    assert team == [(3, "auto"), (2, "cuda")]
+    assert launched == [(3, "auto"), (2, "cuda")]
     assert [(resume, device) for _, _, resume, device in training.calls] == [(False, "cpu"), (True, "cpu")]
     assert [scoring["device"] for scoring in training.scored] == ["auto", "cuda"]
 
 
-def test_one_process_is_this_one(training, team):
+def test_one_process_is_this_one(training, launched):
     assert run("my.yaml", "--nproc", "1").exit_code == 0
-    assert team == []
+    assert launched == []
 
 
 @pytest.mark.parametrize("resume", [False, True])

@@ -15,11 +15,11 @@ from torch import nn
 
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.engine.config import TrainConfig
-from attnkit.engine.distributed import ALONE, Team, Totals
+from attnkit.engine.distributed import SINGLE, Ranks, Totals
 from attnkit.engine.log import open_log
 from attnkit.engine.loop import Parts, fit
-from attnkit.engine.optimize import TrainState, _seed, forever, forever_shared
-from attnkit.engine.processes import check_share, work_together
+from attnkit.engine.optimize import TrainState, _seed, forever, forever_dealt
+from attnkit.engine.processes import check_divisible, launch
 from attnkit.errors import DataError, Interrupted, RecipeError, TrainingError
 from attnkit.run_dir import RunDir, create_run
 from tests.engine.line_task import LineTask, PointBatches, make_points
@@ -80,7 +80,7 @@ def train(run, config, *, resume=False, device, **data):
 
 
 def together(run, config, count=2, *, resume=False, **data):
-    work_together(partial(train, run, config, resume=resume, **data), count, device="cpu")
+    launch(partial(train, run, config, resume=resume, **data), count, device="cpu")
 
 
 def assert_same(run: RunDir, expected: RunDir):
@@ -165,35 +165,36 @@ def test_time_is_up_for_all_together(run):
 def talk(folder, *, device):
     """What processes tell each other, without a training around it; each writes what it heard."""
     rank = torch.distributed.get_rank()
-    team = Team.here(lambda: False)
-    team.let_others_begin()
+    ranks = Ranks.here(lambda: False)
+    if ranks.is_main:
+        ranks.barrier()
     norm = nn.BatchNorm1d(2)
     norm.running_mean.fill_(1.0 + 2 * rank)
     shared, lonely, unused = (nn.Parameter(torch.zeros(3)) for _ in range(3))
     shared.grad = torch.full((3,), 2.0 + rank)
     lonely.grad = torch.ones(3) if rank == 1 else None
     own = Totals({"all": 1.5, f"of {rank}": 2.5}, {"seen": 0.25}, (1 << 25) + 1)
-    first = team.sum_up([shared, lonely, unused], norm, own)
-    team.same_seconds(10.0 + rank)
-    second = team.sum_up([shared, lonely, unused], norm, own)
+    first = ranks.all_reduce([shared, lonely, unused], norm, own)
+    ranks.main_seconds(10.0 + rank)
+    second = ranks.all_reduce([shared, lonely, unused], norm, own)
     differ = ""
     try:
-        team.check_weights(3, [torch.tensor([1.0 + rank])])
+        ranks.check_weights(3, [torch.tensor([1.0 + rank])])
     except TrainingError as error:
         differ = str(error)
     heard = {
         "totals": [[t.terms, t.reported, t.count] for t in (first, second)],
         "gradients": [None if p.grad is None else p.grad.tolist() for p in (shared, lonely, unused)],
         "mean": norm.running_mean.tolist(),
-        "seconds": team.same_seconds(99.0),
-        "said": team.first_says(["of", rank]),
+        "seconds": ranks.main_seconds(99.0),
+        "said": ranks.broadcast_object(["of", rank]),
         "differ": differ,
     }
     (folder / f"{rank}.json").write_text(json.dumps(heard))
 
 
 def test_what_processes_tell_each_other(tmp_path):
-    work_together(partial(talk, tmp_path), 2, device="cpu")
+    launch(partial(talk, tmp_path), 2, device="cpu")
     heard, other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert heard == other
     totals = [{"all": 3.0, "of 0": 2.5, "of 1": 2.5}, {"seen": 0.5}, (1 << 26) + 2]
@@ -211,7 +212,7 @@ def test_what_processes_tell_each_other(tmp_path):
 def test_every_process_gets_its_share(count):
     whole = [batch.x[0, 0].item() for batch in islice(forever(SharedPoints(), TrainState()), 6 * count)]
     states = [TrainState() for _ in range(count)]
-    dealt = [forever_shared(SharedPoints(), state, Team(rank, count)) for rank, state in enumerate(states)]
+    dealt = [forever_dealt(SharedPoints(), state, Ranks(rank, count)) for rank, state in enumerate(states)]
     alone = TrainState()
     position = forever(SharedPoints(), alone)
     for turn in range(6):
@@ -228,12 +229,12 @@ class NoBatches(SharedPoints):
 
 def test_data_without_a_batch():
     with pytest.raises(DataError, match=r"^training data: no batch; "):
-        next(forever_shared(NoBatches(), TrainState(), Team(1, 2)))
+        next(forever_dealt(NoBatches(), TrainState(), Ranks(1, 2)))
 
 
 def test_each_process_draws_otherwise():
-    seeds = [_seed(1, 5, Team(rank, 3)) for rank in range(3)]
-    assert len({*seeds, _seed(1, 6, Team(0, 3)), _seed(1, 5, ALONE)}) == 5
+    seeds = [_seed(1, 5, Ranks(rank, 3)) for rank in range(3)]
+    assert len({*seeds, _seed(1, 6, Ranks(0, 3)), _seed(1, 5, SINGLE)}) == 5
 
 
 @pytest.mark.parametrize(("accumulate", "count", "right", "size"), [(1, 2, 2, 2), (4, 6, 12, 3), (3, 2, 6, 2)])
@@ -243,10 +244,10 @@ def test_steps_that_cannot_be_shared(accumulate, count, right, size):
         rf"multiple of {count}; use --set train\.accumulate={right} with batches of 1/{size} the size "
     )
     with pytest.raises(RecipeError, match=message):
-        check_share(settings(accumulate=accumulate), count)
-    check_share(settings(accumulate=right), count)
+        check_divisible(settings(accumulate=accumulate), count)
+    check_divisible(settings(accumulate=right), count)
 
 
 def test_a_gpu_for_each(tmp_path):
     with pytest.raises(Exception, match=r"^--nproc 2: not possible on --device mps with \d+ GPUs here; expected cpu, "):
-        work_together(partial(talk, tmp_path), 2, device="mps")
+        launch(partial(talk, tmp_path), 2, device="mps")

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from attnkit.engine.distributed import Team
-from attnkit.engine.processes import work_together
+from attnkit.engine.distributed import Ranks
+from attnkit.engine.processes import launch
 from attnkit.models.layers.synced_norm import SyncedBatchNorm, sync_norms
 
 SIZES = ((3, 5, 2, 7), (1, 5, 3, 2))
@@ -29,8 +29,8 @@ def model() -> nn.Sequential:
 
 
 def work(folder, *, device):
-    Team.here(lambda: False).let_others_begin()
-    rank = torch.distributed.get_rank()
+    if (rank := torch.distributed.get_rank()) == 0:
+        Ranks.here(lambda: False).barrier()
     net, x = model(), images(rank).requires_grad_()
     weight = net[0][0].weight
     sync_norms(net)
@@ -50,7 +50,7 @@ def work(folder, *, device):
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("norms")
-    work_together(partial(work, folder), 2, device="cpu")
+    launch(partial(work, folder), 2, device="cpu")
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
