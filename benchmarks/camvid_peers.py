@@ -29,7 +29,8 @@ from trained_by_clock import ClockTraining, Numbers, add_options, begin, rows_of
 
 from attnkit.data.open import open_data
 from attnkit.data.segmentation.config import MaskFilesConfig, SegmentationAugmentConfig, SegmentationImageConfig
-from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, SegmentationBatch, TrainSegmentation
+from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, SegmentationBatch
+from attnkit.data.segmentation.segmentation_batches import train_segmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet, pixels_per_class
 from attnkit.metrics.mean_iou import SegmentationCounts, SegmentationScores, iou_scores
 from attnkit.structures.arrays import IGNORE
@@ -98,7 +99,7 @@ def main() -> None:
     common = {"batch_size": options.batch, "workers": options.workers}
     weighed = options.class_weights != "none"
     weights = median_frequency(train).pow(options.class_weight_power).to(options.device) if weighed else None
-    batches = TrainSegmentation(train, image, augment, seed=options.seed, warn=print, **common)
+    batches = train_segmentation(train, image, augment, seed=options.seed, warn=print, **common)
     scenes = EvalSegmentation(valid, image, **common)
     training = ClockTraining(
         options,

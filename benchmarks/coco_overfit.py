@@ -28,7 +28,8 @@ import torch
 from measured import keep, machine
 from pycocotools import mask
 
-from attnkit.data.detection.detection_batches import EvalDetection, TrainDetection
+from attnkit.data.detection.detection_batches import EvalDetection
+from attnkit.data.detection.detection_batches import train_detection
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.resizing import detection_size
 from attnkit.data.open import open_data
@@ -140,7 +141,7 @@ def train(recipe: DetectionRecipe, run: RunDir) -> None:
     log = open_log(run, recipe.train)
     log.say(f"{recipe.name}: {', '.join(data.name(index) for index in range(len(data)))}")
     batch = recipe.batch
-    batches = TrainDetection(
+    batches = train_detection(
         data,
         recipe.image,
         recipe.augment,

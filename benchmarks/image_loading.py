@@ -30,7 +30,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import InterpolationMode, v2
 
 from attnkit.data.classification.config import AugmentConfig, ImageConfig, ImageFolderConfig
-from attnkit.data.classification.image_batches import TrainImages
+from attnkit.data.classification.image_batches import train_images
 from attnkit.data.classification.image_set import ImageSet
 from attnkit.data.open import open_data
 
@@ -96,7 +96,7 @@ def write(root: Path, count: int, size: tuple[int, int]) -> Path:
 
 def ours(images: ImageSet, image: ImageConfig, augment: AugmentConfig) -> Iterator[int]:
     """Sizes of batches, for ever."""
-    batches = TrainImages(images, image, augment, batch_size=BATCH, seed=1, num_classes=2)
+    batches = train_images(images, image, augment, batch_size=BATCH, seed=1, num_classes=2)
     for epoch in range(1 << 30):
         yield from map(len, batches.batches(epoch))
 

@@ -32,7 +32,8 @@ from trained_by_clock import ClockTraining, Numbers, add_options, begin, rows_of
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.detection_batch import DetectionBatch
-from attnkit.data.detection.detection_batches import EvalDetection, TrainDetection
+from attnkit.data.detection.detection_batches import EvalDetection
+from attnkit.data.detection.detection_batches import train_detection
 from attnkit.data.open import open_data
 from attnkit.metrics.coco_ap import CocoAp, CocoScores
 from attnkit.recipe_file import load
@@ -129,7 +130,7 @@ def main() -> None:
     training = ClockTraining(
         options,
         Network(options),
-        TrainDetection(train, image, augment, seed=options.seed, warn=print, **common),
+        train_detection(train, image, augment, seed=options.seed, warn=print, **common),
         loss=loss,
         score=partial(shown_scores, images=images, most=options.max_detections),
     )

@@ -11,13 +11,22 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from attnkit.data.classification.config import AugmentConfig, ImageConfig
 from attnkit.data.classification.image_set import ArrayImages, ImageSet
 from attnkit.data.classification.image_transforms import EvalTransform, TrainTransform, eval_transform, train_transform
-from attnkit.data.classification.mixing import mix
-from attnkit.data.images.broken_images import Broken, OneByOne, Reader, read_all
-from attnkit.data.images.epoch_batches import EpochBatches, EpochOrder, Job, half_slices, in_their_order
+from attnkit.data.images.batches import (
+    Broken,
+    EpochBatches,
+    EpochOrder,
+    Job,
+    OneByOne,
+    Reader,
+    half_slices,
+    in_their_order,
+    read_all,
+)
 from attnkit.data.images.image_workers import Workers, made_in_order, num_workers
 from attnkit.structures.arrays import IntArray
 
@@ -58,54 +67,34 @@ class ImageBatch:
         return ImageBatch(self.images[rows], self.labels[rows], targets, self.indices[rows])
 
 
-class TrainImages:
-    """The batches of every epoch: shuffled, varied, perhaps mixed."""
+def train_images(
+    images: ImageSet,
+    image: ImageConfig,
+    augment: AugmentConfig,
+    *,
+    batch_size: int,
+    seed: int,
+    workers: Workers = 0,
+    num_classes: int,
+    warn: Callable[[str], None] | None = None,
+) -> EpochBatches[ImageBatch]:
+    """The batches of every epoch: shuffled, varied, perhaps mixed.
 
-    batches_per_epoch: int
-    """The last batch is left out if it is not full, unless it is the only one."""
-
-    def __init__(
-        self,
-        images: ImageSet,
-        image: ImageConfig,
-        augment: AugmentConfig,
-        *,
-        batch_size: int,
-        seed: int,
-        workers: Workers = 0,
-        num_classes: int,
-        warn: Callable[[str], None] | None = None,
-    ) -> None:
-        """Take the images.
-
-        Args:
-            images: the training set.
-            image: the input of the model.
-            augment: how images are varied.
-            batch_size: B.
-            seed: of the order, and of what is drawn for each image.
-            workers: processes that make batches; 0 is this one; see `num_workers` for `auto`.
-            num_classes: K.
-            warn: told once about each image that cannot be read; another of the epoch stands in for it.
-        """
-        order = EpochOrder(len(images), batch_size=batch_size, seed=seed, repeats=augment.repeats)
-        transform = train_transform(image, augment)
-        making = _TrainMaker(images, order, transform, augment, num_classes)
-        self.batches_per_epoch = order.batches_per_epoch
-        self.workers = num_workers(workers, decodes=_decodes(images), slowly=not transform.is_fast)
-        self._epochs = EpochBatches(making.make, self.batches_per_epoch, workers=self.workers, warn=warn)
-
-    def num_batches(self, epoch: int) -> int:
-        """How many batches an epoch has: all have as many."""
-        return self.batches_per_epoch
-
-    def batches(self, epoch: int, start: int = 0, every: int = 1) -> Iterator[ImageBatch]:
-        """The batches of an epoch, counted from 0: number `start`, and every `every`-th one behind it.
-
-        Raises:
-            DataError: so many images in a row cannot be read that something else must be wrong.
-        """
-        return self._epochs.batches(epoch, start, every)
+    Args:
+        images: the training set.
+        image: the input of the model.
+        augment: how images are varied.
+        batch_size: B.
+        seed: of the order, and of what is drawn for each image.
+        workers: processes that make batches; 0 is this one; see `num_workers` for `auto`.
+        num_classes: K.
+        warn: told once about each image that cannot be read; another of the epoch stands in for it.
+    """
+    order = EpochOrder(len(images), batch_size=batch_size, seed=seed, repeats=augment.repeats)
+    transform = train_transform(image, augment)
+    making = _TrainMaker(images, order, transform, augment, num_classes)
+    processes = num_workers(workers, decodes=_decodes(images), slowly=not transform.is_fast)
+    return EpochBatches(making.make, order.batches_per_epoch, workers=processes, warn=warn)
 
 
 class EvalImages:
@@ -158,6 +147,51 @@ class _TrainMaker:
         mixed = mix(images, labels, self.augment, num_classes=self.num_classes, rng=self.order.batch_rng(job))
         images, targets = (images, None) if mixed is None else mixed
         return ImageBatch(images, labels, targets, drawn.indices), drawn.broken
+
+
+def mix(
+    images: Tensor, labels: Tensor, augment: AugmentConfig, *, num_classes: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor] | None:
+    """Blend the images of a batch, and their labels, with those of it in reverse order; or leave it be, by chance.
+
+    Source: mixup, Zhang et al. 2017, arXiv:1710.09412; CutMix, Yun et al. 2019, arXiv:1905.04899.
+
+    Args:
+        images: float32 (B, 3, H, W); changed in place.
+        labels: (B,) int64.
+        augment: how strongly, and how often.
+        num_classes: K.
+        rng: what is drawn from.
+
+    Returns:
+        Images (B, 3, H, W) and targets (B, K), the shares of the classes; None where the batch is left as it is.
+    """
+    if not (augment.mixup or augment.cutmix) or rng.random() >= augment.mix_probability:
+        return None
+    cuts = bool(augment.cutmix) and (not augment.mixup or rng.random() < 0.5)
+    alpha = augment.cutmix if cuts else augment.mixup
+    share = float(rng.beta(alpha, alpha))
+    if cuts:
+        share = _cut(images, share, rng)
+    else:
+        images = images * share + images.flip(0) * (1 - share)
+    truth = functional.one_hot(labels, num_classes).to(torch.float32)
+    return images, truth * share + truth.flip(0) * (1 - share)
+
+
+def _cut(images: Tensor, share: float, rng: np.random.Generator) -> float:
+    """Put a rectangle of the reversed batch into each image; give the share of the image that is left of it.
+
+    The rectangle has 1 - share of the area before it is cut off at the border; its centre is anywhere.
+    """
+    height, width = images.shape[2:]
+    side = np.sqrt(1 - share)
+    high, wide = int(height * side), int(width * side)
+    y, x = int(rng.integers(height)), int(rng.integers(width))
+    top, bottom = max(y - high // 2, 0), min(y + high // 2, height)
+    left, right = max(x - wide // 2, 0), min(x + wide // 2, width)
+    images[:, :, top:bottom, left:right] = images.flip(0)[:, :, top:bottom, left:right]
+    return 1 - (bottom - top) * (right - left) / (height * width)
 
 
 @dataclass(frozen=True)

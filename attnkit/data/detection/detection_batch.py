@@ -21,8 +21,7 @@ from attnkit.data.detection.object_image import ObjectImage
 from attnkit.data.detection.object_order import ObjectOrder
 from attnkit.data.detection.resizing import padded
 from attnkit.data.detection.semantic_maps import draw_classes
-from attnkit.data.images.broken_images import Broken, OneByOne, read_all, read_or_replace
-from attnkit.data.images.epoch_batches import Job, half_slices
+from attnkit.data.images.batches import Broken, Job, OneByOne, half_slices, read_all, read_or_replace
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE, IntArray, Size
 from attnkit.structures.objects import Objects

@@ -16,7 +16,7 @@ from attnkit.data.detection.detection_transforms import DetectionVariation
 from attnkit.data.detection.object_order import BatchLimit, ObjectOrder
 from attnkit.data.formats.annotations import Annotation
 from attnkit.data.formats.outlines import is_outline
-from attnkit.data.images.epoch_batches import EpochBatches, in_their_order
+from attnkit.data.images.batches import EpochBatches, in_their_order
 from attnkit.data.images.image_workers import Workers, made_in_order, num_workers
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray, Size
@@ -24,72 +24,53 @@ from attnkit.structures.arrays import IntArray, Size
 _MOST_NAMED = 10
 
 
-class TrainDetection:
+def train_detection(
+    data: DetectionSet,
+    image: DetectionImageConfig,
+    augment: DetectionAugmentConfig,
+    *,
+    batch_size: int,
+    pixels: int | None = None,
+    seed: int,
+    semantic: Semantic = "none",
+    workers: Workers = 0,
+    warn: Callable[[str], None] | None = None,
+) -> EpochBatches[DetectionBatch]:
     """The batches of every epoch: shuffled, varied, images of alike shape together.
 
-    An image without an object that is learned is left out: one of crowds alone, of boxes of no area, of nothing.
+    An image without an object that is learned is left out: one of crowds alone, of boxes of no area, of nothing. Every
+    epoch has as many batches, though sizes are drawn: see `ObjectOrder`. No image is decoded to know it, for a size
+    follows from seed, epoch, number of the image, and the size that the annotations or the header of the file say.
+
+    Args:
+        data: the training set.
+        image: the input of the model.
+        augment: how images and objects are varied.
+        batch_size: B at most.
+        pixels: B x H x W at most: batches of large images have fewer. None: no bound.
+        seed: of the order, and of what is drawn for each image.
+        semantic: what batches say of every pixel.
+        workers: processes that make batches; 0 is this one; see `num_workers` for `auto`.
+        warn: told once about each image that cannot be read; another of the epoch stands in for it.
+
+    Raises:
+        DataError: no image has an object, or one has more pixels than a batch may have, or objects without masks
+            are to be pasted.
     """
+    if augment.copy_paste and not data.has_masks:
+        raise DataError(
+            f"augment.copy_paste: {augment.copy_paste}, but the objects of the data have no masks; expected masks, "
+            "by which to cut them out; set it to 0"
+        )
+    vary = DetectionVariation(image, augment)
+    indices, sizes = trained_images(data, warn)
+    if pixels is not None:
+        _check_pixels(pixels, vary.resizing.most_pixels(sizes), data, indices)
+    order = ObjectOrder(indices, sizes, vary.padded_sizes, limit=BatchLimit(batch_size, pixels), seed=seed)
+    making = TrainMaker(data, indices, order, vary, semantic)
+    processes = num_workers(workers, decodes=True)
+    return EpochBatches(making.make, order.batches_per_epoch, workers=processes, warn=warn)
 
-    batches_per_epoch: int
-    """The same for every epoch, though sizes are drawn: see `ObjectOrder`. No image is decoded to know it, for a size
-    follows from seed, epoch, number of the image, and the size that the annotations or the header of the file say."""
-
-    def __init__(
-        self,
-        data: DetectionSet,
-        image: DetectionImageConfig,
-        augment: DetectionAugmentConfig,
-        *,
-        batch_size: int,
-        pixels: int | None = None,
-        seed: int,
-        semantic: Semantic = "none",
-        workers: Workers = 0,
-        warn: Callable[[str], None] | None = None,
-    ) -> None:
-        """Take the images.
-
-        Args:
-            data: the training set.
-            image: the input of the model.
-            augment: how images and objects are varied.
-            batch_size: B at most.
-            pixels: B x H x W at most: batches of large images have fewer. None: no bound.
-            seed: of the order, and of what is drawn for each image.
-            semantic: what batches say of every pixel.
-            workers: processes that make batches; 0 is this one; see `num_workers` for `auto`.
-            warn: told once about each image that cannot be read; another of the epoch stands in for it.
-
-        Raises:
-            DataError: no image has an object, or one has more pixels than a batch may have, or objects without masks
-                are to be pasted.
-        """
-        if augment.copy_paste and not data.has_masks:
-            raise DataError(
-                f"augment.copy_paste: {augment.copy_paste}, but the objects of the data have no masks; expected masks, "
-                "by which to cut them out; set it to 0"
-            )
-        vary = DetectionVariation(image, augment)
-        indices, sizes = trained_images(data, warn)
-        if pixels is not None:
-            _check_pixels(pixels, vary.resizing.most_pixels(sizes), data, indices)
-        order = ObjectOrder(indices, sizes, vary.padded_sizes, limit=BatchLimit(batch_size, pixels), seed=seed)
-        making = TrainMaker(data, indices, order, vary, semantic)
-        self.batches_per_epoch = order.batches_per_epoch
-        self.workers = num_workers(workers, decodes=True)
-        self._epochs = EpochBatches(making.make, self.batches_per_epoch, workers=self.workers, warn=warn)
-
-    def num_batches(self, epoch: int) -> int:
-        """How many batches an epoch has: all have as many."""
-        return self.batches_per_epoch
-
-    def batches(self, epoch: int, start: int = 0, every: int = 1) -> Iterator[DetectionBatch]:
-        """The batches of an epoch, counted from 0: number `start`, and every `every`-th one behind it.
-
-        Raises:
-            DataError: so many images in a row cannot be read that something else must be wrong.
-        """
-        return self._epochs.batches(epoch, start, every)
 
 
 def _check_pixels(pixels: int, most: IntArray, data: DetectionSet, indices: IntArray) -> None:

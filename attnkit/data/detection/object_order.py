@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attnkit.data.images.epoch_batches import Job
+from attnkit.data.images.batches import Job
 from attnkit.data.images.image_randomness import UIntArray, image_seeds
 from attnkit.structures.arrays import IntArray
 

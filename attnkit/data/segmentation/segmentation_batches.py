@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnkit.data.images.broken_images import Broken, OneByOne, read_all
-from attnkit.data.images.epoch_batches import EpochBatches, EpochOrder, Job, half_slices, in_their_order
+from attnkit.data.images.batches import Broken, OneByOne, read_all
+from attnkit.data.images.batches import EpochBatches, EpochOrder, Job, half_slices, in_their_order
 from attnkit.data.images.image_workers import Workers, made_in_order, num_workers
 from attnkit.data.segmentation.config import SegmentationAugmentConfig, SegmentationImageConfig
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
@@ -54,51 +54,32 @@ class SegmentationBatch:
         return SegmentationBatch(self.images[rows], self.labels[rows], self.indices[rows])
 
 
-class TrainSegmentation:
-    """The batches of every epoch: shuffled, varied, all of the size of the crop."""
+def train_segmentation(
+    data: SegmentationSet,
+    image: SegmentationImageConfig,
+    augment: SegmentationAugmentConfig,
+    *,
+    batch_size: int,
+    seed: int,
+    workers: Workers = 0,
+    warn: Callable[[str], None] | None = None,
+) -> EpochBatches[SegmentationBatch]:
+    """The batches of every epoch: shuffled, varied, all of the size of the crop.
 
-    batches_per_epoch: int
-    """The last batch is left out if it is not full, unless it is the only one."""
+    Args:
+        data: the training set.
+        image: the input of the model.
+        augment: how images and labels are varied.
+        batch_size: B.
+        seed: of the order, and of what is drawn for each image.
+        workers: processes that make batches; 0 is this one; see `num_workers` for `auto`.
+        warn: told once about each image that cannot be read; another of the epoch stands in for it.
+    """
+    order = EpochOrder(len(data), batch_size=batch_size, seed=seed)
+    making = _TrainMaker(data, order, SegmentationVariation(image, augment))
+    processes = num_workers(workers, decodes=True)
+    return EpochBatches(making.make, order.batches_per_epoch, workers=processes, warn=warn)
 
-    def __init__(
-        self,
-        data: SegmentationSet,
-        image: SegmentationImageConfig,
-        augment: SegmentationAugmentConfig,
-        *,
-        batch_size: int,
-        seed: int,
-        workers: Workers = 0,
-        warn: Callable[[str], None] | None = None,
-    ) -> None:
-        """Take the images.
-
-        Args:
-            data: the training set.
-            image: the input of the model.
-            augment: how images and labels are varied.
-            batch_size: B.
-            seed: of the order, and of what is drawn for each image.
-            workers: processes that make batches; 0 is this one; see `num_workers` for `auto`.
-            warn: told once about each image that cannot be read; another of the epoch stands in for it.
-        """
-        order = EpochOrder(len(data), batch_size=batch_size, seed=seed)
-        making = _TrainMaker(data, order, SegmentationVariation(image, augment))
-        self.batches_per_epoch = order.batches_per_epoch
-        self.workers = num_workers(workers, decodes=True)
-        self._epochs = EpochBatches(making.make, self.batches_per_epoch, workers=self.workers, warn=warn)
-
-    def num_batches(self, epoch: int) -> int:
-        """How many batches an epoch has: all have as many."""
-        return self.batches_per_epoch
-
-    def batches(self, epoch: int, start: int = 0, every: int = 1) -> Iterator[SegmentationBatch]:
-        """The batches of an epoch, counted from 0: number `start`, and every `every`-th one behind it.
-
-        Raises:
-            DataError: so many images in a row cannot be read that something else must be wrong.
-        """
-        return self._epochs.batches(epoch, start, every)
 
 
 class EvalSegmentation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from attnkit.data.classification.check_images import check_images
-from attnkit.data.classification.image_batches import EvalImages, TrainImages
+from attnkit.data.classification.image_batches import EvalImages, train_images
 from attnkit.data.classification.image_set import ImageSet
 from attnkit.data.config import Split
 from attnkit.engine.log import open_log
@@ -44,7 +44,7 @@ def train(
             recipe.loss.teacher, student=recipe.image, class_names=images.class_names, device=place
         )
         log.say(f"teacher: {recipe.loss.teacher.from_}")
-    train_batches = TrainImages(
+    train_batches = train_images(
         images,
         recipe.image,
         recipe.augment,

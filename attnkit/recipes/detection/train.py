@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from attnkit.data.config import Split
 from attnkit.data.detection.check_detection import check_detection
-from attnkit.data.detection.detection_batches import EvalDetection, TrainDetection
+from attnkit.data.detection.detection_batches import EvalDetection
+from attnkit.data.detection.detection_batches import train_detection
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit
@@ -39,7 +40,7 @@ def train(
     images = _training_images(data)
     task = _task(recipe, images, log, loads=not resume)
     batch = recipe.batch
-    train_batches = TrainDetection(
+    train_batches = train_detection(
         images,
         recipe.image,
         recipe.augment,

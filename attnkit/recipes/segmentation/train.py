@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from attnkit.data.config import Split
 from attnkit.data.segmentation.check_segmentation import check_segmentation
-from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, TrainSegmentation
+from attnkit.data.segmentation.segmentation_batches import EvalSegmentation
+from attnkit.data.segmentation.segmentation_batches import train_segmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit
@@ -38,7 +39,7 @@ def train(
     images = _training_images(data)
     task = _task(recipe, images, log, loads=not resume)
     sync_norms(task.model)
-    train_batches = TrainSegmentation(
+    train_batches = train_segmentation(
         images,
         recipe.image,
         recipe.augment,

@@ -6,7 +6,8 @@ import torch
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.detection_batch import DetectionBatch
-from attnkit.data.detection.detection_batches import EvalDetection, TrainDetection, trained_images
+from attnkit.data.detection.detection_batches import EvalDetection, trained_images
+from attnkit.data.detection.detection_batches import train_detection
 from attnkit.data.detection.detection_transforms import detection_input
 from attnkit.data.detection.semantic_maps import draw_classes
 from attnkit.data.formats.annotations import Annotation
@@ -22,7 +23,7 @@ EVERYTHING = {**VARIED, "crop_branch": {"short_sides": (40, 60), "crop": (24, 50
 
 def training(data=None, augment=VARIED, *, batch_size=5, seed=1, **options):
     augment = DetectionAugmentConfig.model_validate(augment)
-    return TrainDetection(data or ListedObjects(), IMAGE, augment, batch_size=batch_size, seed=seed, **options)
+    return train_detection(data or ListedObjects(), IMAGE, augment, batch_size=batch_size, seed=seed, **options)
 
 
 def content(batches):

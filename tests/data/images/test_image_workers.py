@@ -58,10 +58,10 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, if the tests run in the background
 import numpy as np
 from attnkit.data.classification.config import AugmentConfig, ImageConfig
-from attnkit.data.classification.image_batches import TrainImages
+from attnkit.data.classification.image_batches import train_images
 from attnkit.data.classification.image_set import ArrayImages
 images = ArrayImages(np.zeros((64, 3, 8, 8), dtype=np.uint8), np.arange(64) % 2, "ab", place=str)
-batches = TrainImages(images, ImageConfig(size=8), AugmentConfig(), batch_size=4, seed=1, workers=2, num_classes=2)
+batches = train_images(images, ImageConfig(size=8), AugmentConfig(), batch_size=4, seed=1, workers=2, num_classes=2)
 for epoch in range(10**6):
     for number, batch in enumerate(batches.batches(epoch)):
         print(epoch, number, flush=True)

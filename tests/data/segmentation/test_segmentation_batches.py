@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from attnkit.data.segmentation.config import SegmentationAugmentConfig, SegmentationImageConfig
-from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, SegmentationBatch, TrainSegmentation
+from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, SegmentationBatch
+from attnkit.data.segmentation.segmentation_batches import train_segmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.data.segmentation.segmentation_transforms import segmentation_input
 from attnkit.errors import DataError
@@ -58,7 +59,7 @@ class ListedScenes(SegmentationSet):
 
 
 def training(data=None, *, augment=AUGMENT, batch_size=5, seed=1, **options):
-    return TrainSegmentation(data or ListedScenes(), IMAGE, augment, batch_size=batch_size, seed=seed, **options)
+    return train_segmentation(data or ListedScenes(), IMAGE, augment, batch_size=batch_size, seed=seed, **options)
 
 
 def content(batches):

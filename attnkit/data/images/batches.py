@@ -1,6 +1,7 @@
-"""The batches of an epoch: which images stand in them, and making them one after the other.
+"""The batches of an epoch: which images stand in them, reading these, and making one batch after the other.
 
-What an epoch's batches hold depends on seed and epoch alone: not on the workers, nor on where an epoch is entered.
+What an epoch's batches hold depends on seed and epoch alone: not on the workers, nor on where an epoch is entered. In
+training another image of the epoch stands in for a broken one; in evaluation all broken ones of a batch are named.
 """
 
 from __future__ import annotations
@@ -11,15 +12,85 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from attnkit.data.images.broken_images import Broken, Read, Reader, read_or_replace
 from attnkit.data.images.image_randomness import UIntArray, image_seeds
 from attnkit.data.images.image_workers import made_in_order
+from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
 
+One = TypeVar("One")
 Batch = TypeVar("Batch")
+Read = TypeVar("Read")
+
+Broken = dict[int, str]
+"""By number of the image, why it cannot be read."""
+
+Reader = Callable[[IntArray], tuple[Read, Broken]]
+"""Reads several images, in the order of their numbers, and says which are broken: these are left out."""
+
+_MOST_BROKEN_IN_A_ROW = 100
+_MOST_NAMED = 10
 
 Job = tuple[int, int]
 """An epoch and the number of a batch in it, both counted from 0."""
+
+
+class OneByOne(Generic[One]):
+    """A Reader for one batch: it reads each image once, however often it is asked for."""
+
+    def __init__(self, read: Callable[[int], One]) -> None:
+        """Take what reads an image of a number, or raises DataError."""
+        self._read = read
+        self._known: dict[int, One] = {}
+
+    def __call__(self, indices: IntArray) -> tuple[list[One], Broken]:
+        """Images and what belongs to them."""
+        broken: Broken = {}
+        for index in dict.fromkeys(indices.tolist()):
+            try:
+                if index not in self._known:
+                    self._known[index] = self._read(index)
+            except DataError as error:
+                broken[index] = str(error)
+        return [self._known[index] for index in indices.tolist() if index not in broken], broken
+
+
+def read_all(read: Reader[Read], indices: IntArray) -> Read:
+    """Read images none of which may be broken.
+
+    Raises:
+        DataError: some are, a line for each.
+    """
+    images, broken = read(indices)
+    if broken:
+        raise _unreadable(broken)
+    return images
+
+
+def read_or_replace(read: Reader[Read], order: IntArray, places: IntArray) -> tuple[Read, IntArray, Broken]:
+    """Read the images at places of an order; for what is broken, the next in the order that is not.
+
+    Returns:
+        Images, the places where they stand in the order, what was broken.
+
+    Raises:
+        DataError: so many in a row are that something else must be wrong.
+    """
+    broken: Broken = {}
+    for _ in range(_MOST_BROKEN_IN_A_ROW):
+        images, new = read(order[places])
+        if not new:
+            return images, places, broken
+        broken |= new
+        places = np.where(np.isin(order[places], list(broken)), (places + 1) % len(order), places)
+    raise _unreadable(broken)
+
+
+def _unreadable(broken: Broken) -> DataError:
+    """A line for each of the first images that cannot be read."""
+    messages = list(broken.values())
+    if more := messages[_MOST_NAMED:]:
+        messages = [*messages[:_MOST_NAMED], f"and {len(more)} more images of one batch cannot be read"]
+    return DataError("\n".join(messages))
 
 
 @dataclass(frozen=True)
@@ -77,7 +148,12 @@ class EpochOrder:
 
 
 class EpochBatches(Generic[Batch]):
-    """The batches of every epoch, made here or by workers; broken images are told of once."""
+    """The batches of every epoch, made here or by workers; broken images are told of once.
+
+    Attributes:
+        batches_per_epoch: of every epoch. The last batch is left out if it is not full, unless it is the only one.
+        workers: processes that make batches.
+    """
 
     def __init__(
         self,
@@ -95,8 +171,13 @@ class EpochBatches(Generic[Batch]):
             workers: processes that make batches; 0 is this one.
             warn: told once about each image that cannot be read.
         """
-        self._make, self._batches_per_epoch, self._workers, self._warn = make, batches_per_epoch, workers, warn
+        self._make, self._warn = make, warn
+        self.batches_per_epoch, self.workers = batches_per_epoch, workers
         self._warned: set[int] = set()
+
+    def num_batches(self, epoch: int) -> int:
+        """How many batches an epoch has: all have as many."""
+        return self.batches_per_epoch
 
     def batches(self, epoch: int, start: int = 0, every: int = 1) -> Iterator[Batch]:
         """The batches of an epoch, counted from 0: number `start`, and every `every`-th one behind it.
@@ -104,8 +185,8 @@ class EpochBatches(Generic[Batch]):
         Raises:
             DataError: so many images in a row cannot be read that something else must be wrong.
         """
-        jobs = [(epoch, number) for number in range(start, self._batches_per_epoch, every)]
-        for batch, broken in made_in_order(self._make, jobs, self._workers):
+        jobs = [(epoch, number) for number in range(start, self.batches_per_epoch, every)]
+        for batch, broken in made_in_order(self._make, jobs, self.workers):
             self._tell(broken)
             yield batch
 
