@@ -29,8 +29,7 @@ from trained_by_clock import ClockTraining, Numbers, add_options, begin, rows_of
 
 from attnkit.data.open import open_data
 from attnkit.data.segmentation.config import MaskFilesConfig, SegmentationAugmentConfig, SegmentationImageConfig
-from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, SegmentationBatch
-from attnkit.data.segmentation.segmentation_batches import train_segmentation
+from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, SegmentationBatch, train_segmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet, pixels_per_class
 from attnkit.metrics.mean_iou import SegmentationCounts, SegmentationScores, iou_scores
 from attnkit.structures.arrays import IGNORE

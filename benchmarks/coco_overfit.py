@@ -28,8 +28,7 @@ import torch
 from measured import keep, machine
 from pycocotools import mask
 
-from attnkit.data.detection.detection_batches import EvalDetection
-from attnkit.data.detection.detection_batches import train_detection
+from attnkit.data.detection.detection_batches import EvalDetection, train_detection
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.resizing import detection_size
 from attnkit.data.open import open_data

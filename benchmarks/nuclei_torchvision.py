@@ -32,8 +32,7 @@ from trained_by_clock import ClockTraining, Numbers, add_options, begin, rows_of
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.detection_batch import DetectionBatch
-from attnkit.data.detection.detection_batches import EvalDetection
-from attnkit.data.detection.detection_batches import train_detection
+from attnkit.data.detection.detection_batches import EvalDetection, train_detection
 from attnkit.data.open import open_data
 from attnkit.metrics.coco_ap import CocoAp, CocoScores
 from attnkit.recipe_file import load

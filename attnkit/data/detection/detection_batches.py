@@ -72,7 +72,6 @@ def train_detection(
     return EpochBatches(making.make, order.batches_per_epoch, workers=processes, warn=warn)
 
 
-
 def _check_pixels(pixels: int, most: IntArray, data: DetectionSet, indices: IntArray) -> None:
     largest = int(most.argmax())
     if most[largest] > pixels:

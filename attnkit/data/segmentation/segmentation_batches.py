@@ -13,8 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnkit.data.images.batches import Broken, OneByOne, read_all
-from attnkit.data.images.batches import EpochBatches, EpochOrder, Job, half_slices, in_their_order
+from attnkit.data.images.batches import (
+    Broken,
+    EpochBatches,
+    EpochOrder,
+    Job,
+    OneByOne,
+    half_slices,
+    in_their_order,
+    read_all,
+)
 from attnkit.data.images.image_workers import Workers, made_in_order, num_workers
 from attnkit.data.segmentation.config import SegmentationAugmentConfig, SegmentationImageConfig
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
@@ -79,7 +87,6 @@ def train_segmentation(
     making = _TrainMaker(data, order, SegmentationVariation(image, augment))
     processes = num_workers(workers, decodes=True)
     return EpochBatches(making.make, order.batches_per_epoch, workers=processes, warn=warn)
-
 
 
 class EvalSegmentation:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from attnkit.data.config import Split
 from attnkit.data.detection.check_detection import check_detection
-from attnkit.data.detection.detection_batches import EvalDetection
-from attnkit.data.detection.detection_batches import train_detection
+from attnkit.data.detection.detection_batches import EvalDetection, train_detection
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from attnkit.data.config import Split
 from attnkit.data.segmentation.check_segmentation import check_segmentation
-from attnkit.data.segmentation.segmentation_batches import EvalSegmentation
-from attnkit.data.segmentation.segmentation_batches import train_segmentation
+from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, train_segmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit

@@ -6,8 +6,7 @@ import torch
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.detection_batch import DetectionBatch
-from attnkit.data.detection.detection_batches import EvalDetection, trained_images
-from attnkit.data.detection.detection_batches import train_detection
+from attnkit.data.detection.detection_batches import EvalDetection, train_detection, trained_images
 from attnkit.data.detection.detection_transforms import detection_input
 from attnkit.data.detection.semantic_maps import draw_classes
 from attnkit.data.formats.annotations import Annotation

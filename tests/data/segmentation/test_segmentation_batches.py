@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from attnkit.data.segmentation.config import SegmentationAugmentConfig, SegmentationImageConfig
-from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, SegmentationBatch
-from attnkit.data.segmentation.segmentation_batches import train_segmentation
+from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, SegmentationBatch, train_segmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.data.segmentation.segmentation_transforms import segmentation_input
 from attnkit.errors import DataError
