@@ -1,4 +1,4 @@
-"""Optimizers: which parameters weight decay spares, and how fast each layer learns."""
+"""Optimizers: which parameters decay, and how fast each layer learns."""
 
 from __future__ import annotations
 
@@ -20,13 +20,6 @@ class Layered(Protocol):
 
     def layer_of(self, parameter: str) -> int:
         """The number of the layer that a parameter belongs to."""
-
-
-@runtime_checkable
-class Sparing(Protocol):
-    """A model that names parameters which weight decay spares, beside those with less than two dimensions."""
-
-    spared: frozenset[str]
 
 
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> Optimizer:
@@ -54,19 +47,19 @@ def _groups(
     model: nn.Module, weight_decay: float, layer_decay: float = 1.0, *, decay_biases: bool = False
 ) -> list[dict[str, object]]:
     """The parameters that are trained, by their weight decay and their share of the learning rate."""
-    spared = _spared(model) - (_biases(model) if decay_biases else set())
+    without_decay = _no_weight_decay(model) - (_biases(model) if decay_biases else set())
     by_kind: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, p in model.named_parameters():
         if p.requires_grad:
-            kind = (0.0 if name in spared else weight_decay, _lr_scale(model, name, layer_decay))
+            kind = (0.0 if name in without_decay else weight_decay, _lr_scale(model, name, layer_decay))
             by_kind.setdefault(kind, []).append(p)
     return [{"params": group, "weight_decay": decay, "lr_scale": scale} for (decay, scale), group in by_kind.items()]
 
 
-def _spared(model: nn.Module) -> set[str]:
-    """Biases, norms and embeddings, and what the model itself names."""
+def _no_weight_decay(model: nn.Module) -> set[str]:
+    """Biases, norms and embeddings, and what the model itself names in its `no_weight_decay`."""
     embeddings = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-    named = model.spared if isinstance(model, Sparing) else frozenset()
+    named: frozenset[str] = getattr(model, "no_weight_decay", frozenset())
     return {name for name, p in model.named_parameters() if p.ndim < 2 or id(p) in embeddings or name in named}
 
 

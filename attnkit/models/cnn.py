@@ -90,7 +90,7 @@ class ResNetBackbone(nn.Module):
         blocks = [sum(1 for _ in stage.children()) for stage in stages]
         self.num_layers = sum(blocks) + 1
         """Layers for layer-wise learning rates, see `layer_of`."""
-        self.spared: frozenset[str] = frozenset()
+        self.no_weight_decay: frozenset[str] = frozenset()
         self._before = dict(zip(_STAGES, [0, *accumulate(blocks)], strict=False))
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B _C _h _w"]]:

@@ -65,7 +65,7 @@ class SwinTrunk(nn.Module, ABC):
         """Of the map of each stage."""
         self.num_layers = depth + 1
         """Layers for layer-wise learning rates, see `layer_of`."""
-        self.spared = frozenset(name for name, _ in self.named_parameters() if name.endswith("bias_table"))
+        self.no_weight_decay = frozenset(name for name, _ in self.named_parameters() if name.endswith("bias_table"))
         """Parameters of more than one dimension that weight decay spares."""
 
     @abstractmethod

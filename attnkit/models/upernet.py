@@ -39,7 +39,7 @@ class UperNet(nn.Module):
         self.head_names = ("head",) if self.auxiliary is None else ("head", "auxiliary.head")
         self.num_layers = self.backbone.num_layers
         """Layers for layer-wise learning rates, see `layer_of`."""
-        self.spared = frozenset(f"backbone.{name}" for name in self.backbone.spared)
+        self.no_weight_decay = frozenset(f"backbone.{name}" for name in self.backbone.no_weight_decay)
         """Parameters of more than one dimension that weight decay spares."""
         self._init_heads()
 

@@ -55,7 +55,7 @@ class ViTTrunk(nn.Module, ABC):
         rates = torch.linspace(0, config.drop_path_rate, config.depth, device="cpu").tolist()
         self.blocks = nn.ModuleList(Block(config, drop_path_rate=rate) for rate in rates)
         self.num_layers = config.depth + 1
-        self.spared = frozenset(
+        self.no_weight_decay = frozenset(
             name for name, _ in self.named_parameters() if name in ("positions", "class_token", "distillation_token")
         )
         """Names of parameters that weight decay spares, beside those of one dimension."""
@@ -261,7 +261,7 @@ def _init_truncated(model: ViTTrunk) -> None:
             nn.init.trunc_normal_(module.weight, std=0.02)
             nn.init.zeros_(module.bias)
     for name, parameter in model.named_parameters():
-        if name in model.spared:
+        if name in model.no_weight_decay:
             nn.init.trunc_normal_(parameter, std=0.02)
 
 

@@ -42,8 +42,8 @@ def test_equals_torch_without_fusion(config):
     if isinstance(config, AdamConfig):
         reference = torch.optim.Adam(theirs.parameters(), lr=0.02, betas=betas, eps=config.eps, foreach=False)
     else:
-        decayed, spared = ([p for p in theirs.parameters() if (p.ndim < 2) == is_spared] for is_spared in (False, True))
-        groups = [{"params": decayed}, {"params": spared, "weight_decay": 0.0}]
+        decayed, plain = ([p for p in theirs.parameters() if (p.ndim < 2) == is_plain] for is_plain in (False, True))
+        groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
         reference = torch.optim.AdamW(groups, lr=0.02, betas=betas, eps=config.eps, weight_decay=0.2, foreach=False)
     optimizer = build_optimizer(config, ours)
     for group in optimizer.param_groups:
@@ -140,7 +140,7 @@ class Tower(nn.Module):
     """An embedding of positions and three layers, of which the last is the head."""
 
     num_layers = 3
-    spared = frozenset({"positions"})
+    no_weight_decay = frozenset({"positions"})
 
     def __init__(self):
         super().__init__()

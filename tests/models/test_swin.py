@@ -156,11 +156,11 @@ def test_layers_for_the_learning_rate() -> None:
         assert {number for name, number in layers.items() if name.startswith(prefix)} == {layer}
 
 
-def test_bias_tables_are_spared_from_decay() -> None:
+def test_bias_tables_do_not_decay() -> None:
     model = build()
-    assert len(model.spared) == 5
-    assert "stages.1.blocks.2.attention.bias_table" in model.spared
-    assert all(name.endswith("attention.bias_table") for name in model.spared)
+    assert len(model.no_weight_decay) == 5
+    assert "stages.1.blocks.2.attention.bias_table" in model.no_weight_decay
+    assert all(name.endswith("attention.bias_table") for name in model.no_weight_decay)
 
 
 def test_the_state_is_the_parameters() -> None:

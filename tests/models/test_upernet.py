@@ -177,11 +177,11 @@ def test_layers_for_the_learning_rate(backbone: str) -> None:
 
 
 def test_what_decay_spares_is_named_from_the_outside() -> None:
-    assert len(build().spared) == 4
-    assert build("vit").spared == {"backbone.positions", "backbone.class_token"}
-    assert build("resnet").spared == frozenset()
+    assert len(build().no_weight_decay) == 4
+    assert build("vit").no_weight_decay == {"backbone.positions", "backbone.class_token"}
+    assert build("resnet").no_weight_decay == frozenset()
     for backbone in BACKBONES:
-        assert build(backbone).spared <= {name for name, _ in build(backbone).named_parameters()}
+        assert build(backbone).no_weight_decay <= {name for name, _ in build(backbone).named_parameters()}
 
 
 def test_head_names() -> None:

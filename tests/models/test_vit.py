@@ -118,7 +118,7 @@ def test_sincos_positions_are_no_weights_and_zero_for_special_tokens() -> None:
     assert "positions" not in dict(model.named_parameters()) | model.state_dict()
     assert (model.positions[0, :2] == 0).all()
     assert torch.equal(model.positions[0, 2:], sincos_positions(3, 12))
-    assert model.spared == {"class_token", "distillation_token"}
+    assert model.no_weight_decay == {"class_token", "distillation_token"}
 
 
 @each_vit
@@ -241,7 +241,7 @@ def test_layers_for_layer_wise_decay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "spared"),
+    ("changes", "names"),
     [
         ({}, {"class_token", "positions"}),
         ({"distillation": True}, {"class_token", "distillation_token", "positions"}),
@@ -249,8 +249,8 @@ def test_layers_for_layer_wise_decay() -> None:
     ],
     ids=str,
 )
-def test_spared_by_weight_decay(changes: dict[str, object], spared: set[str]) -> None:
-    assert build(small_vit(**changes)).spared == spared
+def test_no_weight_decay(changes: dict[str, object], names: set[str]) -> None:
+    assert build(small_vit(**changes)).no_weight_decay == names
 
 
 def test_head_names() -> None:

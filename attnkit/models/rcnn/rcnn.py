@@ -74,7 +74,7 @@ class Rcnn(nn.Module):
         self.semantic = make_semantic_head(config, semantic_classes)
         self.num_layers = self.backbone.num_layers
         """Layers for layer-wise learning rates, see `layer_of`."""
-        self.spared = frozenset(f"backbone.{name}" for name in self.backbone.spared)
+        self.no_weight_decay = frozenset(f"backbone.{name}" for name in self.backbone.no_weight_decay)
         """Parameters of more than one dimension that weight decay spares."""
         for norm in self._frozen_norms():
             norm.requires_grad_(False)

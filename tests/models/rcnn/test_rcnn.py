@@ -362,8 +362,8 @@ def test_layers_for_the_learning_rate() -> None:
 
 def test_what_decay_spares_is_named_from_the_outside() -> None:
     model = build("mask_rcnn")
-    assert len(model.spared) == 5
-    assert model.spared <= {name for name, _ in model.named_parameters()}
+    assert len(model.no_weight_decay) == 5
+    assert model.no_weight_decay <= {name for name, _ in model.named_parameters()}
 
 
 def test_a_head_for_every_stage() -> None:
