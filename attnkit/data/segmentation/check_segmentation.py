@@ -2,58 +2,185 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from attnkit.data.config import SPLITS, Split
-from attnkit.data.finding import DataReport, Finding
-from attnkit.data.images.check_equal_images import shared_images
-from attnkit.data.segmentation.check_segmentation_split import SegmentationSplitCheck, SegmentationStats
+import numpy as np
+
+from attnkit.data.config import Split
+from attnkit.data.data_root import listed
+from attnkit.data.finding import DataReport, Finding, and_more
+from attnkit.data.images.check_splits import Progress, SplitCheck, SplitStats, check_splits, hash_of
+from attnkit.data.segmentation.check_mask_values import OutsideValues
+from attnkit.data.segmentation.mask_classes import MaskCounts, counts_of
+from attnkit.data.segmentation.mask_files import MaskFiles
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
-from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
 
-_WHY_HELD_OUT = {
-    "valid": "the best checkpoint cannot be chosen, nor training stopped early",
-    "test": "the model cannot be scored on images that it has not seen",
-}
+_RARE = 0.001
+"""Share of the labelled pixels."""
+_FEW_IMAGES = 5
+"""That a class is to be seen on in training."""
+_MOSTLY = 0.97
+"""Share of the labelled pixels of one class, of which nearly all of a score comes then."""
+_HALF = 0.5
+
+
+@dataclass
+class SegmentationStats(SplitStats):
+    """Figures of a split and its masks."""
+
+    masks_read: int = 0
+    """How many masks had their pixels counted; a quick check decodes some of them."""
+    pixels: dict[str, int] = field(default_factory=dict)
+    """How many pixels each class has in the masks read."""
+    images_with: dict[str, int] = field(default_factory=dict)
+    """How many of the masks read have a pixel of the class."""
+    ignored_pixels: int = 0
 
 
 def check_segmentation(
     data: Mapping[Split, SegmentationSet | None],
     *,
     quick: bool = False,
-    progress: Callable[[Split, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> DataReport[SegmentationStats]:
     """Look for everything in a recipe's data that makes training fail or its scores misleading.
 
     Args:
-        data: the opened splits; none is opened before the one before it was looked at.
+        data: the opened splits; none is opened before the one before it was checked.
         quick: decode some masks of each split, and read no more than the headers of images and of the other masks; what
             is cut off later, what stands twice, and what other masks hold goes unseen.
-        progress: called now and then with a split, how many of its images have been looked at, and how many it has.
+        progress: see `Progress`.
     """
-    found: list[Finding] = []
-    report = DataReport[SegmentationStats]()
-    checks: dict[Split, SegmentationSplitCheck] = {}
-    try:
-        for split in SPLITS:
-            images = data[split]
-            if images is None:
-                found += _missing(split, quick=quick)
-                continue
-            found += images.left_out()
-            check = checks[split] = SegmentationSplitCheck(split, images)
-            check.look(quick=quick, progress=progress)
-            found += check.findings(trained=checks["train"].images.class_names)
-            report.stats[split] = check.stats
-    except DataError as error:
-        found += map(Finding.from_error, str(error).splitlines())
-    found += shared_images(checks)
-    report.findings = sorted(dict.fromkeys(found), key=lambda finding: finding.severity)  # two splits may leave one out
-    return report
+    return check_splits(data, _SegmentationCheck, _missing, quick=quick, progress=progress)
 
 
-def _missing(split: Split, *, quick: bool) -> list[Finding]:
-    if quick and split == "test":
-        return []
+def _missing(split: Split, trained: int) -> tuple[str, str]:
     fix = f"name folders of {split} images and masks as data.{split}, or set data.hold_back.{split}=0.1"
-    return [Finding("warning", f"data.{split}", "no images", _WHY_HELD_OUT[split], fix)]
+    return "no images", fix
+
+
+class _SegmentationCheck(SplitCheck[SegmentationSet, SegmentationStats]):
+    """Checks every image of a split and its mask."""
+
+    def __init__(self, split: Split, images: SegmentationSet) -> None:
+        super().__init__(split, images, SegmentationStats(len(images)))
+        self._counts: IntArray = np.zeros((len(images), len(images.class_names)), dtype=np.int64)
+        self._ignored: IntArray = np.zeros(len(images), dtype=np.int64)
+        self._read = np.zeros(len(images), dtype=np.bool_)
+        self._outside = OutsideValues(split, images)
+
+    def read(self, index: int, *, decode: bool, chosen: bool) -> None:
+        """Read the mask of an image, and its header or all of it."""
+        self.sizes[index] = self.images.size(index)
+        if decode:
+            self._decode(index)
+        elif chosen:
+            self._count(index)
+
+    def run(self, *, quick: bool, progress: Progress | None = None) -> None:
+        """Read every image and mask, then add up their pixels."""
+        super().run(quick=quick, progress=progress)
+        stats, names = self.stats, self.images.class_names
+        stats.masks_read = int(self._read.sum())
+        stats.pixels = dict(zip(names, self._counts.sum(0).tolist(), strict=True))
+        stats.images_with = dict(zip(names, (self._counts > 0).sum(0).tolist(), strict=True))
+        stats.ignored_pixels = int(self._ignored.sum())
+
+    def _decode(self, index: int) -> None:
+        """Both, and each once."""
+        if isinstance(self.images, MaskFiles):
+            self._count(index)
+            pixels = self.images.read_image(index)
+        else:
+            pixels, labels = self.images.read(index)
+            self._add(index, counts_of(labels.numpy(), len(self.images.class_names)))
+        self.hashes[index] = hash_of(pixels)
+
+    def _count(self, index: int) -> None:
+        """The mask alone."""
+        images = self.images
+        if isinstance(images, MaskFiles):
+            counts = images.classes.count(images.read_values(index), images.mask_place(index))
+            self._outside.add(index, counts)
+            self._add(index, counts)
+        else:
+            self._add(index, counts_of(images.read_labels(index), len(images.class_names)))
+
+    def _add(self, index: int, counts: MaskCounts) -> None:
+        self._counts[index], self._ignored[index] = counts.per_class, sum(counts.ignored.values())
+        self._read[index] = True
+
+    def findings(self, trained: SplitCheck[SegmentationSet, SegmentationStats]) -> list[Finding]:
+        """What is wrong with images and masks, and what training does not have."""
+        return [
+            *self.unreadable("images or masks are broken or do not fit", "fix them too"),
+            *self._outside.findings(),
+            *self._other_classes(trained.images.class_names),
+            *self._without_class(),
+            *self._balance(),
+            *self.repeated(),
+        ]
+
+    def _other_classes(self, trained: tuple[str, ...]) -> list[Finding]:
+        own = self.images.class_names
+        if own == trained:
+            return []
+        what = f"{len(own)} classes, {listed(own)}, but training has {len(trained)}, {listed(trained)}"
+        why = "a class would be scored as another one"
+        return [Finding("error", f"data.{self.split}", what, why, "give both the same categories")]
+
+    def _without_class(self) -> list[Finding]:
+        """Masks whose pixels are all ignored, and many pixels that are."""
+        empty = np.flatnonzero(self._read & (self._counts.sum(1) == 0) & (self._ignored > 0))
+        found, place = [], f"data.{self.split}"
+        if len(empty) and len(empty) == self._read.sum():
+            what, why = "all pixels of all masks are ignored", "there is nothing to learn or to score"
+            return [Finding("error", place, what, why, "see data.ignore, data.classes and data.reduce_zero_label")]
+        if len(empty):
+            what = f"all pixels are ignored{and_more(len(empty))}"
+            why = "there is nothing to learn or to score on such an image"
+            found.append(Finding("warning", self.images.mask_place(int(empty[0])), what, why, "label it, or remove it"))
+        pixels, ignored = int(self._counts.sum()), int(self._ignored.sum())
+        if ignored > _HALF * (pixels + ignored):
+            what = f"{ignored / (pixels + ignored):.0%} of the pixels are ignored"
+            why = "the model is never told what is there, and its scores say nothing of it"
+            found.append(Finding("warning", place, what, why, "see data.ignore; give them a class if they are of one"))
+        return found
+
+    def _balance(self) -> list[Finding]:
+        pixels, names, place = self._counts.sum(0), self.images.class_names, f"data.{self.split}"
+        if not pixels.sum():
+            return []
+        found = []
+        whole = self._read.all()
+        if (absent := [name for name, count in zip(names, pixels, strict=True) if not count]) and whole:
+            what = f"no pixel of {len(absent)} of {len(names)} classes, {listed(absent)}"
+            why = "they cannot be learnt" if self.split == "train" else "how well they are found cannot be seen"
+            found.append(Finding("warning", place, what, why, "add images of them, or correct data.classes"))
+        return [*found, *self._training_balance(place)] if self.split == "train" else found
+
+    def _training_balance(self, place: str) -> list[Finding]:
+        pixels, names = self._counts.sum(0), self.images.class_names
+        shares, masks = pixels / pixels.sum(), (self._counts > 0).sum(0)
+        found = []
+        if len(names) == 1:
+            what = f"one class alone, {names[0]}"
+            fix = "give the rest of the images a class too: see data.classes and data.ignore"
+            found.append(Finding("error", place, what, "there is nothing to tell apart", fix))
+        elif shares.max() > _MOSTLY:
+            what = f"{shares.max():.1%} of the pixels are {names[int(shares.argmax())]}"
+            why = "a model that always says so is nearly always right"
+            fix = "see the scores per class; loss.class_weights=median_frequency helps"
+            found.append(Finding("warning", place, what, why, fix))
+        rare = [f"{name} ({share:.2%})" for name, share in zip(names, shares, strict=True) if 0 < share < _RARE]
+        if rare:
+            what = f"under {_RARE:.1%} of the pixels are of {len(rare)} of {len(names)} classes, {listed(rare)}"
+            fix = "loss.class_weights=median_frequency; see the scores per class"
+            found.append(Finding("warning", place, what, "the loss hardly sees them", fix))
+        few = [f"{name} ({count})" for name, count in zip(names, masks, strict=True) if 0 < count < _FEW_IMAGES]
+        if few and self._read.all() and len(self.images) > _FEW_IMAGES:
+            what = f"on fewer than {_FEW_IMAGES} images are {len(few)} of {len(names)} classes, {listed(few)}"
+            found.append(Finding("warning", place, what, "a class is hardly learnt from so few", "add images of them"))
+        return found

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from attnkit.data.classification.check_image_split import ImageStats
-from attnkit.data.classification.check_images import check_images
+from attnkit.data.classification.check_images import ImageStats, check_images
 from attnkit.data.classification.image_set import ImageSet
 from attnkit.data.config import Split
 from attnkit.recipes.base import CheckedData

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from attnkit.data.config import Split
-from attnkit.data.detection.check_detection import check_detection
-from attnkit.data.detection.check_detection_split import DetectionStats
+from attnkit.data.detection.check_detection import DetectionStats, check_detection
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.enough_detections import DetectionLimits
 from attnkit.recipes.base import CheckedData

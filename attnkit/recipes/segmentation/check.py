@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from attnkit.data.config import Split
-from attnkit.data.segmentation.check_segmentation import check_segmentation
-from attnkit.data.segmentation.check_segmentation_split import SegmentationStats
+from attnkit.data.segmentation.check_segmentation import SegmentationStats, check_segmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.recipes.base import CheckedData
 from attnkit.recipes.image_lines import progress_of_check, sizes_between

@@ -206,7 +206,7 @@ def test_data_that_cannot_be_opened(tmp_path):
 
 
 def test_it_tells_how_far_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr("attnkit.data.classification.check_image_split._TOLD_EVERY", 8)
+    monkeypatch.setattr("attnkit.data.images.check_splits._REPORTED_EVERY", 8)
     told = []
     check(folder(tmp_path), progress=lambda *values: told.append(values))
     assert told == [("train", 8, 20), ("train", 16, 20)]

@@ -431,7 +431,7 @@ def test_labels_of_yolo_and_voc_say_no_areas(tmp_path):
 
 
 def test_progress_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("attnkit.data.detection.check_detection_split._TOLD_EVERY", 4)
+    monkeypatch.setattr("attnkit.data.images.check_splits._REPORTED_EVERY", 4)
     told = []
     config = DetectionShapesConfig(
         format="shapes", train_images=9, valid_images=3, test_images=2, size=16, most_shapes=1
@@ -441,7 +441,7 @@ def test_progress_is_told(tmp_path, monkeypatch):
 
 
 def test_a_quick_look_draws_some_outlines_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("attnkit.data.detection.check_detection_split._QUICK_IMAGES", 2)
+    monkeypatch.setattr("attnkit.data.images.check_splits._QUICK_IMAGES", 2)
     wrong = annotation((1, 1, 6, 6), number=7, segmentation={"size": [W, H], "counts": [H * W]})
     root = folder(tmp_path, more={image: [wrong | {"image_id": image}] for image in (11, 12)})
     assert [line.split(": the")[0] for line in lines(check(root, quick=True), root)] == ["error a/valid.json: image 11"]

@@ -275,7 +275,7 @@ def test_images_that_stand_twice(tmp_path):
 
 
 def test_a_quick_look_decodes_some_masks_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("attnkit.data.segmentation.check_segmentation_split._QUICK_MASKS", 2)
+    monkeypatch.setattr("attnkit.data.images.check_splits._QUICK_IMAGES", 2)
     root = folder(tmp_path, {"masks/train/5.png": mask(labels() + 50), "masks/train/6.png": mask(labels(size=(7, 5)))})
     report = check(root, quick=True, classes=["a", "b", "c"])
     assert [line.split(";")[0] for line in lines(report, root)] == [
@@ -323,7 +323,7 @@ def test_coco_with_other_categories(tmp_path):
 
 
 def test_progress_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("attnkit.data.segmentation.check_segmentation_split._TOLD_EVERY", 4)
+    monkeypatch.setattr("attnkit.data.images.check_splits._REPORTED_EVERY", 4)
     told = []
     config = MaskFilesConfig(format="mask_files", path=str(folder(tmp_path)))
     check_segmentation(OpenedData(config), progress=lambda *how_far: told.append(how_far))

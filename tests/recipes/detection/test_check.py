@@ -107,7 +107,7 @@ def test_training_asks_with_the_numbers_of_its_recipe(tmp_path, monkeypatch):
 
 
 def test_generated_shapes_and_progress(monkeypatch):
-    monkeypatch.setattr("attnkit.data.detection.check_detection_split._TOLD_EVERY", 2)
+    monkeypatch.setattr("attnkit.data.images.check_splits._REPORTED_EVERY", 2)
     data = DetectionShapesConfig(format="shapes", train_images=3, valid_images=1, test_images=1, size=16)
     told = []
     found = check(object_recipe(data.model_dump()), OpenedData(data), decode=False, say=told.append)
