@@ -11,9 +11,8 @@ from pathlib import Path
 from attnkit.data.archive import ArchiveTree
 from attnkit.data.file_tree import FileTree, FolderTree, is_image
 from attnkit.data.files import find_file_or_folder
+from attnkit.data.finding import listed
 from attnkit.errors import DataError
-
-_MOST_NAMES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Files:
 
     def find(self, below: str) -> int | None:
         """The number of a file by its path below the folder; None if it is not there."""
-        name = _join(self.folder, below)
+        name = join(self.folder, below)
         number = bisect_left(self.tree.names, name)
         return number if number < len(self.tree.names) and self.tree.names[number] == name else None
 
@@ -83,7 +82,7 @@ class DataRoot:
         if self.path.is_dir() and file.is_file():
             return _bytes_of(file), str(file)
         clean = name.strip("/")
-        for path in (clean, _join(self.top, clean)):
+        for path in (clean, join(self.top, clean)):
             if (number := self.below("").find(path)) is not None:
                 return self.tree.read(number), self.tree.place(number)
         raise DataError(f"{self.path}: has no file {name!r} for {option}; expected a path inside it; correct {option}")
@@ -108,18 +107,14 @@ class DataRoot:
             tree = self._open(self.path / name)
             return Files(tree, "", range(len(tree.names)))
         clean = name.strip("/")
-        for folder in (clean, _join(self.top, clean)):
+        for folder in (clean, join(self.top, clean)):
             if folder in self.tree.folders:
                 return self.below(folder)
         return None
 
     def below(self, folder: str) -> Files:
         """The files below a folder of the tree."""
-        names = self.tree.names
-        if not folder:
-            return Files(self.tree, folder, range(len(names)))
-        first, last = bisect_left(names, f"{folder}/"), bisect_left(names, f"{folder}0")  # 0 comes after /
-        return Files(self.tree, folder, range(first, last))
+        return Files(self.tree, folder, files_below(self.tree, folder))
 
     def _open(self, path: Path) -> FileTree:
         if path not in self._trees:
@@ -155,10 +150,16 @@ def _known_archive(path: Path, *state: int) -> FileTree:
     return open_tree(path)
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first few names, and how many there are besides."""
-    shown = ", ".join(names[:_MOST_NAMES_SHOWN]) or "none"
-    return shown if len(names) <= _MOST_NAMES_SHOWN else f"{shown} and {len(names) - _MOST_NAMES_SHOWN} more"
+def files_below(tree: FileTree, folder: str) -> range:
+    """The numbers of the files below a folder of a tree; the root is empty."""
+    if not folder:
+        return range(len(tree.names))
+    return range(bisect_left(tree.names, f"{folder}/"), bisect_left(tree.names, f"{folder}0"))  # 0 comes after /
+
+
+def join(folder: str, name: str) -> str:
+    """A path below a folder of a tree; the root is empty."""
+    return f"{folder}/{name}" if folder else name
 
 
 def _bytes_of(file: Path) -> bytes:
@@ -168,7 +169,3 @@ def _bytes_of(file: Path) -> bytes:
         raise DataError(
             f"{file}: cannot be read ({error.strerror or error}); expected a readable file; see its permissions"
         ) from error
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
@@ -11,10 +11,13 @@ from attnkit.errors import DataError
 
 Stats = TypeVar("Stats")
 
+MOST_NAMED = 10
+"""Cases that a message names one by one; it counts the others."""
+
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong, why it matters, and how to mend it."""
+    """What is wrong, why it matters, and how to fix it."""
 
     severity: Literal["error", "warning"]
     """An error is what would make training or scoring stop."""
@@ -73,3 +76,9 @@ class DataReport(Generic[Stats]):
 def and_more(count: int) -> str:
     """What to add to a finding that stands for `count` like it."""
     return f", and so {'are' if count > 2 else 'is'} {count - 1} more" if count > 1 else ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many there are besides."""
+    shown = ", ".join(names[:MOST_NAMED]) or "none"
+    return shown if len(names) <= MOST_NAMED else f"{shown} and {len(names) - MOST_NAMED} more"

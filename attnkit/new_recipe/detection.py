@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from attnkit.data.config import HoldBackConfig, Split
-from attnkit.data.data_root import listed
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.object_files import ObjectFiles
+from attnkit.data.finding import listed
 from attnkit.data.open import open_data
 from attnkit.engine.config import AdamWConfig, PolyConfig, TrainConfig
 from attnkit.errors import DataError

@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 
 from attnkit.data.config import HoldBackConfig, Split
-from attnkit.data.data_root import listed
+from attnkit.data.finding import listed
 from attnkit.data.segmentation.config import MaskFilesConfig, SegmentationAugmentConfig, SegmentationImageConfig
 from attnkit.data.segmentation.mask_files import MaskFiles, open_mask_files
 from attnkit.data.segmentation.named_ids import BlackAndWhiteError

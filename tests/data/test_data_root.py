@@ -1,6 +1,7 @@
 import pytest
 
-from attnkit.data.data_root import DataRoot, listed
+from attnkit.data.data_root import DataRoot
+from attnkit.data.finding import listed
 from attnkit.errors import DataError
 from tests.data.image_files import write_files, write_tar
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from attnkit.data.classification.image_set import ArrayImages, FileImages, ImageSet
 from attnkit.data.config import Split
-from attnkit.data.data_root import listed
+from attnkit.data.finding import listed
 from attnkit.data.file_tree import FolderTree
 from attnkit.data.finding import DataReport, Finding
 from attnkit.data.images.check_splits import Progress, SplitCheck, SplitStats, check_splits, hash_of

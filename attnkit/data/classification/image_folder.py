@@ -8,8 +8,6 @@ Both may lie in one more folder. Below a class, folders may be nested. The class
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,10 +16,10 @@ from attnkit.data.classification.config import ImageFolderConfig
 from attnkit.data.classification.image_cache import decoded
 from attnkit.data.classification.image_set import FileImages, ImageSet, Progress, split_off
 from attnkit.data.config import Split
-from attnkit.data.data_root import open_tree_once
+from attnkit.data.data_root import files_below, join, open_tree_once
 from attnkit.data.file_tree import FileTree, is_image
 from attnkit.data.files import find_file_or_folder
-from attnkit.data.finding import Finding, and_more
+from attnkit.data.finding import Finding, and_more, listed
 from attnkit.errors import DataError
 
 _USUAL_NAMES: dict[Split, tuple[str, ...]] = {
@@ -29,7 +27,6 @@ _USUAL_NAMES: dict[Split, tuple[str, ...]] = {
     "valid": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-_MOST_NAMES_SHOWN = 10
 
 
 @dataclass
@@ -85,8 +82,8 @@ class ImageFolders:
         if unknown := sorted(set(files.class_names) - set(names)):
             number = files.classes[unknown[0]][0]
             raise DataError(
-                f"{self.tree.place(number)}: class {_listed(unknown)} has no training image; expected the classes of "
-                f"training: {_listed(names)}; add training images, or remove this folder"
+                f"{self.tree.place(number)}: class {listed(unknown)} has no training image; expected the classes of "
+                f"training: {listed(names)}; add training images, or remove this folder"
             )
         numbers = [np.array(files.classes.get(name, []), dtype=np.int64) for name in names]
         labels = np.repeat(np.arange(len(names)), [len(part) for part in numbers])
@@ -133,7 +130,7 @@ def find_image_folders(config: ImageFolderConfig) -> ImageFolders:
     if "train" not in named:
         if named:
             raise DataError(
-                f"{tree.path}: has {_listed(sorted(named.values()))}, but no folder of training images; expected one "
+                f"{tree.path}: has {listed(sorted(named.values()))}, but no folder of training images; expected one "
                 "named train; rename it, or name it as data.train"
             )
         named = {"train": top}
@@ -164,17 +161,17 @@ def _find_split(tree: FileTree, top: str, split: Split, given: str | None) -> st
     """The folder of a split: as the recipe says, or by its usual names."""
     if given is not None:
         clean = given.strip("/")
-        for folder in (clean, _join(top, clean)):
+        for folder in (clean, join(top, clean)):
             if folder in tree.folders:
                 return folder
         raise DataError(
             f"{tree.path}: has no folder {given!r} for data.{split}; expected one of "
-            f"{_listed([name[len(top) :].lstrip('/') for name in _folders_in(tree, top)])}; correct data.{split}"
+            f"{listed([name[len(top) :].lstrip('/') for name in _folders_in(tree, top)])}; correct data.{split}"
         )
     usual = [folder for folder in _folders_in(tree, top) if _last(folder).lower() in _USUAL_NAMES[split]]
     if len(usual) > 1:
         raise DataError(
-            f"{tree.path}: {_listed(usual)} could each be data.{split}; expected one; name it as data.{split}"
+            f"{tree.path}: {listed(usual)} could each be data.{split}; expected one; name it as data.{split}"
         )
     return usual[0] if usual else None
 
@@ -183,7 +180,7 @@ def _split_files(tree: FileTree, folder: str) -> SplitFiles:
     """Sort the files below a folder by class."""
     found = SplitFiles(folder, {_last(name): [] for name in _folders_in(tree, folder)})
     start = len(folder) + 1 if folder else 0
-    for number in _below(tree, folder):
+    for number in files_below(tree, folder):
         parts = tree.names[number][start:].split("/")
         if not is_image(parts[-1]):
             found.others.append(number)
@@ -212,24 +209,9 @@ def _has_images(tree: FileTree, folder: str) -> bool:
     return any(_parent(name) == folder and is_image(name) for name in tree.names)
 
 
-def _below(tree: FileTree, folder: str) -> range:
-    if not folder:
-        return range(len(tree.names))
-    return range(bisect_left(tree.names, f"{folder}/"), bisect_left(tree.names, f"{folder}0"))  # 0 comes after /
-
-
 def _parent(name: str) -> str:
     return name.rpartition("/")[0]
 
 
 def _last(name: str) -> str:
     return name.rpartition("/")[2]
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_MOST_NAMES_SHOWN])
-    return shown if len(names) <= _MOST_NAMES_SHOWN else f"{shown} and {len(names) - _MOST_NAMES_SHOWN} more"

@@ -98,12 +98,12 @@ def _open(arrays: _Arrays, names: tuple[str, str], class_names: tuple[str, ...])
     pixels, labels = _pixels(arrays.read(names[0]), place), _labels(arrays, names[1])
     if len(pixels) != len(labels):
         raise DataError(
-            f"{place}: {len(pixels)} images for {len(labels)} labels in {names[1]}; expected as many; mend the arrays"
+            f"{place}: {len(pixels)} images for {len(labels)} labels in {names[1]}; expected as many; fix the arrays"
         )
     if len(labels) and not (labels.min() >= 0 and labels.max() < len(class_names)):
         raise DataError(
             f"{arrays.path}:{names[1]}: labels from {labels.min()} to {labels.max()}; expected 0 to "
-            f"{len(class_names) - 1}; mend the labels or data.class_names"
+            f"{len(class_names) - 1}; fix the labels or data.class_names"
         )
     return ArrayImages(pixels, labels, class_names, place=lambda row: f"{place}[{row}]")
 
@@ -115,7 +115,7 @@ def _labels(arrays: _Arrays, name: str) -> IntArray:
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DataError(
             f"{arrays.path}:{name}: {labels.dtype} {labels.shape}; expected whole numbers (N,), one class per image; "
-            "mend the array"
+            "fix the array"
         )
     return labels.astype(np.int64)
 
@@ -125,7 +125,7 @@ def _pixels(images: NDArray[Any], place: str) -> NDArray[np.uint8]:
     channels = 1 if images.ndim == 3 else images.shape[-1] if images.ndim == 4 else 0
     if images.dtype != np.uint8 or channels not in (1, 3):
         raise DataError(
-            f"{place}: {images.dtype} {images.shape}; expected uint8 (N, H, W) or (N, H, W, 3); mend the array"
+            f"{place}: {images.dtype} {images.shape}; expected uint8 (N, H, W) or (N, H, W, 3); fix the array"
         )
     count, height, width = images.shape[:3]
     channels_first = np.ascontiguousarray(images.reshape(count, height, width, channels).transpose(0, 3, 1, 2))
@@ -136,7 +136,7 @@ def _check_train(labels: IntArray, names: tuple[str, ...], place: str) -> None:
     if len(names) and (missing := np.setdiff1d(np.arange(len(names)), labels)).size:
         raise DataError(
             f"{place}: no training image of class {names[missing[0]]!r}; expected one of each class at least; "
-            "number the classes without gaps, or mend data.class_names"
+            "number the classes without gaps, or fix data.class_names"
         )
     if not len(labels):
-        raise DataError(f"{place}: no training image; expected one at least; mend the array")
+        raise DataError(f"{place}: no training image; expected one at least; fix the array")

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from attnkit.data.config import Split
-from attnkit.data.data_root import listed
+from attnkit.data.finding import listed
 from attnkit.data.detection.check_objects import ObjectsCheck
 from attnkit.data.detection.config import DetectionDataConfig, DetectionShapesConfig
 from attnkit.data.detection.detection_set import DetectionSet

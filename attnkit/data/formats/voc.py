@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from attnkit.data.config import Split
-from attnkit.data.data_root import DataRoot, Files, listed
+from attnkit.data.data_root import DataRoot, Files
 from attnkit.data.file_tree import FileTree
 from attnkit.data.files import BYTE_ORDER_MARK
-from attnkit.data.finding import Finding, and_more
+from attnkit.data.finding import Finding, and_more, listed
 from attnkit.data.formats.annotations import Annotation, Annotations, Box
 from attnkit.data.formats.coco_fields import LARGEST_SIDE
 from attnkit.data.images.named_files import SPLIT_NAMES, named_folder, read_list, usual_folder

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from attnkit.data.finding import MOST_NAMED
 from attnkit.data.images.image_randomness import UIntArray, image_seeds
 from attnkit.data.images.image_workers import made_in_order
 from attnkit.errors import DataError
@@ -28,7 +29,6 @@ Reader = Callable[[IntArray], tuple[Read, Broken]]
 """Reads several images, in the order of their numbers, and says which are broken: these are left out."""
 
 _MOST_BROKEN_IN_A_ROW = 100
-_MOST_NAMED = 10
 
 Job = tuple[int, int]
 """An epoch and the number of a batch in it, both counted from 0."""
@@ -88,8 +88,8 @@ def read_or_replace(read: Reader[Read], order: IntArray, places: IntArray) -> tu
 def _unreadable(broken: Broken) -> DataError:
     """A line for each of the first images that cannot be read."""
     messages = list(broken.values())
-    if more := messages[_MOST_NAMED:]:
-        messages = [*messages[:_MOST_NAMED], f"and {len(more)} more images of one batch cannot be read"]
+    if more := messages[MOST_NAMED:]:
+        messages = [*messages[:MOST_NAMED], f"and {len(more)} more images of one batch cannot be read"]
     return DataError("\n".join(messages))
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from attnkit.data.config import Split
-from attnkit.data.data_root import listed
-from attnkit.data.finding import Finding
+from attnkit.data.finding import Finding, listed
 from attnkit.data.segmentation.mask_classes import MaskCounts
 from attnkit.data.segmentation.mask_files import MaskFiles
 from attnkit.data.segmentation.named_ids import WHITE, black_and_white

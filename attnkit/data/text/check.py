@@ -1,4 +1,4 @@
-"""A linter for parallel text: what in it will hurt training or scoring, why, and how to mend it."""
+"""A linter for parallel text: what in it will hurt training or scoring, why, and how to fix it."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ class TsvPairs(_OneFile):
         if len(columns) < max(self._columns):
             raise DataError(
                 f"{self._name}:{number}: {len(columns)} column(s), but the recipe reads column {max(self._columns)}; "
-                "expected columns parted by tabs; mend the line, or set data.src_column and data.tgt_column"
+                "expected columns parted by tabs; fix the line, or set data.src_column and data.tgt_column"
             )
         return Pair(columns[self._columns[0] - 1], columns[self._columns[1] - 1])
 
@@ -206,7 +206,7 @@ class JsonlPairs(_OneFile):
             record = json.loads(line)
         except ValueError as error:
             raise DataError(
-                f"{self._name}:{number}: not JSON ({error}); expected an object per line; mend the line"
+                f"{self._name}:{number}: not JSON ({error}); expected an object per line; fix the line"
             ) from error
         return Pair(self._text(record, self._keys[0], number), self._text(record, self._keys[1], number))
 
@@ -218,12 +218,12 @@ class JsonlPairs(_OneFile):
                 found = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
                 raise DataError(
                     f"{self._name}:{number}: no {key!r}, found {found}; expected the sentence under this key; "
-                    "mend the line, or set data.src_key and data.tgt_key"
+                    "fix the line, or set data.src_key and data.tgt_key"
                 )
             value = value[part]
         if not isinstance(value, str):
             raise DataError(
-                f"{self._name}:{number}: {key!r} is {json.dumps(value)[:40]}; expected text; mend the line, or set "
+                f"{self._name}:{number}: {key!r} is {json.dumps(value)[:40]}; expected text; fix the line, or set "
                 "data.src_key and data.tgt_key"
             )
         return self._encodable(value.translate(_LINE_ENDS), key, number)
@@ -236,7 +236,7 @@ class JsonlPairs(_OneFile):
             except UnicodeEncodeError as error:
                 raise DataError(
                     f"{self._name}:{number}: {key!r} holds half a surrogate pair, {text[error.start]!r}; "
-                    "expected Unicode text; mend the line"
+                    "expected Unicode text; fix the line"
                 ) from error
         return text
 

@@ -57,7 +57,7 @@ def test_grey_is_three_equal_channels(grey, tmp_path):
         ({"x_train": GREY}, r"a.npz: has x_train but no y_train; expected the label of each image; add the array$"),
         (
             {"x_train": GREY.astype(float), "y_train": LABELS},
-            r"a.npz:x_train: float64 \(11, 5, 7\); expected uint8 \(N, H, W\) or \(N, H, W, 3\); mend the array$",
+            r"a.npz:x_train: float64 \(11, 5, 7\); expected uint8 \(N, H, W\) or \(N, H, W, 3\); fix the array$",
         ),
         (
             {"x_train": COLOUR.transpose(0, 3, 1, 2), "y_train": LABELS},
@@ -65,11 +65,11 @@ def test_grey_is_three_equal_channels(grey, tmp_path):
         ),
         (
             {"x_train": GREY, "y_train": np.eye(3)[LABELS]},
-            r"a.npz:y_train: float64 \(11, 3\); expected whole numbers \(N,\), one class per image; mend the array$",
+            r"a.npz:y_train: float64 \(11, 3\); expected whole numbers \(N,\), one class per image; fix the array$",
         ),
         (
             {"x_train": GREY[:9], "y_train": LABELS},
-            r"a.npz:x_train: 9 images for 11 labels in y_train; expected as many; mend the arrays$",
+            r"a.npz:x_train: 9 images for 11 labels in y_train; expected as many; fix the arrays$",
         ),
         (
             {"x_train": GREY, "y_train": LABELS * 2},
@@ -77,11 +77,11 @@ def test_grey_is_three_equal_channels(grey, tmp_path):
         ),
         (
             {"x_train": GREY, "y_train": LABELS - 1},
-            r"a.npz:y_train: labels from -1 to 1; expected 0 to 1; mend the labels or data.class_names$",
+            r"a.npz:y_train: labels from -1 to 1; expected 0 to 1; fix the labels or data.class_names$",
         ),
         (
             {"x_train": GREY[:0], "y_train": LABELS[:0]},
-            r"a.npz:y_train: no training image; expected one at least; mend",
+            r"a.npz:y_train: no training image; expected one at least; fix",
         ),
         (
             {"x_train": GREY, "y_train": np.array([{}] * 11, dtype=object)},
@@ -96,7 +96,7 @@ def test_what_is_wrong_is_named(arrays, message, tmp_path):
 
 def test_labels_beyond_the_names(tmp_path):
     with pytest.raises(
-        DataError, match=r"a.npz:y_test: labels from 0 to 2; expected 0 to 1; mend the labels or data.cl"
+        DataError, match=r"a.npz:y_test: labels from 0 to 2; expected 0 to 1; fix the labels or data.cl"
     ):
         opened(tmp_path, "test", x_train=GREY, y_train=LABELS % 2, x_test=GREY, y_test=LABELS)
 

@@ -7,7 +7,7 @@ from attnkit.data.text.check_lines import OddCharacters, Sightings, look_at_file
 
 
 def warned(seen):
-    return [str(finding) for finding in seen.warning(lambda number: f"a:{number}", "odd", "why", "mend it")]
+    return [str(finding) for finding in seen.warning(lambda number: f"a:{number}", "odd", "why", "fix it")]
 
 
 def test_nothing_seen_is_no_warning():
@@ -19,9 +19,9 @@ def test_nothing_seen_is_no_warning():
 def test_the_first_is_named_and_the_rest_counted():
     seen = Sightings()
     seen.add(3, "x")
-    assert warned(seen) == ["a:3: odd; why; mend it"]
+    assert warned(seen) == ["a:3: odd; why; fix it"]
     seen.add(2, "y")
-    assert warned(seen) == ["a:3: odd (and 1 more); why; mend it"]
+    assert warned(seen) == ["a:3: odd (and 1 more); why; fix it"]
     assert seen.example == "x"
 
 
@@ -29,7 +29,7 @@ def test_chunks():
     seen = Sightings()
     seen.add_where(np.array([False, False, True, True]), 5)
     seen.add_where(np.array([True, False]), 9)
-    assert warned(seen) == ["a:7: odd (and 2 more); why; mend it"]
+    assert warned(seen) == ["a:7: odd (and 2 more); why; fix it"]
 
 
 def place(number):

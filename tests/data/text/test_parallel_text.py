@@ -86,7 +86,7 @@ class TestTsv:
             list(opened(format="tsv", train="a.tsv"))
         assert str(caught.value) == (
             "a.tsv:2: 1 column(s), but the recipe reads column 2; expected columns parted by tabs; "
-            "mend the line, or set data.src_column and data.tgt_column"
+            "fix the line, or set data.src_column and data.tgt_column"
         )
 
     def test_empty(self, folder):
@@ -112,11 +112,11 @@ class TestJsonl:
     @pytest.mark.parametrize(
         ("line", "message"),
         [
-            ("{'src': 1}", r"^a.jsonl:2: not JSON \(.*\); expected an object per line; mend the line$"),
+            ("{'src': 1}", r"^a.jsonl:2: not JSON \(.*\); expected an object per line; fix the line$"),
             ("", r"^a.jsonl:2: not JSON"),
             ('{"source": "a", "tgt": "b"}', r"^a.jsonl:2: no 'src', found source, tgt; expected the sentence under"),
             ('["a", "b"]', r"^a.jsonl:2: no 'src', found list; expected the sentence"),
-            ('{"src": 7, "tgt": "b"}', r"^a.jsonl:2: 'src' is 7; expected text; mend the line, or set data.src_key"),
+            ('{"src": 7, "tgt": "b"}', r"^a.jsonl:2: 'src' is 7; expected text; fix the line, or set data.src_key"),
             ('{"src": "a", "tgt": "\\ud83d"}', r"^a.jsonl:2: 'tgt' holds half a surrogate pair, '\\ud83d'; expected"),
         ],
     )
