@@ -9,9 +9,8 @@ import numpy as np
 
 from attnkit.data.classification.image_set import ArrayImages, FileImages, ImageSet
 from attnkit.data.config import Split
-from attnkit.data.finding import listed
 from attnkit.data.file_tree import FolderTree
-from attnkit.data.finding import DataReport, Finding
+from attnkit.data.finding import DataReport, Finding, listed
 from attnkit.data.images.check_splits import Progress, SplitCheck, SplitStats, check_splits, hash_of
 from attnkit.data.images.decode import image_size
 from attnkit.errors import DataError

@@ -9,12 +9,11 @@ from functools import partial
 import numpy as np
 
 from attnkit.data.config import Split
-from attnkit.data.finding import listed
 from attnkit.data.detection.check_objects import ObjectsCheck
 from attnkit.data.detection.config import DetectionDataConfig, DetectionShapesConfig
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.enough_detections import USUAL_LIMITS, DetectionLimits
-from attnkit.data.finding import DataReport, Finding
+from attnkit.data.finding import DataReport, Finding, listed
 from attnkit.data.images.check_splits import Progress, SplitCheck, SplitStats, check_splits, hash_of
 from attnkit.structures.arrays import FloatArray
 

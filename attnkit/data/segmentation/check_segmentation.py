@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from attnkit.data.config import Split
-from attnkit.data.finding import listed
-from attnkit.data.finding import DataReport, Finding, and_more
+from attnkit.data.finding import DataReport, Finding, and_more, listed
 from attnkit.data.images.check_splits import Progress, SplitCheck, SplitStats, check_splits, hash_of
 from attnkit.data.segmentation.check_mask_values import OutsideValues
 from attnkit.data.segmentation.mask_classes import MaskCounts, counts_of
