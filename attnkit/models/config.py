@@ -98,7 +98,7 @@ class ViTConfig(Config):
     init: Literal["truncated", "google"] = "truncated"
     """truncated: DeiT's, normal of 0.02; google: the paper's code, Xavier and a head of zeros."""
     gradient_checkpointing: bool = False
-    """Compute each block again on the way back, instead of keeping what it computed: less memory, a third more time."""
+    """Compute each block again in the backward pass: less memory, a third more time."""
 
     @model_validator(mode="after")
     def heads_divide_width(self) -> ViTConfig:
@@ -138,7 +138,7 @@ class SwinConfig(Config):
     drop_path_rate: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Of the last block; it grows linearly from 0 at the first."""
     gradient_checkpointing: bool = False
-    """Compute each block again on the way back, instead of keeping what it computed: less memory, a third more time."""
+    """Compute each block again in the backward pass: less memory, a third more time."""
 
     @model_validator(mode="after")
     def stages_fit(self) -> SwinConfig:

@@ -47,7 +47,7 @@ def network_costs(
 
 
 def saved_bytes(model: nn.Module, size: tuple[int, int]) -> int:
-    """Bytes that a forward pass of one image keeps for the way back, in float32; weights are not among them."""
+    """Bytes that a forward pass of one image keeps for the backward pass, in float32; weights are not among them."""
     kept: dict[int, Tensor] = {}
     weights = {id(p) for p in model.parameters()}
 

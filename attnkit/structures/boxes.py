@@ -43,7 +43,7 @@ def decode_boxes(
     stds: Sequence[float],
     image_size: tuple[int, int] | None = None,
 ) -> Float[Tensor, "R *K 4"]:
-    """The boxes that offsets lead to, in float32; the way back of `encode_boxes`.
+    """The boxes that offsets lead to, in float32; the inverse of `encode_boxes`.
 
     Args:
         deltas: one per anchor, or one per anchor and class.

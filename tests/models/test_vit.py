@@ -213,7 +213,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(changes: dict[str, floa
         model(images).square().sum().backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
         calls.append(len(called))
-    assert calls == [3, 6]  # each block is run once more on the way back
+    assert calls == [3, 6]  # each block is run once more in the backward pass
     for plain, checkpointed in zip(*gradients, strict=True):
         assert torch.equal(plain, checkpointed)
 

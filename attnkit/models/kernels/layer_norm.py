@@ -1,6 +1,6 @@
 """A layer norm that is fast on a CPU in bfloat16, whatever the width (Ba et al. 2016, arXiv:1607.06450).
 
-torch works on 32 numbers of bfloat16 at a time and is slow in what is left over, above all on the way back. Where
+torch works on 32 numbers of bfloat16 at a time and is slow in what is left over, above all in the backward pass. Where
 something is, as with 48 channels, float32 is faster, conversions included (benchmarks/swin_cpu.py). Everywhere else
 this is torch's own layer.
 """

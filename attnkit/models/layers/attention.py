@@ -21,7 +21,7 @@ _SHORT_BFLOAT16 = 256
 """The same in bfloat16, in which the fused kernel does not use what the processor has for it."""
 
 _SHORT_BFLOAT16_WITHOUT_GRADIENT = 1024
-"""The same where the weights need not be kept for a way back; from here on they would not fit in a cache."""
+"""The same where the weights need not be kept for a backward pass; from here on they would not fit in a cache."""
 
 _TINY = 32
 """Up to this many keys, converting to bfloat16 and back costs more than multiplying in it saves."""

@@ -1,4 +1,4 @@
-"""RoIAlign (He et al. 2017, arXiv:1703.06870, section 3) with a quick way back on a CPU.
+"""RoIAlign (He et al. 2017, arXiv:1703.06870, section 3) with a quick backward pass on a CPU.
 
 Each bin of a region is the mean of points, each point the bilinear mean of four cells. Points lie on a grid, so a
 region is Y F X^T: a small matrix for the rows, the cells under the region, a small matrix for the columns. Forward that

@@ -131,7 +131,7 @@ def test_where_the_way_changes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_where_the_way_changes_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Later than in float32, and later still where there is no way back."""
+    """Later than in float32, and later still where there is no backward pass."""
     taken = []
     fused = F.scaled_dot_product_attention
     monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *args, **kw: (taken.append(1), fused(*args, **kw))[1])
