@@ -27,9 +27,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 from trained_by_clock import ClockTraining, Numbers, add_options, begin, rows_of, table
 
+from attnkit.data.images.batches import EvalBatches
 from attnkit.data.open import open_data
 from attnkit.data.segmentation.config import MaskFilesConfig, SegmentationAugmentConfig, SegmentationImageConfig
-from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, SegmentationBatch, train_segmentation
+from attnkit.data.segmentation.segmentation_batches import SegmentationBatch, eval_segmentation, train_segmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet, pixels_per_class
 from attnkit.metrics.mean_iou import SegmentationCounts, SegmentationScores, iou_scores
 from attnkit.structures.arrays import IGNORE
@@ -99,7 +100,7 @@ def main() -> None:
     weighed = options.class_weights != "none"
     weights = median_frequency(train).pow(options.class_weight_power).to(options.device) if weighed else None
     batches = train_segmentation(train, image, augment, seed=options.seed, warn=print, **common)
-    scenes = EvalSegmentation(valid, image, **common)
+    scenes = eval_segmentation(valid, image, **common)
     training = ClockTraining(
         options,
         Network(options.peer),
@@ -112,7 +113,7 @@ def main() -> None:
         return
     training.resume()
     training.run()
-    report(training, EvalSegmentation(test, image, **common))
+    report(training, eval_segmentation(test, image, **common))
 
 
 def parse() -> argparse.Namespace:
@@ -140,7 +141,7 @@ def loss(network: nn.Module, batch: SegmentationBatch, numbers: Numbers, *, weig
 
 
 @torch.no_grad()
-def scores(network: nn.Module, numbers: Numbers, scenes: EvalSegmentation) -> SegmentationScores:
+def scores(network: nn.Module, numbers: Numbers, scenes: EvalBatches[SegmentationBatch]) -> SegmentationScores:
     """From areas summed over all images."""
     network.eval()
     counts = SegmentationCounts(len(_CLASSES), ignore=IGNORE)
@@ -163,7 +164,7 @@ def median_frequency(data: SegmentationSet) -> Tensor:
     return torch.from_numpy(np.median(frequency) / frequency).float()
 
 
-def report(training: ClockTraining, test: EvalSegmentation) -> None:
+def report(training: ClockTraining, test: EvalBatches[SegmentationBatch]) -> None:
     """Score the test images by the best and by the last weights, and write what came out."""
     options, peer = training.options, PEERS[training.options.peer]
     last = scores(training.average, training.numbers, test)

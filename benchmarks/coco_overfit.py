@@ -28,7 +28,7 @@ import torch
 from measured import keep, machine
 from pycocotools import mask
 
-from attnkit.data.detection.detection_batches import EvalDetection, train_detection
+from attnkit.data.detection.detection_batches import eval_detection, train_detection
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.resizing import detection_size
 from attnkit.data.open import open_data
@@ -149,7 +149,7 @@ def train(recipe: DetectionRecipe, run: RunDir) -> None:
         semantic=recipe.semantic,
     )
     schedule = build_schedule(recipe.train.schedule, steps=recipe.train.steps, embed_dim=recipe.model.channels)
-    same = EvalDetection(data, recipe.image, batch_size=batch.images)
+    same = eval_detection(data, recipe.image, batch_size=batch.images)
     parts = Parts(build_task(recipe, data), batches, same, schedule)
     fit(parts, recipe.train, run, log, device=torch.device("cpu"), resume=True)
 

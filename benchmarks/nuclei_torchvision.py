@@ -32,7 +32,8 @@ from trained_by_clock import ClockTraining, Numbers, add_options, begin, rows_of
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.detection_batch import DetectionBatch
-from attnkit.data.detection.detection_batches import EvalDetection, train_detection
+from attnkit.data.detection.detection_batches import eval_detection, train_detection
+from attnkit.data.images.batches import EvalBatches
 from attnkit.data.open import open_data
 from attnkit.metrics.coco_ap import CocoAp, CocoScores
 from attnkit.recipe_file import load
@@ -125,7 +126,7 @@ def main() -> None:
     assert valid is not None
     image, augment = sizes(recipe, options.short_side)
     common = {"batch_size": options.batch, "workers": options.workers}
-    images = EvalDetection(valid, image, **common)
+    images = eval_detection(valid, image, **common)
     training = ClockTraining(
         options,
         Network(options),
@@ -176,7 +177,12 @@ def loss(network: nn.Module, batch: DetectionBatch, numbers: Numbers) -> Tensor:
 
 @torch.no_grad()
 def scores(
-    network: nn.Module, numbers: Numbers, *, images: EvalDetection, most: int, resamples: int | None = None
+    network: nn.Module,
+    numbers: Numbers,
+    *,
+    images: EvalBatches[DetectionBatch],
+    most: int,
+    resamples: int | None = None,
 ) -> dict[Kind, CocoScores]:
     """Of all objects in the pixels of the files."""
     assert isinstance(network, Network)
@@ -192,14 +198,19 @@ def scores(
     return {kind: ap.compute(resamples=resamples) for kind, ap in aps.items()}
 
 
-def shown_scores(network: nn.Module, numbers: Numbers, *, images: EvalDetection, most: int) -> dict[str, float]:
+def shown_scores(
+    network: nn.Module, numbers: Numbers, *, images: EvalBatches[DetectionBatch], most: int
+) -> dict[str, float]:
     """Those to watch; a network that finds nothing has 0."""
     found = scores(network, numbers, images=images, most=most, resamples=0)
     return {f"{kind} {name}": found[kind].means[name].value for kind in _KINDS for name in _SHOWN}
 
 
 def report(
-    training: ClockTraining, images: EvalDetection, image: DetectionImageConfig, augment: DetectionAugmentConfig
+    training: ClockTraining,
+    images: EvalBatches[DetectionBatch],
+    image: DetectionImageConfig,
+    augment: DetectionAugmentConfig,
 ) -> None:
     """Score the validation images by the best and by the last weights, and write what came out."""
     options = training.options

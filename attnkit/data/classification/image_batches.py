@@ -5,7 +5,7 @@ What an epoch's batches hold depends on seed and epoch alone: not on the workers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,14 +20,14 @@ from attnkit.data.images.batches import (
     Broken,
     EpochBatches,
     EpochOrder,
+    EvalBatches,
     Job,
     OneByOne,
     Reader,
     half_slices,
-    in_their_order,
     read_all,
 )
-from attnkit.data.images.image_workers import Workers, made_in_order, num_workers
+from attnkit.data.images.image_workers import Workers, num_workers
 from attnkit.structures.arrays import IntArray
 
 
@@ -97,32 +97,19 @@ def train_images(
     return EpochBatches(making.make, order.batches_per_epoch, workers=processes, warn=warn)
 
 
-class EvalImages:
-    """All images once, in their order; again and again."""
+def eval_images(
+    images: ImageSet, image: ImageConfig, *, batch_size: int, workers: Workers = 0
+) -> EvalBatches[ImageBatch]:
+    """All images once, in their order; again and again.
 
-    def __init__(self, images: ImageSet, image: ImageConfig, *, batch_size: int, workers: Workers = 0) -> None:
-        """Take the images.
-
-        Args:
-            images: what is to be scored.
-            image: the input of the model.
-            batch_size: B, of all batches but the last.
-            workers: as in training.
-        """
-        self._making = _EvalMaker(images, eval_transform(image))
-        self._jobs = in_their_order(len(images), batch_size)
-        self.workers = num_workers(workers, decodes=_decodes(images))
-
-    def __len__(self) -> int:
-        return len(self._jobs)
-
-    def __iter__(self) -> Iterator[ImageBatch]:
-        """The batches.
-
-        Raises:
-            DataError: images cannot be read, a line for each of the batch.
-        """
-        return made_in_order(self._making.make, self._jobs, self.workers)
+    Args:
+        images: what is to be scored.
+        image: the input of the model.
+        batch_size: B, of all batches but the last.
+        workers: as in training.
+    """
+    making, processes = _EvalMaker(images, eval_transform(image)), num_workers(workers, decodes=_decodes(images))
+    return EvalBatches(making.make, len(images), batch_size=batch_size, workers=processes)
 
 
 @dataclass(frozen=True)
@@ -201,15 +188,15 @@ class _EvalMaker:
     images: ImageSet
     transform: EvalTransform
 
-    def make(self, indices: IntArray) -> ImageBatch:
-        """The batch of these images.
+    def make(self, indices: IntArray) -> list[ImageBatch]:
+        """The one batch of these images.
 
         Raises:
             DataError: some cannot be read.
         """
         pixels = read_all(_reader(self.images), indices)
         images = self.transform(pixels) if isinstance(pixels, Tensor) else torch.stack([*map(self.transform, pixels)])
-        return ImageBatch(images, torch.from_numpy(self.images.labels[indices]), None, indices)
+        return [ImageBatch(images, torch.from_numpy(self.images.labels[indices]), None, indices)]
 
 
 def _decodes(images: ImageSet) -> bool:

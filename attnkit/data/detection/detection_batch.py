@@ -181,8 +181,8 @@ class EvalMaker:
     data: DetectionSet
     image: DetectionImageConfig
 
-    def make(self, indices: IntArray) -> DetectionBatch:
-        """The batch of some images.
+    def make(self, indices: IntArray) -> list[DetectionBatch]:
+        """The one batch of some images.
 
         Raises:
             DataError: some cannot be read.
@@ -194,7 +194,7 @@ class EvalMaker:
         for (pixels, _, _), onto, (high, wide) in zip(read, images, sizes, strict=True):
             onto[:, :high, :wide] = pixels
         objects, originals = [objects for _, objects, _ in read], [size for _, _, size in read]
-        return DetectionBatch(images, sizes, objects, originals, indices, None)
+        return [DetectionBatch(images, sizes, objects, originals, indices, None)]
 
     def _read(self, index: int) -> tuple[Tensor, Objects, Size]:
         """The input, the objects, and the size of the file."""

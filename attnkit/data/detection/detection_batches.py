@@ -5,7 +5,7 @@ What an epoch's batches hold depends on seed and epoch alone: not on the workers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from attnkit.data.detection.detection_transforms import DetectionVariation
 from attnkit.data.detection.object_order import BatchLimit, ObjectOrder
 from attnkit.data.formats.annotations import Annotation
 from attnkit.data.formats.outlines import is_outline
-from attnkit.data.images.batches import EpochBatches, in_their_order
-from attnkit.data.images.image_workers import Workers, made_in_order, num_workers
+from attnkit.data.images.batches import EpochBatches, EvalBatches
+from attnkit.data.images.image_workers import Workers, num_workers
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray, Size
 
@@ -132,28 +132,16 @@ def _nothing(data: DetectionSet) -> str:
     )
 
 
-class EvalDetection:
-    """All images once, in their order, as they are used; again and again."""
+def eval_detection(
+    data: DetectionSet, image: DetectionImageConfig, *, batch_size: int, workers: Workers = 0
+) -> EvalBatches[DetectionBatch]:
+    """All images once, in their order, as they are used; again and again.
 
-    def __init__(
-        self, data: DetectionSet, image: DetectionImageConfig, *, batch_size: int, workers: Workers = 0
-    ) -> None:
-        """Take the images.
-
-        Args:
-            data: what is to be scored.
-            image: the input of the model.
-            batch_size: B; the last batch may have fewer.
-            workers: as in training.
-        """
-        self._making = EvalMaker(data, image)
-        self._jobs = in_their_order(len(data), batch_size)
-        self.workers = num_workers(workers, decodes=True)
-
-    def __iter__(self) -> Iterator[DetectionBatch]:
-        """The batches.
-
-        Raises:
-            DataError: images cannot be read, a line for each of up to `batch_size` of them.
-        """
-        return made_in_order(self._making.make, self._jobs, self.workers)
+    Args:
+        data: what is to be scored.
+        image: the input of the model.
+        batch_size: B; the last batch may have fewer.
+        workers: as in training.
+    """
+    making, processes = EvalMaker(data, image), num_workers(workers, decodes=True)
+    return EvalBatches(making.make, len(data), batch_size=batch_size, workers=processes)

@@ -197,6 +197,30 @@ class EpochBatches(Generic[Batch]):
             self._warned.add(index)
 
 
+class EvalBatches(Generic[Batch]):
+    """The batches of an evaluation: all images of a set once, in their order; again and again."""
+
+    def __init__(self, make: Callable[[IntArray], list[Batch]], count: int, *, batch_size: int, workers: int) -> None:
+        """Take what makes batches.
+
+        Args:
+            make: the batches of some images, in their order: one, or several where sizes differ.
+            count: images of the set.
+            batch_size: how many images are read at a time.
+            workers: processes that make batches; 0 is this one.
+        """
+        self._make, self._jobs, self.workers = make, in_their_order(count, batch_size), workers
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches.
+
+        Raises:
+            DataError: images cannot be read, a line for each of up to `batch_size` of them.
+        """
+        for batches in made_in_order(self._make, self._jobs, self.workers):
+            yield from batches
+
+
 def in_their_order(count: int, batch_size: int) -> list[IntArray]:
     """The numbers of all images of a set, once, in batches: what evaluation reads."""
     return [np.arange(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]

@@ -5,7 +5,7 @@ What an epoch's batches hold depends on seed and epoch alone: not on the workers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -17,13 +17,13 @@ from attnkit.data.images.batches import (
     Broken,
     EpochBatches,
     EpochOrder,
+    EvalBatches,
     Job,
     OneByOne,
     half_slices,
-    in_their_order,
     read_all,
 )
-from attnkit.data.images.image_workers import Workers, made_in_order, num_workers
+from attnkit.data.images.image_workers import Workers, num_workers
 from attnkit.data.segmentation.config import SegmentationAugmentConfig, SegmentationImageConfig
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.data.segmentation.segmentation_transforms import SegmentationVariation, segmentation_input
@@ -89,32 +89,19 @@ def train_segmentation(
     return EpochBatches(making.make, order.batches_per_epoch, workers=processes, warn=warn)
 
 
-class EvalSegmentation:
-    """All images once, in their order, as they are used; again and again."""
+def eval_segmentation(
+    data: SegmentationSet, image: SegmentationImageConfig, *, batch_size: int, workers: Workers = 0
+) -> EvalBatches[SegmentationBatch]:
+    """All images once, in their order, as they are used; again and again.
 
-    def __init__(
-        self, data: SegmentationSet, image: SegmentationImageConfig, *, batch_size: int, workers: Workers = 0
-    ) -> None:
-        """Take the images.
-
-        Args:
-            data: what is to be scored.
-            image: the input of the model.
-            batch_size: B at most; a batch ends where the size of the images changes.
-            workers: as in training.
-        """
-        self._making = _EvalMaker(data, image)
-        self._jobs = in_their_order(len(data), batch_size)
-        self.workers = num_workers(workers, decodes=True)
-
-    def __iter__(self) -> Iterator[SegmentationBatch]:
-        """The batches.
-
-        Raises:
-            DataError: images cannot be read, a line for each of up to `batch_size` of them.
-        """
-        for batches in made_in_order(self._making.make, self._jobs, self.workers):
-            yield from batches
+    Args:
+        data: what is to be scored.
+        image: the input of the model.
+        batch_size: B at most; a batch ends where the size of the images changes.
+        workers: as in training.
+    """
+    making, processes = _EvalMaker(data, image), num_workers(workers, decodes=True)
+    return EvalBatches(making.make, len(data), batch_size=batch_size, workers=processes)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attnkit.data.classification.config import ImageConfig
-from attnkit.data.classification.image_batches import EvalImages
+from attnkit.data.classification.image_batches import eval_images
 from attnkit.data.classification.image_set import ImageSet
 from attnkit.data.classification.image_transforms import eval_transform
 from attnkit.data.config import Split
@@ -187,7 +187,7 @@ def classify_split(
     top = min(top, len(classifier.class_names))
     best = np.zeros((len(images), top), dtype=np.int64)
     probs = np.zeros((len(images), top), dtype=np.float32)
-    batches = EvalImages(
+    batches = eval_images(
         images, recipe.image, batch_size=batch_size or recipe.batch.images, workers=recipe.batch.workers
     )
     for batch in batches:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from attnkit.data.classification.check_images import check_images
-from attnkit.data.classification.image_batches import EvalImages, train_images
+from attnkit.data.classification.image_batches import eval_images, train_images
 from attnkit.data.classification.image_set import ImageSet
 from attnkit.data.config import Split
 from attnkit.engine.log import open_log
@@ -58,7 +58,7 @@ def train(
     valid_batches = (
         None
         if valid is None
-        else EvalImages(valid, recipe.image, batch_size=recipe.batch.images, workers=recipe.batch.workers)
+        else eval_images(valid, recipe.image, batch_size=recipe.batch.images, workers=recipe.batch.workers)
     )
     held_out = 0 if valid is None else len(valid)
     epoch = train_batches.batches_per_epoch // recipe.train.accumulate

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attnkit.data.config import Split
 from attnkit.data.detection.check_detection import check_detection
-from attnkit.data.detection.detection_batches import EvalDetection, train_detection
+from attnkit.data.detection.detection_batches import eval_detection, train_detection
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit
@@ -54,7 +54,7 @@ def train(
     valid_batches = (
         None
         if valid is None
-        else EvalDetection(by_image_id(valid), recipe.image, batch_size=batch.images, workers=batch.workers)
+        else eval_detection(by_image_id(valid), recipe.image, batch_size=batch.images, workers=batch.workers)
     )
     held_out = 0 if valid is None else len(valid)
     epoch = train_batches.batches_per_epoch // recipe.train.accumulate

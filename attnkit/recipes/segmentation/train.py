@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attnkit.data.config import Split
 from attnkit.data.segmentation.check_segmentation import check_segmentation
-from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, train_segmentation
+from attnkit.data.segmentation.segmentation_batches import eval_segmentation, train_segmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit
@@ -51,7 +51,7 @@ def train(
     valid_batches = (
         None
         if valid is None
-        else EvalSegmentation(valid, recipe.image, batch_size=recipe.batch.images, workers=recipe.batch.workers)
+        else eval_segmentation(valid, recipe.image, batch_size=recipe.batch.images, workers=recipe.batch.workers)
     )
     held_out = 0 if valid is None else len(valid)
     epoch = train_batches.batches_per_epoch // recipe.train.accumulate

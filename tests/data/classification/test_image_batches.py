@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from attnkit.data.classification.config import AugmentConfig, ImageConfig
-from attnkit.data.classification.image_batches import EvalImages, ImageBatch, mix, train_images
+from attnkit.data.classification.image_batches import ImageBatch, eval_images, mix, train_images
 from attnkit.data.classification.image_set import ArrayImages, ImageSet
 from attnkit.data.classification.image_transforms import eval_transform
 from attnkit.errors import DataError
@@ -177,8 +177,8 @@ class TestTraining:
 class TestEvaluation:
     @pytest.mark.parametrize("images", [arrays(), ListedImages()])
     def test_all_images_in_their_order_again_and_again(self, images):
-        batches = EvalImages(images, IMAGE, batch_size=7)
-        assert len(batches) == 4
+        batches = eval_images(images, IMAGE, batch_size=7)
+        assert len(list(batches)) == 4
         for _ in range(2):
             seen = list(batches)
             assert [len(batch) for batch in seen] == [7, 7, 7, 2]
@@ -189,18 +189,18 @@ class TestEvaluation:
 
     @pytest.mark.parametrize("make", [arrays, ListedImages])
     def test_broken_images_are_named(self, make):
-        batches = iter(EvalImages(make([3, 5, 9]), IMAGE, batch_size=7))
+        batches = iter(eval_images(make([3, 5, 9]), IMAGE, batch_size=7))
         with pytest.raises(DataError, match=r"^image3: broken\nimage5: broken$"):
             next(batches)
 
     def test_no_images(self):
-        assert list(EvalImages(arrays().select(np.arange(0)), IMAGE, batch_size=7)) == []
+        assert list(eval_images(arrays().select(np.arange(0)), IMAGE, batch_size=7)) == []
 
 
 def test_auto_workers_are_for_images_that_take_long(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(5), raising=False)
-    assert training(workers="auto").workers == EvalImages(arrays(), IMAGE, batch_size=7, workers="auto").workers == 0
-    assert EvalImages(ListedImages(), IMAGE, batch_size=7, workers="auto").workers == 5
+    assert training(workers="auto").workers == eval_images(arrays(), IMAGE, batch_size=7, workers="auto").workers == 0
+    assert eval_images(ListedImages(), IMAGE, batch_size=7, workers="auto").workers == 5
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert training(augment=MIXED, workers="auto").workers == 5
     assert training(workers="auto").workers == 0
@@ -218,7 +218,7 @@ def test_workers_make_the_same_batches():
     assert torch.equal(torch.get_rng_state(), before)
     assert warnings == warned != []
     with pytest.raises(DataError, match=r"^image4: broken$"):
-        list(EvalImages(images, IMAGE, batch_size=7, workers=1))
+        list(eval_images(images, IMAGE, batch_size=7, workers=1))
     # an epoch that is left early leaves no process behind
     started = batches.batches(0)
     next(started)

@@ -6,7 +6,7 @@ import torch
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.detection_batch import DetectionBatch
-from attnkit.data.detection.detection_batches import EvalDetection, train_detection, trained_images
+from attnkit.data.detection.detection_batches import eval_detection, train_detection, trained_images
 from attnkit.data.detection.detection_transforms import detection_input
 from attnkit.data.detection.semantic_maps import draw_classes
 from attnkit.data.formats.annotations import Annotation
@@ -205,7 +205,7 @@ class TestTraining:
     def test_auto_is_a_worker_for_each_core(self, monkeypatch):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(3), raising=False)
         assert training(workers="auto").workers == 3
-        assert EvalDetection(ListedObjects(), IMAGE, batch_size=2, workers="auto").workers == 3
+        assert eval_detection(ListedObjects(), IMAGE, batch_size=2, workers="auto").workers == 3
 
 
 class TestPixels:
@@ -331,7 +331,7 @@ class TestBrokenImages:
 
 class TestEvaluation:
     def test_all_in_their_order_again_and_again(self):
-        batches = EvalDetection(ListedObjects(empty=[4]), IMAGE, batch_size=5)
+        batches = eval_detection(ListedObjects(empty=[4]), IMAGE, batch_size=5)
         first, second = list(batches), list(batches)
         assert content(first) == content(second)
         assert all_indices(first) == list(range(23))
@@ -341,7 +341,7 @@ class TestEvaluation:
         """Crowds are there, and what is under a pixel in the resized image; sides are multiples of 32."""
         image = DetectionImageConfig(short_side=20, long_side=70)
         data = ListedObjects(4, crowds=[1], empty=[2], semantic=True)
-        (batch,) = EvalDetection(data, image, batch_size=4)
+        (batch,) = eval_detection(data, image, batch_size=4)
         assert (batch.images.shape, batch.images.dtype, batch.semantic) == ((4, 3, 32, 32), torch.float32, None)
         assert batch.sizes == [(20, 30), (30, 20), (20, 30), (20, 30)]
         assert batch.originals == [(40, 60), (60, 40), (40, 60), (40, 60)]
@@ -355,12 +355,12 @@ class TestEvaluation:
         assert [one.crowd.tolist() for one in batch.objects] == [[False] * 2, [True] * 2, [], [False] * 2]
 
     def test_workers_make_the_same(self):
-        batches = EvalDetection(ListedObjects(), IMAGE, batch_size=4, workers=2)
-        assert content(batches) == content(EvalDetection(ListedObjects(), IMAGE, batch_size=4))
+        batches = eval_detection(ListedObjects(), IMAGE, batch_size=4, workers=2)
+        assert content(batches) == content(eval_detection(ListedObjects(), IMAGE, batch_size=4))
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_broken_images_end_it(self, workers):
-        batches = iter(EvalDetection(ListedObjects(broken=(2, 3)), IMAGE, batch_size=2, workers=workers))
+        batches = iter(eval_detection(ListedObjects(broken=(2, 3)), IMAGE, batch_size=2, workers=workers))
         next(batches)
         with pytest.raises(DataError, match=r"^images/2.png: broken\nimages/3.png: broken$"):
             list(batches)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from attnkit.data.segmentation.config import SegmentationAugmentConfig, SegmentationImageConfig
-from attnkit.data.segmentation.segmentation_batches import EvalSegmentation, SegmentationBatch, train_segmentation
+from attnkit.data.segmentation.segmentation_batches import SegmentationBatch, eval_segmentation, train_segmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.data.segmentation.segmentation_transforms import segmentation_input
 from attnkit.errors import DataError
@@ -151,7 +151,7 @@ class TestTraining:
     def test_auto_is_a_worker_for_each_core(self, monkeypatch):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(3), raising=False)
         assert training(workers="auto").workers == 3
-        assert EvalSegmentation(ListedScenes(), IMAGE, batch_size=2, workers="auto").workers == 3
+        assert eval_segmentation(ListedScenes(), IMAGE, batch_size=2, workers="auto").workers == 3
 
 
 class TestBrokenImages:
@@ -189,22 +189,22 @@ class TestBrokenImages:
 
 class TestEvaluation:
     def test_all_in_their_order_again_and_again(self):
-        scenes = EvalSegmentation(ListedScenes(), IMAGE, batch_size=5)
+        scenes = eval_segmentation(ListedScenes(), IMAGE, batch_size=5)
         first, second = list(scenes), list(scenes)
         assert content(first) == content(second)
         assert np.concatenate([batch.indices for batch in first]).tolist() == list(range(23))
 
     def test_batches_end_where_the_size_changes(self):
         """Sizes are A A B in turn; five at most at once."""
-        scenes = EvalSegmentation(ListedScenes(8), IMAGE, batch_size=5)
+        scenes = eval_segmentation(ListedScenes(8), IMAGE, batch_size=5)
         assert [batch.indices.tolist() for batch in scenes] == [[0, 1], [2], [3, 4], [5], [6, 7]]
-        same = EvalSegmentation(ListedScenes(8, sizes=[(7, 11)]), IMAGE, batch_size=5)
+        same = eval_segmentation(ListedScenes(8, sizes=[(7, 11)]), IMAGE, batch_size=5)
         assert [batch.indices.tolist() for batch in same] == [[0, 1, 2, 3, 4], [5, 6, 7]]
 
     def test_images_are_resized_and_labels_are_not(self):
         image = SegmentationImageConfig(short_side=14)
         data = ListedScenes(3)
-        for batch in EvalSegmentation(data, image, batch_size=2):
+        for batch in eval_segmentation(data, image, batch_size=2):
             for row, index in enumerate(batch.indices.tolist()):
                 pixels, labels = data.read(index)
                 assert batch.images.shape[2:] == ((14, 22) if index < 2 else (22, 14))
@@ -212,18 +212,18 @@ class TestEvaluation:
                 assert (batch.labels.dtype, batch.labels[row].tolist()) == (torch.int64, labels.tolist())
 
     def test_workers_make_the_same(self):
-        scenes = EvalSegmentation(ListedScenes(), IMAGE, batch_size=4, workers=2)
-        assert content(scenes) == content(EvalSegmentation(ListedScenes(), IMAGE, batch_size=4))
+        scenes = eval_segmentation(ListedScenes(), IMAGE, batch_size=4, workers=2)
+        assert content(scenes) == content(eval_segmentation(ListedScenes(), IMAGE, batch_size=4))
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_broken_images_end_it(self, workers):
-        scenes = iter(EvalSegmentation(ListedScenes(broken=(2, 3)), IMAGE, batch_size=2, workers=workers))
+        scenes = iter(eval_segmentation(ListedScenes(broken=(2, 3)), IMAGE, batch_size=2, workers=workers))
         next(scenes)
         with pytest.raises(DataError, match=r"^images/2.png: broken\nimages/3.png: broken$"):
             list(scenes)
 
     def test_the_first_ten_are_named(self):
-        scenes = EvalSegmentation(ListedScenes(broken=range(12)), IMAGE, batch_size=12)
+        scenes = eval_segmentation(ListedScenes(broken=range(12)), IMAGE, batch_size=12)
         lines = "\n".join([f"images/{index}.png: broken" for index in range(10)])
         with pytest.raises(DataError, match=f"^{lines}\nand 2 more images of one batch cannot be read$"):
             list(scenes)
