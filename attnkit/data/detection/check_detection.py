@@ -108,20 +108,20 @@ class _DetectionCheck(SplitCheck[DetectionSet, DetectionStats]):
         self._count()
 
     def _count(self) -> None:
-        stats, names, seen = self.stats, self.images.class_names, self._objects.seen()
-        one = ~seen.crowd
-        labels, images = seen.labels[one], seen.images[one]
+        stats, names, table = self.stats, self.images.class_names, self._objects.table()
+        one = ~table.crowd
+        labels, images = table.labels[one], table.images[one]
         stats.objects = dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
         pairs = np.unique(images * len(names) + labels)
         with_class = np.bincount(pairs % len(names), minlength=len(names))
         stats.images_with = dict(zip(names, with_class.tolist(), strict=True))
-        stats.crowds = int(seen.crowd.sum())
+        stats.crowds = int(table.crowd.sum())
         per_image = np.bincount(images, minlength=len(self.images))
         read = self.sizes.prod(1) > 0
         stats.empty_images = int((read & (per_image == 0)).sum())
         stats.full_images = int((per_image > self._limits.objects).sum())
         stats.most_objects = int(per_image.max(initial=0))
-        self._measure(seen.sizes()[one], seen.box_areas()[one])
+        self._measure(table.sizes()[one], table.box_areas()[one])
 
     def _measure(self, areas: FloatArray, boxes: FloatArray) -> None:
         stats, sizes = self.stats, self.sizes.prod(1)

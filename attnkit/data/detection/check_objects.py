@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.object_files import box_of
-from attnkit.data.detection.seen_objects import SeenObjects, areas_of, seen_on
 from attnkit.data.finding import Finding, and_more
 from attnkit.data.formats.annotations import Annotation
-from attnkit.data.formats.outlines import LEAST_COORDINATES
+from attnkit.data.formats.outlines import LEAST_COORDINATES, is_outline, short_polygon
+from attnkit.structures.arrays import FloatArray, IntArray
 from attnkit.structures.objects import Objects
 
 _BEYOND = 1.0
@@ -21,9 +22,50 @@ _MUCH = 0.2
 """Share of an area that another may differ from it, and half a pixel all around."""
 _LEAST_OVERLAP = 0.5
 """IoU of a box and the box around its outline, where they are not near."""
+_NEAR = 5.0
+"""Pixels that the edges of two boxes may be apart to be alike."""
 _MISSED = "it cannot be learned, and counts as missed in scores"
 
 _Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ObjectTable:
+    """R objects in the order of their images."""
+
+    images: IntArray
+    """(R,) which image each is on."""
+    numbers: IntArray
+    """(R,) which object of that image."""
+    labels: IntArray
+    boxes: FloatArray
+    """(R, 4) x1 y1 x2 y2, as annotated."""
+    image_sizes: FloatArray
+    """(R, 2) height and width of its image."""
+    areas: FloatArray
+    """(R,) as annotated; NaN where it is not said."""
+    crowd: _Bools
+    outlined: _Bools
+    short_polygons: IntArray
+    """(R,) numbers of its longest polygon, where each has too few to be an outline; else 0."""
+    mask_areas: FloatArray
+    """(R,) NaN where no mask was drawn."""
+    overlaps: FloatArray
+    """(R,) IoU of the box and the one around the mask; NaN where the two are alike, or one is empty."""
+
+    def clipped(self) -> FloatArray:
+        """(R, 4) the boxes inside of their images."""
+        limits = self.image_sizes[:, [1, 0, 1, 0]]
+        return np.clip(self.boxes, 0, limits)
+
+    def box_areas(self) -> FloatArray:
+        """(R,) of the boxes inside of their images."""
+        return _areas_of(self.clipped())
+
+    def sizes(self) -> FloatArray:
+        """(R,) the areas by which scores tell small from large."""
+        drawn = np.where(self.mask_areas > 0, self.mask_areas, self.box_areas())
+        return np.where(np.isnan(self.areas), drawn, self.areas)
 
 
 class ObjectsCheck:
@@ -38,8 +80,8 @@ class ObjectsCheck:
         """
         self._images, self._with_areas = images, with_areas
         none = np.zeros(0)
-        self._parts = [seen_on(0, [], none.reshape(0, 4), (0, 0), None)]
-        self._all: SeenObjects | None = None
+        self._parts = [_table_of(0, [], none.reshape(0, 4), (0, 0), None)]
+        self._all: ObjectTable | None = None
 
     def add(self, index: int, annotations: Sequence[Annotation], size: tuple[int, int], drawn: Objects | None) -> None:
         """Take the objects of an image.
@@ -55,14 +97,14 @@ class ObjectsCheck:
         """
         place = self._images.annotation_place(index)
         boxes = np.array([box_of(one, size, place) for one in annotations], dtype=np.float64).reshape(-1, 4)
-        self._parts.append(seen_on(index, annotations, boxes, size, drawn))
+        self._parts.append(_table_of(index, annotations, boxes, size, drawn))
 
-    def seen(self) -> SeenObjects:
+    def table(self) -> ObjectTable:
         """All objects that were taken."""
         if self._all is None:
-            names = SeenObjects.__dataclass_fields__
+            names = ObjectTable.__dataclass_fields__
             columns = {name: np.concatenate([getattr(part, name) for part in self._parts]) for name in names}
-            self._all, self._parts = SeenObjects(**columns), []
+            self._all, self._parts = ObjectTable(**columns), []
         return self._all
 
     def findings(self) -> list[Finding]:
@@ -70,15 +112,15 @@ class ObjectsCheck:
         return [*self._boxes(), *self._areas(), *self._outlines(), *self._repeated()]
 
     def _boxes(self) -> list[Finding]:
-        seen = self.seen()
-        sides = seen.boxes[:, 2:] - seen.boxes[:, :2]
+        table = self.table()
+        sides = table.boxes[:, 2:] - table.boxes[:, :2]
         empty = (sides[:, 0] <= 0) | (sides[:, 1] <= 0)
-        outside = ~empty & (seen.box_areas() <= 0)
-        reach = abs(seen.boxes - seen.clipped()).max(1, initial=0)
+        outside = ~empty & (table.box_areas() <= 0)
+        reach = abs(table.boxes - table.clipped()).max(1, initial=0)
         beyond = ~empty & ~outside & (reach > _BEYOND)
 
         def where(row: int) -> str:
-            (x1, y1, x2, y2), (height, width) = seen.boxes[row], seen.image_sizes[row]
+            (x1, y1, x2, y2), (height, width) = table.boxes[row], table.image_sizes[row]
             return f"x {x1:g} to {x2:g}, y {y1:g} to {y2:g} in {width:g} x {height:g} pixels"
 
         fix = "fix or remove it"
@@ -104,13 +146,13 @@ class ObjectsCheck:
         ]
 
     def _areas(self) -> list[Finding]:
-        seen = self.seen()
-        said, box, drawn = seen.areas, areas_of(seen.boxes), seen.mask_areas
-        margin = (seen.boxes[:, 2:] - seen.boxes[:, :2]).sum(1)
+        table = self.table()
+        said, box, drawn = table.areas, _areas_of(table.boxes), table.mask_areas
+        margin = (table.boxes[:, 2:] - table.boxes[:, :2]).sum(1)
         with np.errstate(invalid="ignore"):
             off_mask = abs(said - drawn) > _MUCH * drawn + margin
             off_box = (said <= 0) | (said > (1 + _MUCH) * box + margin)
-        known = ~np.isnan(said) & ~seen.crowd & (seen.box_areas() > 0)
+        known = ~np.isnan(said) & ~table.crowd & (table.box_areas() > 0)
         wrong = known & np.where(drawn > 0, off_mask, off_box)
 
         def instead(row: int) -> str:
@@ -138,22 +180,22 @@ class ObjectsCheck:
             return []
         if not self._images.has_masks:
             return [*self._short_polygons(), *self._boxes_alone()]
-        seen = self.seen()
-        inside = seen.box_areas() > 0
+        table = self.table()
+        inside = table.box_areas() > 0
         return [
             *self._short_polygons(),
             *self._some_without(),
             *self._say(
-                seen.outlined & (seen.mask_areas == 0) & inside,
+                table.outlined & (table.mask_areas == 0) & inside,
                 lambda row: f"the outline of object {self._id(row)} is empty",
                 "it is left out of training, and its mask counts as missed in scores",
                 "fix or remove it",
             ),
             *self._say(
-                seen.overlaps < _LEAST_OVERLAP,
+                table.overlaps < _LEAST_OVERLAP,
                 lambda row: (
                     f"the outline of object {self._id(row)} is not where its box is, they overlap by "
-                    f"{seen.overlaps[row]:.0%}"
+                    f"{table.overlaps[row]:.0%}"
                 ),
                 "box and mask are learned from different places",
                 "fix one of the two; if there are many, x and y may be exchanged in one",
@@ -161,7 +203,7 @@ class ObjectsCheck:
         ]
 
     def _short_polygons(self) -> list[Finding]:
-        short = self.seen().short_polygons
+        short = self.table().short_polygons
         return self._say(
             short > 0,
             lambda row: f"the outline of object {self._id(row)} is a polygon of {short[row]} numbers",
@@ -171,7 +213,7 @@ class ObjectsCheck:
 
     def _boxes_alone(self) -> list[Finding]:
         """Some have outlines, too few for masks."""
-        if not self.seen().outlined[~self.seen().crowd].any():
+        if not self.table().outlined[~self.table().crowd].any():
             return []
         why = "masks are learned where nine in ten have one, so here boxes alone are learned and scored"
         return self._without(why, "outline them; or set data.masks=false, and this is not said")
@@ -182,24 +224,24 @@ class ObjectsCheck:
 
     def _without(self, why: str, fix: str) -> list[Finding]:
         """How many of how many objects have no outline; crowds are none of them."""
-        seen = self.seen()
-        without = np.flatnonzero(~seen.outlined & ~seen.crowd).tolist()
+        table = self.table()
+        without = np.flatnonzero(~table.outlined & ~table.crowd).tolist()
         if not without:
             return []
-        place = self._images.annotation_place(int(seen.images[without[0]]))
-        what = f"{len(without)} of {(~seen.crowd).sum()} objects have no outline, object {self._id(without[0])} first"
+        place = self._images.annotation_place(int(table.images[without[0]]))
+        what = f"{len(without)} of {(~table.crowd).sum()} objects have no outline, object {self._id(without[0])} first"
         return [Finding("warning", place, what, why, fix)]
 
     def _repeated(self) -> list[Finding]:
         """Of one class and at the same place of one image."""
-        seen = self.seen()
-        keys = np.column_stack([seen.images, seen.labels, seen.crowd, seen.boxes])
+        table = self.table()
+        keys = np.column_stack([table.images, table.labels, table.crowd, table.boxes])
         order = np.lexsort(keys.T[::-1])
         ordered = keys[order]
         again = np.zeros(len(keys), dtype=np.bool_)
         again[order[1:]] = (ordered[1:] == ordered[:-1]).all(1)
         return self._say(
-            again & (seen.box_areas() > 0),
+            again & (table.box_areas() > 0),
             lambda row: f"object {self._id(row)} is there twice, with the same class and box",
             "one of the two counts as missed in scores",
             "remove it",
@@ -210,9 +252,55 @@ class ObjectsCheck:
         found = np.flatnonzero(rows).tolist()
         if not found:
             return []
-        place = self._images.annotation_place(int(self.seen().images[found[0]]))
+        place = self._images.annotation_place(int(self.table().images[found[0]]))
         return [Finding("warning", place, f"{what(found[0])}{and_more(len(found))}", why, fix)]
 
     def _id(self, row: int) -> str:
-        seen = self.seen()
-        return self._images.annotations(int(seen.images[row]))[int(seen.numbers[row])].id
+        table = self.table()
+        return self._images.annotations(int(table.images[row]))[int(table.numbers[row])].id
+
+
+def _table_of(
+    index: int, annotations: Sequence[Annotation], boxes: FloatArray, size: tuple[int, int], drawn: Objects | None
+) -> ObjectTable:
+    """The objects of one image.
+
+    Args:
+        index: of the image.
+        annotations: R of them, as they are written.
+        boxes: (R, 4) as annotated.
+        size: H, W of the image.
+        drawn: the same with masks; None where they were not drawn.
+    """
+    count = len(annotations)
+    masks = None if drawn is None else drawn.masks
+    table = ObjectTable(
+        images=np.full(count, index, dtype=np.int64),
+        numbers=np.arange(count),
+        labels=np.array([one.label for one in annotations], dtype=np.int64),
+        boxes=boxes,
+        image_sizes=np.tile(np.array(size, dtype=np.float64), (count, 1)),
+        areas=np.array([np.nan if one.area is None else one.area for one in annotations], dtype=np.float64),
+        crowd=np.array([one.crowd for one in annotations], dtype=np.bool_),
+        outlined=np.array([is_outline(one.outline) for one in annotations], dtype=np.bool_),
+        short_polygons=np.array([short_polygon(one.outline) for one in annotations], dtype=np.int64),
+        mask_areas=np.full(count, np.nan) if masks is None else masks.areas().numpy().astype(np.float64),
+        overlaps=np.full(count, np.nan),
+    )
+    if masks is not None:
+        table.overlaps[:] = _overlaps(table.clipped(), masks.boxes().numpy().astype(np.float64))
+    return table
+
+
+def _overlaps(boxes: FloatArray, others: FloatArray) -> FloatArray:
+    """IoU of pairs of boxes; NaN where one of them is empty, or their edges are near."""
+    both = np.concatenate([np.maximum(boxes[:, :2], others[:, :2]), np.minimum(boxes[:, 2:], others[:, 2:])], axis=1)
+    shared, first, second = _areas_of(both), _areas_of(boxes), _areas_of(others)
+    known = (first > 0) & (second > 0) & (abs(boxes - others).max(1, initial=0) > _NEAR)
+    return np.where(known, shared / np.where(known, first + second - shared, 1.0), np.nan)
+
+
+def _areas_of(boxes: FloatArray) -> FloatArray:
+    """(R,) of boxes (R, 4); nothing where corners are exchanged."""
+    areas: FloatArray = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(1)
+    return areas
