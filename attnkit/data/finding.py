@@ -78,7 +78,7 @@ def and_more(count: int) -> str:
     return f", and so {'are' if count > 2 else 'is'} {count - 1} more" if count > 1 else ""
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first few names, and how many there are besides."""
-    shown = ", ".join(names[:MOST_NAMED]) or "none"
+def listed(names: Sequence[object]) -> str:
+    """The first few names or numbers, and how many there are besides."""
+    shown = ", ".join(map(str, names[:MOST_NAMED])) or "none"
     return shown if len(names) <= MOST_NAMED else f"{shown} and {len(names) - MOST_NAMED} more"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -155,7 +155,7 @@ class _DetectionCheck(SplitCheck[DetectionSet, DetectionStats]):
             why = "a class would be scored as another one"
             found.append(Finding("error", place, what, why, "give both the same categories"))
         elif own.category_ids != trained.category_ids:
-            what = f"category ids {_numbers(own.category_ids)}, but training has {_numbers(trained.category_ids)}"
+            what = f"category ids {listed(own.category_ids)}, but training has {listed(trained.category_ids)}"
             why = "results that are written carry those of training, and fit no json but its own"
             found.append(Finding("warning", place, what, why, "give the categories the same ids in both"))
         if trained.has_masks and not own.has_masks:
@@ -196,7 +196,3 @@ class _DetectionCheck(SplitCheck[DetectionSet, DetectionStats]):
             what = f"on fewer than {_FEW_IMAGES} images are {len(few)} of {len(counts)} classes, {listed(few)}"
             found.append(Finding("warning", place, what, "a class is hardly learnt from so few", "add images of them"))
         return found
-
-
-def _numbers(ids: Sequence[int]) -> str:
-    return listed([str(number) for number in ids])

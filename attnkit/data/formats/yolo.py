@@ -309,8 +309,7 @@ def _names_of(content: dict[str, Any], place: str) -> tuple[str, ...]:
     by_number = {int(number) if str(number).isdecimal() else -1: str(name) for number, name in names.items()}
     if sorted(by_number) != list(range(len(names))):
         raise DataError(
-            f"{place}: names have the numbers {listed([str(number) for number in names])}; expected 0 to "
-            f"{len(names) - 1}; fix it"
+            f"{place}: names have the numbers {listed(list(names))}; expected 0 to {len(names) - 1}; fix it"
         )
     count = content.get("nc", len(names))
     if count != len(names):

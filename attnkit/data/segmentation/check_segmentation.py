@@ -226,9 +226,9 @@ class _OutsideValues:
             return self._some_white()
         values = sorted(self._masks)
         place = self._images.mask_place(self._first[values[0]])
-        what = f"pixel value{'s' * (len(values) > 1)} {_numbers(values)} of no class"
+        what = f"pixel value{'s' * (len(values) > 1)} {listed(values)} of no class"
         what += f", in {self._wrong_masks} masks" if self._wrong_masks > 1 else ""
-        why = f"expected {_numbers(classes.ids)}, or {_numbers(classes.ignored)} to be ignored"
+        why = f"expected {listed(classes.ids)}, or {listed(classes.ignored)} to be ignored"
         return [Finding("error", place, what, why, self._fix(values)), *self._some_white()]
 
     def _some_white(self) -> list[Finding]:
@@ -253,7 +253,3 @@ class _OutsideValues:
                 "else add to data.classes"
             )
         return "add to data.classes or data.ignore, or fix the masks"
-
-
-def _numbers(numbers: list[int]) -> str:
-    return listed([str(number) for number in numbers])

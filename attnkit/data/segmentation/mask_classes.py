@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnkit.data.finding import and_more
+from attnkit.data.finding import and_more, listed
 from attnkit.data.images.mask_image import Values, as_numbers
 from attnkit.data.segmentation.named_ids import NamedIds, colours_unknown
 from attnkit.data.segmentation.palette import palette
@@ -17,7 +17,6 @@ from attnkit.data.segmentation.segmentation_set import LabelMap, check_names
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE
 
-_MOST_SHOWN = 10
 _LARGEST_ID = 65535
 _UNKNOWN = 256
 """In the tables: neither a class nor ignored."""
@@ -142,7 +141,7 @@ def unknown_values(unknown: list[int], ids: list[int], ignored: list[int], place
     """What to say of pixel values outside the classes."""
     some = "value" if len(unknown) == 1 else "values"
     return DataError(
-        f"{place}: pixel {some} {_listed(unknown)} of no class; expected {_ranges(ids)}, or {_listed(ignored)} to be "
+        f"{place}: pixel {some} {listed(unknown)} of no class; expected {_ranges(ids)}, or {listed(ignored)} to be "
         "ignored; fix the mask, or add to data.classes or data.ignore"
     )
 
@@ -156,11 +155,6 @@ def _own_colours(of_masks: NDArray[np.uint8] | None, ids: list[int]) -> NDArray[
     return palette(len(ids))
 
 
-def _listed(numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:_MOST_SHOWN])) or "none"
-    return shown if len(numbers) <= _MOST_SHOWN else f"{shown} and {len(numbers) - _MOST_SHOWN} more"
-
-
 def _ranges(ids: list[int]) -> str:
     """0..10, or the numbers where there are gaps."""
-    return f"{ids[0]}..{ids[-1]}" if len(ids) > 1 and ids[-1] - ids[0] == len(ids) - 1 else _listed(ids)
+    return f"{ids[0]}..{ids[-1]}" if len(ids) > 1 and ids[-1] - ids[0] == len(ids) - 1 else listed(ids)
