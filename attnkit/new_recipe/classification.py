@@ -7,20 +7,15 @@ from statistics import median
 
 import numpy as np
 
-from attnkit.data.classification.config import AugmentConfig, ImageConfig, ImageFolderConfig
+from attnkit.data.classification.config import ImageFolderConfig
 from attnkit.data.classification.image_folder import ImageFolders, find_image_folders
 from attnkit.data.classification.image_set import FileImages
-from attnkit.data.config import HoldBackConfig
 from attnkit.data.images.decode import image_size as size_in_header
-from attnkit.engine.config import AdamWConfig, CosineConfig, TrainConfig
 from attnkit.errors import DataError
-from attnkit.new_recipe.classification_size import FEW_IMAGES, FolderSurvey, Sizing, size_recipe
-from attnkit.new_recipe.networks import SMALL_IMAGE
+from attnkit.new_recipe.classification_size import FEW_IMAGES, FolderSurvey, size_recipe
 from attnkit.new_recipe.recipe_text import NewRecipe, refuse_to_overwrite, write_recipe
-from attnkit.new_recipe.sizing import few_images, sample, this_machine, why_held_back
+from attnkit.new_recipe.sizing import few_images, hold_back, sample, this_machine, why_held_back
 from attnkit.new_recipe.speed import classifier_speed
-from attnkit.recipes.base import ImageBatchConfig
-from attnkit.recipes.classification.recipe import ClassificationLossConfig, ClassificationRecipe
 
 FEWEST_IMAGES = 20
 """With fewer there is nothing to learn from, and nothing to hold back."""
@@ -60,11 +55,13 @@ def new_classification(
         refuse_to_overwrite(output)
     survey = survey_folder(data)
     machine = this_machine()
-    sizing = size_recipe(survey, machine, classifier_speed, minutes=machine.minutes(minutes), image_size=image_size)
+    sized = size_recipe(
+        name, survey, machine, classifier_speed, minutes=machine.minutes(minutes), image_size=image_size
+    )
     counts = f"{survey.train:,} training, {survey.valid:,} validation and {survey.test:,} test images"
-    held_back = why_held_back("each class", valid=sizing.valid_share, test=sizing.test_share)
-    reasons = (f"{data}: {counts} of {survey.classes:,} classes", *held_back, *sizing.reasons)
-    write_recipe(output, recipe_of(name, survey, sizing), reasons, comments={"model": _INIT}, shown=_SHOWN)
+    held_back = why_held_back(hold_back(survey.train, survey.valid, survey.test), "each class")
+    reasons = (f"{data}: {counts} of {survey.classes:,} classes", *held_back, *sized.reasons)
+    write_recipe(output, sized.recipe, reasons, comments={"model": _INIT}, shown=_SHOWN)
     return NewRecipe(output, reasons, _warnings(survey, output))
 
 
@@ -131,41 +128,3 @@ def _warnings(survey: FolderSurvey, output: Path) -> tuple[str, ...]:
             "to be told apart well; add images"
         )
     return (*lines, *few_images(survey.path, survey.train, few=FEW_IMAGES))
-
-
-def recipe_of(name: str, survey: FolderSurvey, sizing: Sizing) -> ClassificationRecipe:
-    """The recipe that a sizing makes."""
-    small = sizing.image_size <= SMALL_IMAGE
-    crop = {"crop": "shift", "padding": sizing.image_size // 8} if small else {"scale": (_least_scale(sizing), 1.0)}
-    shares = {"test": sizing.test_share} | ({"valid": sizing.valid_share} if sizing.valid_share else {})
-    strong = {"auto": "trivial", "erase": 0.25, "cutmix": 1.0, "mix_probability": 0.5}
-    return ClassificationRecipe(
-        task="classification",
-        name=name,
-        data=ImageFolderConfig(
-            format="image_folder",
-            path=survey.path,
-            hold_back=HoldBackConfig.model_validate(shares),
-        ),
-        image=ImageConfig(size=sizing.image_size, crop_fraction=1.0) if small else ImageConfig(size=sizing.image_size),
-        augment=AugmentConfig.model_validate(crop | (strong if sizing.strong else {})),
-        model=sizing.model,
-        loss=ClassificationLossConfig(label_smoothing=0.1),
-        batch=ImageBatchConfig(images=sizing.batch_images),
-        train=TrainConfig(
-            steps=sizing.steps,
-            accumulate=sizing.accumulate,
-            optimizer=AdamWConfig(name="adamw", weight_decay=0.05),
-            schedule=CosineConfig(name="cosine", lr=sizing.lr, warmup_steps=sizing.warmup_steps, final_lr=1e-5),
-            clip_norm=5.0,
-            validate_every=max(1, sizing.steps // 15),
-            save_every=max(1, sizing.steps // 30),
-            keep_last=3,
-            average_last=3,
-        ),
-    )
-
-
-def _least_scale(sizing: Sizing) -> float:
-    """The least share of an image that a crop shows: of large collections that of the papers."""
-    return 0.08 if sizing.strong and sizing.epoch > 200 else 0.35

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from attnkit.data.config import HoldBackConfig, Split
-from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
+from attnkit.data.config import Split
 from attnkit.data.detection.object_files import ObjectFiles
 from attnkit.data.finding import listed
 from attnkit.data.open import open_data
-from attnkit.engine.config import AdamWConfig, PolyConfig, TrainConfig
 from attnkit.errors import DataError
 from attnkit.models.rcnn.config import MaskRcnnConfig
 from attnkit.new_recipe.detection_data import OwnData
-from attnkit.new_recipe.detection_size import FEW_IMAGES, ObjectSurvey, Sizing, size_recipe
+from attnkit.new_recipe.detection_size import FEW_IMAGES, ObjectSurvey, size_recipe
 from attnkit.new_recipe.detection_survey import (
     ObjectCounts,
     SampledSizes,
@@ -26,15 +24,12 @@ from attnkit.new_recipe.detection_survey import (
     survey_objects,
 )
 from attnkit.new_recipe.recipe_text import NewRecipe, refuse_to_overwrite, write_recipe
-from attnkit.new_recipe.sizing import few_images, this_machine, why_held_back
+from attnkit.new_recipe.sizing import few_images, hold_back, this_machine, why_held_back
 from attnkit.new_recipe.speed import detector_speed
-from attnkit.recipes.detection.recipe import DetectionBatchConfig, DetectionInferenceConfig, DetectionRecipe
 from attnkit.structures.arrays import Size
 
 FEWEST_IMAGES = 10
 """With fewer there is nothing to learn from, and nothing to hold back."""
-AVERAGED = 2000
-"""From so many steps on an average of the weights is kept, which covers the last five hundred or so."""
 _INIT = """\
 To start from pretrained weights (attnkit import), uncomment this; model or backbone is then the model of their run.
 Lower lr to 1e-4.
@@ -92,12 +87,14 @@ def new_detection(
     def speed(model: MaskRcnnConfig, size: Size) -> float:
         return detector_speed(model, size, num_classes=survey.num_classes, masks=survey.masks)
 
-    sizing = size_recipe(survey, machine, speed, minutes=machine.minutes(minutes), side=side)
-    held_back = why_held_back(
-        "the images", valid=sizing.valid_share, test=sizing.test_share, together="equal images stay together"
+    sized = size_recipe(name, config, survey, machine, speed, minutes=machine.minutes(minutes), side=side)
+    held_back = hold_back(survey.train, survey.valid, survey.test)
+    reasons = (
+        *_what_was_found(survey, config, train, counts, sizes),
+        *why_held_back(held_back, "the images", together="equal images stay together"),
+        *sized.reasons,
     )
-    reasons = (*_what_was_found(survey, config, train, counts, sizes), *held_back, *sizing.reasons)
-    write_recipe(output, recipe_of(name, config, sizing), reasons, comments={"model": _INIT}, shown=_SHOWN)
+    write_recipe(output, sized.recipe, reasons, comments={"model": _INIT}, shown=_SHOWN)
     return NewRecipe(output, reasons, tuple(_warnings(train, survey, counts, sizes, output)))
 
 
@@ -141,35 +138,3 @@ def _warnings(
     if absent:
         yield f"{path}: no object of {listed(absent)} on {counted:,} images; expected every class in training; {see}"
     yield from few_images(path, len(train), few=FEW_IMAGES)
-
-
-def recipe_of(name: str, config: OwnData, sizing: Sizing) -> DetectionRecipe:
-    """The recipe that a sizing makes.
-
-    Args:
-        name: of the recipe.
-        config: where images and objects are.
-        sizing: the numbers.
-    """
-    held_back = HoldBackConfig(valid=sizing.valid_share, test=sizing.test_share)
-    return DetectionRecipe(
-        task="detection",
-        name=name,
-        data=config.changed(hold_back=held_back),
-        image=DetectionImageConfig(short_side=sizing.short_side, long_side=sizing.long_side),
-        augment=DetectionAugmentConfig(short_sides=sizing.short_sides, flip=0.5),
-        model=sizing.model,
-        inference=DetectionInferenceConfig(max_detections=sizing.max_detections),
-        batch=DetectionBatchConfig(images=sizing.batch_images),
-        train=TrainConfig(
-            steps=sizing.steps,
-            optimizer=AdamWConfig(name="adamw", weight_decay=0.05),
-            schedule=PolyConfig(name="poly", lr=sizing.lr, warmup_steps=sizing.warmup_steps),
-            clip_norm=5.0,
-            ema_decay=0.998 if sizing.steps >= AVERAGED else None,
-            validate_every=max(1, sizing.steps // 6),
-            save_every=max(1, sizing.steps // 12),
-            keep_last=1,
-            average_last=1,
-        ),
-    )

@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.enough_detections import USUAL_DETECTIONS, enough_detections
+from attnkit.engine.config import AdamWConfig, PolyConfig, TrainConfig
 from attnkit.models.rcnn.config import MaskRcnnConfig
-from attnkit.new_recipe.networks import (
-    DETECTOR_MICRO,
-    DETECTOR_NANO,
-    DETECTOR_PATCH,
-    DETECTOR_SMALL,
-    DETECTOR_TINY,
-    DetectorNetwork,
-    detector_bytes,
-)
+from attnkit.new_recipe.detection_data import OwnData
+from attnkit.new_recipe.networks import DETECTOR_PATCH, DETECTORS, DetectorNetwork, detector_bytes, supported
 from attnkit.new_recipe.sizing import (
-    Affordable,
     Machine,
+    SizedRecipe,
     hold_back,
     largest_affordable,
     power_of_two,
     training_length,
     why_no_larger,
 )
+from attnkit.recipes.detection.recipe import DetectionBatchConfig, DetectionInferenceConfig, DetectionRecipe
 from attnkit.structures.arrays import Size
 
 FEW_IMAGES = 10_000
@@ -36,6 +32,8 @@ LEAST_OBJECT = 8
 """Pixels of the side of a box, two cells of the finest map; smaller ones are enlarged where there is room."""
 LEAST_EPOCHS = 20
 """A network that gets fewer in the time available is replaced by a smaller one, or gets smaller images."""
+AVERAGED = 2000
+"""From so many steps on an average of the weights is kept, which covers the last five hundred or so."""
 _STRIDE = 32
 _SCALES = (8, 4, 2)
 """Sides of anchors in cells; the largest is that of the papers."""
@@ -78,83 +76,82 @@ Speed = Callable[[MaskRcnnConfig, Size], float]
 """Training images per second of a model, at a size."""
 
 
-@dataclass(frozen=True)
-class Sizing:
-    """The numbers of a recipe that depend on the images and the machine."""
-
-    model: MaskRcnnConfig
-    short_side: int
-    long_side: int
-    short_sides: tuple[int, ...]
-    """In training."""
-    max_detections: int
-    batch_images: int
-    steps: int
-    warmup_steps: int
-    lr: float
-    valid_share: float
-    test_share: float
-    reasons: tuple[str, ...]
-    """One line per choice: what, and why."""
-
-
-def size_recipe(survey: ObjectSurvey, machine: Machine, speed: Speed, *, minutes: float, side: int | None) -> Sizing:
+def size_recipe(
+    name: str,
+    data: OwnData,
+    survey: ObjectSurvey,
+    machine: Machine,
+    speed: Speed,
+    *,
+    minutes: float,
+    side: int | None,
+) -> SizedRecipe[DetectionRecipe]:
     """Choose sizes, anchors, network, batches and steps.
 
     Args:
-        survey: the images and objects.
+        name: of the recipe.
+        data: where images and objects are.
+        survey: what was found in them.
         machine: what will train.
         speed: measures a network there.
         minutes: of training.
         side: pixels of the shorter side, where the user chose.
     """
-    valid_share, test_share, images = hold_back(survey.train, survey.valid, survey.test)
-    images = max(1, round(images * survey.with_objects))
-    (network, short), rate, too_slow = _choose(survey, machine, speed, minutes=minutes, side=side)
-    model = _model(network, survey, short)
+    held_back = hold_back(survey.train, survey.valid, survey.test)
+    images = max(1, round(held_back.left * survey.with_objects))
+    sides = [side] if side is not None else _sides(survey, machine)
+    (network, short), rate, too_slow = largest_affordable(
+        [
+            (network, short)
+            for short in sides
+            for network in supported(DETECTORS, survey.train, published=machine.is_gpu)
+        ],
+        lambda candidate: speed(_model(*candidate, survey), _shape(survey, candidate[1])),
+        minutes=minutes,
+        images=round(LEAST_EPOCHS * survey.train * survey.with_objects),
+    )
+    model = _model(network, short, survey)
     batch = _batch(images, machine, model, survey, _shape(survey, short))
     length = training_length(images, per_step=batch, epochs=_epochs(images), rate=rate, minutes=minutes)
     short_sides = tuple(_rounded(short * factor, to=16) for factor in _VARIED)
     detections = enough_detections(survey.most_objects)
-    return Sizing(
+    recipe = DetectionRecipe(
+        task="detection",
+        name=name,
+        data=data.changed(hold_back=held_back.config),
+        image=DetectionImageConfig(short_side=short, long_side=_rounded_up(short_sides[-1] * survey.ratio)),
+        augment=DetectionAugmentConfig(short_sides=short_sides, flip=0.5),
         model=model,
-        short_side=short,
-        long_side=_rounded_up(short_sides[-1] * survey.ratio),
-        short_sides=short_sides,
-        max_detections=detections,
-        batch_images=batch,
-        steps=length.steps,
-        warmup_steps=min(500, max(1, length.steps // 10)),
-        lr=float(f"{network.lr * (batch / 4) ** 0.5:.2g}"),
-        valid_share=valid_share,
-        test_share=test_share,
-        reasons=(
-            _why_size(survey, short, chosen=side is not None, too_slow=too_slow),
-            f"augmentation: shorter sides of {short_sides[0]} to {short_sides[-1]} pixels, mirroring left and right; "
-            "--set augment.flip=0 where left and right matter, --set augment.flip_vertical=0.5 where images have no up",
-            _why_anchors(survey, short, model.rpn.anchor_scale),
-            _why_masks(survey),
-            _why_detections(survey, detections),
-            f"network: {network.name}: {network.why}; {model.rpn.proposals:,} proposals per image",
-            f"batch: {batch} images; {length.epoch_line}",
-            *length.reasons(machine, rate),
-        ),
+        inference=DetectionInferenceConfig(max_detections=detections),
+        batch=DetectionBatchConfig(images=batch),
+        train=_train(length.steps, lr=float(f"{network.lr * (batch / 4) ** 0.5:.2g}")),
     )
+    reasons = (
+        _why_size(survey, short, chosen=side is not None, too_slow=too_slow),
+        f"augmentation: shorter sides of {short_sides[0]} to {short_sides[-1]} pixels, mirroring left and right; "
+        "--set augment.flip=0 where left and right matter, --set augment.flip_vertical=0.5 where images have no up",
+        _why_anchors(survey, short, model.rpn.anchor_scale),
+        _why_masks(survey),
+        _why_detections(survey, detections),
+        f"network: {network.name}: {network.why}; {model.rpn.proposals:,} proposals per image",
+        f"batch: {batch} images; {length.epoch_line}",
+        *length.reasons(machine, rate),
+    )
+    return SizedRecipe(recipe, length, reasons)
 
 
-def _choose(
-    survey: ObjectSurvey, machine: Machine, speed: Speed, *, minutes: float, side: int | None
-) -> Affordable[tuple[DetectorNetwork, int]]:
-    """The largest network and size with which training goes through the images often enough."""
-    sides = [side] if side is not None else _sides(survey, machine)
-    candidates = [(network, short) for short in sides for network in _networks(survey, machine)]
-
-    def rate_of(candidate: tuple[DetectorNetwork, int]) -> float:
-        network, short = candidate
-        return speed(_model(network, survey, short), _shape(survey, short))
-
-    images = round(LEAST_EPOCHS * survey.train * survey.with_objects)
-    return largest_affordable(candidates, rate_of, minutes=minutes, images=images)
+def _train(steps: int, *, lr: float) -> TrainConfig:
+    return TrainConfig(
+        steps=steps,
+        optimizer=AdamWConfig(name="adamw", weight_decay=0.05),
+        schedule=PolyConfig(name="poly", lr=lr, warmup_steps=min(500, max(1, steps // 10))),
+        clip_norm=5.0,
+        ema_decay=0.998 if steps >= AVERAGED else None,
+        validate_every=max(1, steps // 6),
+        save_every=max(1, steps // 12),
+        keep_last=1,
+        average_last=1,
+    )
 
 
 def _sides(survey: ObjectSurvey, machine: Machine) -> list[int]:
@@ -165,17 +162,7 @@ def _sides(survey: ObjectSurvey, machine: Machine) -> list[int]:
     return [largest, *(side for side in (640, 512, 384, 256, 192, LEAST_SIDE) if side < largest)]
 
 
-def _networks(survey: ObjectSurvey, machine: Machine) -> list[DetectorNetwork]:
-    """Networks, the largest first, that the number of images supports."""
-    family = (
-        (DETECTOR_SMALL, DETECTOR_TINY, DETECTOR_MICRO, DETECTOR_NANO)
-        if machine.is_gpu
-        else (DETECTOR_MICRO, DETECTOR_NANO)
-    )
-    return [network for network in family if survey.train >= network.least_images]
-
-
-def _model(network: DetectorNetwork, survey: ObjectSurvey, short: int) -> MaskRcnnConfig:
+def _model(network: DetectorNetwork, short: int, survey: ObjectSurvey) -> MaskRcnnConfig:
     most = survey.most_objects
     return network.config(
         anchor_scale=_anchor_scale(survey, short),

@@ -7,7 +7,9 @@ without such weights, and the limits between them, are judgement.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from attnkit.models.config import SwinConfig, UperNetConfig
 from attnkit.models.rcnn.config import BoxHeadConfig, MaskHeadConfig, MaskRcnnConfig, RpnConfig
@@ -66,6 +68,7 @@ class ClassifierNetwork:
     least_images: int
     drop_path_rate: float
     why: str
+    published: bool = False
 
     def config(self, image_size: int) -> SwinConfig:
         """The model for an image size, its windows so that the last map is one of them."""
@@ -83,9 +86,15 @@ CLASSIFIER_SEVEN = ClassifierNetwork(
     "published with 94.5 on the small images of CIFAR-10",
 )
 CLASSIFIER_MICRO = ClassifierNetwork("a Swin of 48 channels", SWIN_MICRO, 0, 0.1, "half the width of Swin-T")
-CLASSIFIER_TINY = ClassifierNetwork("Swin-T", SWIN_T, 20_000, 0.2, "the paper's smallest")
-CLASSIFIER_SMALL = ClassifierNetwork("Swin-S", SWIN_S, 500_000, 0.3, "from half a million images on its depth pays off")
-CLASSIFIER_BASE = ClassifierNetwork("Swin-B", SWIN_B, 3_000_000, 0.2, "from millions of images on its width pays off")
+CLASSIFIER_TINY = ClassifierNetwork("Swin-T", SWIN_T, 20_000, 0.2, "the paper's smallest", published=True)
+CLASSIFIER_SMALL = ClassifierNetwork(
+    "Swin-S", SWIN_S, 500_000, 0.3, "from half a million images on its depth pays off", published=True
+)
+CLASSIFIER_BASE = ClassifierNetwork(
+    "Swin-B", SWIN_B, 3_000_000, 0.2, "from millions of images on its width pays off", published=True
+)
+CLASSIFIERS = (CLASSIFIER_BASE, CLASSIFIER_SMALL, CLASSIFIER_TINY, CLASSIFIER_MICRO)
+SMALL_IMAGE_CLASSIFIERS = (CLASSIFIER_SEVEN, CLASSIFIER_NANO)
 
 
 @dataclass(frozen=True)
@@ -148,6 +157,7 @@ SEGMENTER_BASE = SegmenterNetwork(
     "from tens of thousands of images on its width pays off",
     published=True,
 )
+SEGMENTERS = (SEGMENTER_BASE, SEGMENTER_TINY, SEGMENTER_MICRO, SEGMENTER_NANO)
 
 
 @dataclass(frozen=True)
@@ -216,6 +226,20 @@ DETECTOR_SMALL = DetectorNetwork(
     "from tens of thousands of images on its depth pays off",
     published=True,
 )
+DETECTORS = (DETECTOR_SMALL, DETECTOR_TINY, DETECTOR_MICRO, DETECTOR_NANO)
+
+Network = TypeVar("Network", ClassifierNetwork, SegmenterNetwork, DetectorNetwork)
+
+
+def supported(family: Sequence[Network], images: int, *, published: bool = True) -> list[Network]:
+    """The networks of a family that so many training images support.
+
+    Args:
+        family: the largest first.
+        images: to train on.
+        published: whether the large ones of the papers are wanted.
+    """
+    return [network for network in family if images >= network.least_images and (published or not network.published)]
 
 
 def classifier_bytes(model: SwinConfig, image_size: int) -> int:

@@ -9,20 +9,17 @@ from statistics import median
 
 import numpy as np
 
-from attnkit.data.config import HoldBackConfig, Split
+from attnkit.data.config import Split
 from attnkit.data.finding import listed
-from attnkit.data.segmentation.config import MaskFilesConfig, SegmentationAugmentConfig, SegmentationImageConfig
+from attnkit.data.segmentation.config import MaskFilesConfig
 from attnkit.data.segmentation.mask_files import MaskFiles, open_mask_files
 from attnkit.data.segmentation.named_ids import BlackAndWhiteError
 from attnkit.data.segmentation.segmentation_set import pixels_per_class
-from attnkit.engine.config import AdamWConfig, PolyConfig, TrainConfig
 from attnkit.errors import DataError
 from attnkit.new_recipe.recipe_text import NewRecipe, refuse_to_overwrite, write_recipe
-from attnkit.new_recipe.segmentation_size import FEW_IMAGES, MaskSurvey, Sizing, size_recipe
-from attnkit.new_recipe.sizing import few_images, sample, this_machine, why_held_back
+from attnkit.new_recipe.segmentation_size import FEW_IMAGES, MaskSurvey, size_recipe
+from attnkit.new_recipe.sizing import few_images, hold_back, sample, this_machine, why_held_back
 from attnkit.new_recipe.speed import segmenter_speed
-from attnkit.recipes.base import ImageBatchConfig
-from attnkit.recipes.segmentation.recipe import SegmentationLossConfig, SegmentationRecipe
 
 FEWEST_IMAGES = 10
 """With fewer there is nothing to learn from, and nothing to hold back."""
@@ -83,15 +80,17 @@ def new_segmentation(
             "hundreds for a useful model; add images"
         )
     machine = this_machine()
-    sizing = size_recipe(survey, machine, segmenter_speed, minutes=machine.minutes(minutes), crop=crop)
+    data = config.changed(classes=config.classes or train.class_names)
+    sized = size_recipe(name, data, survey, machine, segmenter_speed, minutes=machine.minutes(minutes), crop=crop)
     counts = f"{survey.train:,} training, {survey.valid:,} validation and {survey.test:,} test images"
-    found = f"{images}: {counts} with masks of {len(survey.shares):,} classes"
-    held_back = why_held_back(
-        "the images", valid=sizing.valid_share, test=sizing.test_share, together="equal images stay together"
+    held_back = hold_back(survey.train, survey.valid, survey.test)
+    reasons = (
+        f"{images}: {counts} with masks of {len(survey.shares):,} classes",
+        *_what_masks_mean(config, classes),
+        *why_held_back(held_back, "the images", together="equal images stay together"),
+        *sized.reasons,
     )
-    reasons = (found, *_what_masks_mean(config, classes), *held_back, *sizing.reasons)
-    recipe = recipe_of(name, config, train.class_names, sizing)
-    write_recipe(output, recipe, reasons, comments={"model": _INIT}, shown=_SHOWN)
+    write_recipe(output, sized.recipe, reasons, comments={"model": _INIT}, shown=_SHOWN)
     return NewRecipe(output, reasons, _warnings(train, survey, output))
 
 
@@ -217,37 +216,3 @@ def _warnings(train: MaskFiles, survey: MaskSurvey, output: Path) -> tuple[str, 
             "training; see attnkit data check, or correct data.classes"
         )
     return (*lines, *few_images(images, len(train), few=FEW_IMAGES))
-
-
-def recipe_of(name: str, config: MaskFilesConfig, class_names: Sequence[str], sizing: Sizing) -> SegmentationRecipe:
-    """The recipe that a sizing makes.
-
-    Args:
-        name: of the recipe.
-        config: where images and masks are.
-        class_names: for masks whose classes nobody has named yet.
-        sizing: the numbers.
-    """
-    return SegmentationRecipe(
-        task="segmentation",
-        name=name,
-        data=config.changed(
-            classes=config.classes or tuple(class_names),
-            hold_back=HoldBackConfig(valid=sizing.valid_share, test=sizing.test_share),
-        ),
-        image=SegmentationImageConfig(crop=(sizing.crop, sizing.crop), short_side=sizing.short_side),
-        augment=SegmentationAugmentConfig(most_of_one_class=sizing.most_of_one_class),
-        model=sizing.model,
-        loss=SegmentationLossConfig(class_weights="median_frequency" if sizing.weighted else "none"),
-        batch=ImageBatchConfig(images=sizing.batch_images),
-        train=TrainConfig(
-            steps=sizing.steps,
-            optimizer=AdamWConfig(name="adamw", weight_decay=0.01),
-            schedule=PolyConfig(name="poly", lr=sizing.lr, warmup_steps=sizing.warmup_steps),
-            clip_norm=1.0,
-            validate_every=max(1, sizing.steps // 15),
-            save_every=max(1, sizing.steps // 30),
-            keep_last=3,
-            average_last=1,
-        ),
-    )

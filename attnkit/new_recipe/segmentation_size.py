@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from attnkit.data.segmentation.config import MaskFilesConfig, SegmentationAugmentConfig, SegmentationImageConfig
+from attnkit.engine.config import AdamWConfig, PolyConfig, TrainConfig
 from attnkit.models.config import UperNetConfig
 from attnkit.new_recipe.networks import (
-    SEGMENTER_BASE,
     SEGMENTER_FLAT,
-    SEGMENTER_MICRO,
-    SEGMENTER_NANO,
-    SEGMENTER_TINY,
+    SEGMENTERS,
     SMALL_CROP,
     SegmenterNetwork,
     segmenter_bytes,
+    supported,
 )
 from attnkit.new_recipe.sizing import (
-    Affordable,
     Machine,
+    SizedRecipe,
     hold_back,
     largest_affordable,
     power_of_two,
     training_length,
     why_no_larger,
 )
+from attnkit.recipes.base import ImageBatchConfig
+from attnkit.recipes.segmentation.recipe import SegmentationLossConfig, SegmentationRecipe
 
 FEW_IMAGES = 2000
 """With fewer, pretrained weights help more than anything else here."""
@@ -70,78 +72,76 @@ Speed = Callable[[UperNetConfig, int, int], float]
 """Training images per second of a model, at a crop of so many pixels, of so many classes."""
 
 
-@dataclass(frozen=True)
-class Sizing:
-    """The numbers of a recipe that depend on the images and the machine."""
-
-    model: UperNetConfig
-    crop: int
-    short_side: int | None
-    batch_images: int
-    steps: int
-    warmup_steps: int
-    lr: float
-    weighted: bool
-    """Whether rare classes get more weight."""
-    most_of_one_class: float
-    valid_share: float
-    test_share: float
-    reasons: tuple[str, ...]
-    """One line per choice: what, and why."""
-
-
-def size_recipe(survey: MaskSurvey, machine: Machine, speed: Speed, *, minutes: float, crop: int | None) -> Sizing:
+def size_recipe(
+    name: str,
+    data: MaskFilesConfig,
+    survey: MaskSurvey,
+    machine: Machine,
+    speed: Speed,
+    *,
+    minutes: float,
+    crop: int | None,
+) -> SizedRecipe[SegmentationRecipe]:
     """Choose crop, network, batches and steps.
 
     Args:
-        survey: the images and masks.
+        name: of the recipe.
+        data: where images and masks are.
+        survey: what was found in them.
         machine: what will train.
         speed: measures a network there.
         minutes: of training.
         crop: pixels, where the user chose.
     """
-    valid_share, test_share, images = hold_back(survey.train, survey.valid, survey.test)
-    (network, size), rate, too_slow = _choose(survey, machine, speed, minutes=minutes, crop=crop)
+    held_back = hold_back(survey.train, survey.valid, survey.test)
+    (network, size), rate, too_slow = largest_affordable(
+        [
+            (net, size)
+            for size in ([crop] if crop else _crops(survey.side, machine))
+            for net in _networks(survey, size, machine)
+        ],
+        lambda candidate: speed(candidate[0].config(candidate[1]), candidate[1], len(survey.shares)),
+        minutes=minutes,
+        images=LEAST_EPOCHS * survey.train,
+    )
     short_side = size * 3 // 2 if survey.side > 2 * size else None
     model = network.config(size)
-    batch = _batch(images, size, machine, model, len(survey.shares))
-    length = training_length(images, per_step=batch, epochs=_epochs(images), rate=rate, minutes=minutes)
+    batch = _batch(held_back.left, size, machine, model, len(survey.shares))
+    length = training_length(held_back.left, per_step=batch, epochs=_epochs(held_back.left), rate=rate, minutes=minutes)
     weighted, mostly = survey.unevenness > UNEVEN, max(survey.shares.values()) > MOSTLY
-    return Sizing(
+    recipe = SegmentationRecipe(
+        task="segmentation",
+        name=name,
+        data=data.changed(hold_back=held_back.config),
+        image=SegmentationImageConfig(crop=(size, size), short_side=short_side),
+        augment=SegmentationAugmentConfig(most_of_one_class=1.0 if mostly else 0.75),
         model=model,
-        crop=size,
-        short_side=short_side,
-        batch_images=batch,
-        steps=length.steps,
-        warmup_steps=min(1500, max(1, length.steps // 10)),
-        lr=float(f"{network.lr * (batch / 16) ** 0.5:.2g}"),
-        weighted=weighted,
-        most_of_one_class=1.0 if mostly else 0.75,
-        valid_share=valid_share,
-        test_share=test_share,
-        reasons=(
-            *_why_crop(survey, size, short_side, chosen=crop is not None, too_slow=too_slow),
-            f"network: {network.name}: {network.why}; a Swin needs fewer images than a ViT",
-            f"classes: {_why_weights(survey, weighted=weighted)}",
-            _why_augmentation(mostly=mostly),
-            f"batch: {batch} images; {length.epoch_line}",
-            *length.reasons(machine, rate),
-        ),
+        loss=SegmentationLossConfig(class_weights="median_frequency" if weighted else "none"),
+        batch=ImageBatchConfig(images=batch),
+        train=_train(length.steps, lr=float(f"{network.lr * (batch / 16) ** 0.5:.2g}")),
     )
+    reasons = (
+        *_why_crop(survey, size, short_side, chosen=crop is not None, too_slow=too_slow),
+        f"network: {network.name}: {network.why}; a Swin needs fewer images than a ViT",
+        f"classes: {_why_weights(survey, weighted=weighted)}",
+        _why_augmentation(mostly=mostly),
+        f"batch: {batch} images; {length.epoch_line}",
+        *length.reasons(machine, rate),
+    )
+    return SizedRecipe(recipe, length, reasons)
 
 
-def _choose(
-    survey: MaskSurvey, machine: Machine, speed: Speed, *, minutes: float, crop: int | None
-) -> Affordable[tuple[SegmenterNetwork, int]]:
-    """The largest network and crop with which training goes through the images often enough."""
-    sizes = [crop] if crop is not None else _crops(survey.side, machine)
-    candidates = [(network, size) for size in sizes for network in _networks(survey, size, machine)]
-
-    def rate_of(candidate: tuple[SegmenterNetwork, int]) -> float:
-        network, size = candidate
-        return speed(network.config(size), size, len(survey.shares))
-
-    return largest_affordable(candidates, rate_of, minutes=minutes, images=LEAST_EPOCHS * survey.train)
+def _train(steps: int, *, lr: float) -> TrainConfig:
+    return TrainConfig(
+        steps=steps,
+        optimizer=AdamWConfig(name="adamw", weight_decay=0.01),
+        schedule=PolyConfig(name="poly", lr=lr, warmup_steps=min(1500, max(1, steps // 10))),
+        clip_norm=1.0,
+        validate_every=max(1, steps // 15),
+        save_every=max(1, steps // 30),
+        keep_last=3,
+        average_last=1,
+    )
 
 
 def _crops(side: int, machine: Machine) -> list[int]:
@@ -156,12 +156,7 @@ def _networks(survey: MaskSurvey, size: int, machine: Machine) -> list[Segmenter
     """Networks for a crop, the largest first, that the number of images supports."""
     if size <= SMALL_CROP:
         return [SEGMENTER_FLAT]
-    family = (
-        (SEGMENTER_BASE, SEGMENTER_TINY, SEGMENTER_MICRO, SEGMENTER_NANO)
-        if machine.is_gpu
-        else (SEGMENTER_MICRO, SEGMENTER_NANO)
-    )
-    return [network for network in family if survey.train >= network.least_images]
+    return supported(SEGMENTERS, survey.train, published=machine.is_gpu)
 
 
 def _epochs(images: int) -> int:

@@ -9,9 +9,12 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from attnkit.data.config import HoldBackConfig
 from attnkit.machine import cores
+from attnkit.recipes.base import BaseRecipe
 
 Candidate = TypeVar("Candidate")
+SomeRecipe = TypeVar("SomeRecipe", bound=BaseRecipe)
 
 SAMPLE = 200
 """Images that are opened to learn what all are like."""
@@ -65,26 +68,37 @@ def held_back_share(images: int) -> float:
     return float(f"{share:.1g}")
 
 
-def hold_back(train: int, valid: int, test: int) -> tuple[float, float, int]:
-    """What to hold back of the training images for the sets that are empty.
+class HeldBack(NamedTuple):
+    """What is held back of the training images for the sets that are empty."""
 
-    Returns:
-        The shares for validation and test, and how many images are left.
-    """
+    valid: float
+    """Share of the images."""
+    test: float
+    left: int
+    """Images to train on."""
+
+    @property
+    def config(self) -> HoldBackConfig:
+        """The shares in a recipe."""
+        return HoldBackConfig(valid=self.valid, test=self.test)
+
+
+def hold_back(train: int, valid: int, test: int) -> HeldBack:
+    """Hold back a share for each of the other sets that has no image of its own."""
     valid_share, test_share = (0.0 if own else held_back_share(train) for own in (valid, test))
-    return valid_share, test_share, max(1, round(train * (1 - valid_share - test_share)))
+    return HeldBack(valid_share, test_share, max(1, round(train * (1 - valid_share - test_share))))
 
 
-def why_held_back(of: str, *, valid: float, test: float, together: str = "") -> tuple[str, ...]:
+def why_held_back(held_back: HeldBack, of: str, *, together: str = "") -> tuple[str, ...]:
     """A line on the shares that are held back, if any.
 
     Args:
+        held_back: the shares.
         of: what they are shares of.
-        valid: share.
-        test: share.
         together: which images are never parted, where there are such.
     """
-    parts = [f"{share:.2g} of {of} for {split}" for split, share in (("validation", valid), ("test", test)) if share]
+    shares = (("validation", held_back.valid), ("test", held_back.test))
+    parts = [f"{share:.2g} of {of} for {split}" for split, share in shares if share]
     if not parts:
         return ()
     return (f"held back: {' and '.join(parts)}, chosen by a hash of the file names{together and f'; {together}'}",)
@@ -219,3 +233,13 @@ def duration(minutes: float) -> str:
 
 def _speed(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
+@dataclass(frozen=True)
+class SizedRecipe(Generic[SomeRecipe]):
+    """A recipe whose numbers follow from images and machine."""
+
+    recipe: SomeRecipe
+    length: TrainingLength
+    reasons: tuple[str, ...]
+    """One line per choice: what, and why."""

@@ -22,7 +22,7 @@ from attnkit.new_recipe.networks import CLASSIFIER_SMALL as SMALL
 from attnkit.new_recipe.networks import CLASSIFIER_TINY as TINY
 from attnkit.new_recipe.networks import classifier_bytes
 from attnkit.new_recipe.recipe_text import recipe_text
-from attnkit.new_recipe.sizing import Machine, held_back_share, two_digits
+from attnkit.new_recipe.sizing import Machine, held_back_share, hold_back, two_digits
 
 CORES = Machine("2 processor cores", is_gpu=False, memory=8 << 30)
 GPU = Machine("a GPU", is_gpu=True, memory=80 << 30)
@@ -187,7 +187,7 @@ def sized(folder=PHOTOS, machine=CORES, rate=100.0, *, minutes=60.0, image_size=
         tried.append((config.embed_dim, len(config.depths), size))
         return rate if isinstance(rate, float) else rate[size]
 
-    sizing = size_recipe(folder, machine, speed, minutes=minutes, image_size=image_size)
+    sizing = size_recipe("x", folder, machine, speed, minutes=minutes, image_size=image_size)
     return sizing, tried
 
 
@@ -206,21 +206,21 @@ def test_windows_divide_the_maps():
 
 @pytest.mark.parametrize(("side", "size"), [(28, 32), (32, 32), (45, 48), (65, 64), (100, 96), (160, 128), (3000, 128)])
 def test_image_size_on_cores(side, size):
-    assert sized(replace(PHOTOS, side=side))[0].image_size == size
+    assert sized(replace(PHOTOS, side=side))[0].recipe.image.size == size
 
 
 @pytest.mark.parametrize(("side", "size"), [(32, 32), (100, 96), (180, 160), (3000, 224)])
 def test_image_size_on_a_gpu(side, size):
-    assert sized(replace(PHOTOS, side=side), GPU)[0].image_size == size
+    assert sized(replace(PHOTOS, side=side), GPU)[0].recipe.image.size == size
 
 
 def test_slow_machines_get_smaller_images():
     sizing, tried = sized(rate={128: 5.0, 96: 5.5, 64: 6.0})
     assert [size for _, _, size in tried] == [128, 96, 64]
-    assert sizing.image_size == 64
+    assert sizing.recipe.image.size == 64
     assert "anything larger would go through them fewer than 10 times" in sizing.reasons[0]
     sizing, tried = sized(rate={128: 5.6, 96: 5.5, 64: 6.0})  # 60 minutes, 2,000 images 10 times: 5.56 a second
-    assert sizing.image_size == 128
+    assert sizing.recipe.image.size == 128
 
 
 @pytest.mark.parametrize(
@@ -236,29 +236,29 @@ def test_slow_machines_get_smaller_images():
 )
 def test_more_images_bear_larger_networks(images, side, network):
     sizing, _ = sized(replace(PHOTOS, train=images, side=side), GPU, 1e9)
-    assert sizing.model == network.config(side)
+    assert sizing.recipe.model == network.config(side)
 
 
 def test_steps_follow_the_time_or_the_images():
     sizing, _ = sized(rate=100.0, minutes=10)  # 60,000 images at most
-    assert (sizing.batch_images, sizing.epoch) == (64, 25)  # 1,600 that are not held back, over 20
-    assert sizing.steps == two_digits(60_000 // 64) == 940
+    assert (sizing.recipe.batch.images, sizing.length.epoch) == (64, 25)  # 1,600 that are not held back, over 20
+    assert sizing.recipe.train.steps == two_digits(60_000 // 64) == 940
     assert "what fits into 10 minutes" in sizing.reasons[4]
-    assert sizing.strong
+    assert sizing.recipe.augment.auto == "trivial"
     sizing, _ = sized(rate=1e6)
-    assert sizing.steps == 300 * 25
+    assert sizing.recipe.train.steps == 300 * 25
     assert "more would not help with so few images" in sizing.reasons[4]
     sizing, _ = sized(rate=6.0)
-    assert sizing.steps / sizing.epoch < 30
-    assert not sizing.strong
+    assert sizing.recipe.train.steps / sizing.length.epoch < 30
+    assert sizing.recipe.augment.auto == "none"
 
 
 def test_batches_fit_into_memory():
     sizing, _ = sized(replace(PHOTOS, train=1_000_000, side=224), replace(GPU, memory=8 << 30), 1e4)
-    assert sizing.batch_images * sizing.accumulate == 1024
-    assert sizing.batch_images * classifier_bytes(sizing.model, 224) <= 4 << 30
+    assert sizing.recipe.batch.images * sizing.recipe.train.accumulate == 1024
+    assert sizing.recipe.batch.images * classifier_bytes(sizing.recipe.model, 224) <= 4 << 30
     assert "parts that fit into memory" in sizing.reasons[3]
-    assert sizing.lr == 1e-3
+    assert sizing.recipe.train.schedule.lr == 1e-3
 
 
 def test_activation_bytes():
@@ -277,8 +277,9 @@ def test_held_back_share(images, share):
 def test_a_share_of_many_images_reaches_the_recipe():
     folder = replace(PHOTOS, train=1_000_000, valid=7)
     sizing, _ = sized(folder, GPU, 1e9)
-    assert (sizing.valid_share, sizing.test_share) == (0.0, 0.01)
-    recipe = new_classification.recipe_of("x", folder, sizing)
+    held_back = hold_back(folder.train, folder.valid, folder.test)
+    assert (held_back.valid, held_back.test) == (0.0, 0.01)
+    recipe = sizing.recipe
     text = recipe_text(recipe, sizing.reasons, comments={}, shown=(), not_measured="What it scores")
     assert "hold_back: {test: 0.01}" in text
     assert recipe.augment.scale == (0.08, 1.0)

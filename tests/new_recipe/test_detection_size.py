@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from attnkit.data.detection.config import CocoConfig, CocoSplitConfig
 from attnkit.new_recipe.detection_size import ObjectSurvey, size_recipe
 from attnkit.new_recipe.networks import DETECTOR_MICRO as MICRO
 from attnkit.new_recipe.networks import DETECTOR_NANO as NANO
@@ -40,7 +41,8 @@ def sized(seen=CELLS, machine=CORES, rate=5.0, *, minutes=60.0, side=None):
         tried.append((config.backbone.embed_dim, sum(config.backbone.depths), size))
         return rate if isinstance(rate, float) else rate[config.backbone.embed_dim, size[0]]
 
-    return size_recipe(seen, machine, speed, minutes=minutes, side=side), tried
+    data = CocoConfig(path="cells", train=CocoSplitConfig(images="images", annotations="objects.json"))
+    return size_recipe("x", data, seen, machine, speed, minutes=minutes, side=side), tried
 
 
 def reason(sizing, start):
@@ -67,7 +69,7 @@ def reason(sizing, start):
 )
 def test_sides_follow_the_images_and_their_small_objects(side, quarter, machine, short):
     sizing, _ = sized(replace(CELLS, side=side, box_sides=(quarter, 0.5, 0.6)), machine)
-    assert sizing.short_side == short
+    assert sizing.recipe.image.short_side == short
 
 
 def test_why_a_side():
@@ -90,13 +92,13 @@ def test_why_a_side():
 
 def test_sides_in_training_lie_around_it():
     sizing, tried = sized()
-    assert sizing.short_sides == (192, 224, 256, 288, 320)
-    assert sizing.long_side == 480  # 320 x 1.5
+    assert sizing.recipe.augment.short_sides == (192, 224, 256, 288, 320)
+    assert sizing.recipe.image.long_side == 480  # 320 x 1.5
     assert tried == [(48, 10, (256, 384))]
     assert reason(sizing, "augmentation").startswith("shorter sides of 192 to 320 pixels, mirroring left and right; ")
     sizing, tried = sized(replace(CELLS, ratio=1.31), side=100)
-    assert (sizing.short_side, sizing.short_sides) == (100, (80, 80, 96, 112, 128))
-    assert sizing.long_side == 192  # 128 x 1.31 is 168
+    assert (sizing.recipe.image.short_side, sizing.recipe.augment.short_sides) == (100, (80, 80, 96, 112, 128))
+    assert sizing.recipe.image.long_side == 192  # 128 x 1.31 is 168
     assert tried == [(48, 10, (128, 160))]
 
 
@@ -110,7 +112,7 @@ def test_sides_in_training_lie_around_it():
 def test_anchors_follow_the_small_objects(quarter, scale, pixels):
     # at 256 pixels 32 are at most one and a half times 0.0833 of them, 16 of 0.0417
     sizing, _ = sized(replace(CELLS, box_sides=(quarter, 0.1, 0.4)), side=256)
-    assert sizing.model.rpn.anchor_scale == scale
+    assert sizing.recipe.model.rpn.anchor_scale == scale
     assert reason(sizing, "anchors").startswith(pixels)
     assert reason(sizing, "anchors").endswith(
         f"have at most {quarter * 256:.3g} at that size, half 25.6, nine in ten 102: model.rpn.anchor_scale={scale}"
@@ -119,7 +121,7 @@ def test_anchors_follow_the_small_objects(quarter, scale, pixels):
 
 @pytest.mark.parametrize(("most", "detections"), [(1, 100), (50, 100), (51, 200), (131, 500), (251, 1000), (900, 2000)])
 def test_detections_are_twice_what_an_image_has(most, detections):
-    assert sized(replace(CELLS, most_objects=most))[0].max_detections == detections
+    assert sized(replace(CELLS, most_objects=most))[0].recipe.inference.max_detections == detections
 
 
 def test_why_so_many_detections():
@@ -135,7 +137,7 @@ def test_why_so_many_detections():
     ("mean", "most", "proposals", "samples"), [(2.0, 50, 300, 128), (10.0, 51, 600, 128), (11.0, 151, 1000, 256)]
 )
 def test_proposals_and_samples_follow_the_objects(mean, most, proposals, samples):
-    model = sized(replace(CELLS, objects=mean, most_objects=most))[0].model
+    model = sized(replace(CELLS, objects=mean, most_objects=most))[0].recipe.model
     assert (model.rpn.train_proposals, model.rpn.proposals, model.box_head.samples) == (proposals, proposals, samples)
 
 
@@ -143,7 +145,7 @@ def test_proposals_and_samples_follow_the_objects(mean, most, proposals, samples
 def test_proposals_are_no_fewer_than_detections(machine, usual):
     def proposals(most):
         sizing, _ = sized(replace(CELLS, train=2000, most_objects=most), machine, 1e9)
-        return sizing.model.rpn.train_proposals, sizing.model.rpn.proposals
+        return sizing.recipe.model.rpn.train_proposals, sizing.recipe.model.rpn.proposals
 
     assert [proposals(most) for most in (500, 900, 1500)] == [usual, (2000, 2000), (5000, 5000)]
 
@@ -172,12 +174,12 @@ def test_slow_machines_get_smaller_networks_and_images():
         (48, (128, 192)),
         (32, (128, 192)),
     ]
-    assert (sizing.model.backbone.embed_dim, sizing.short_side) == (32, 128)
+    assert (sizing.recipe.model.backbone.embed_dim, sizing.recipe.image.short_side) == (32, 128)
     assert reason(sizing, "size").endswith(
         "; anything larger would go through them fewer than 20 times in the time available"
     )
     sizing, tried = sized(rate=rates | {(32, 256): 2.8})  # 60 minutes, 500 images 20 times: 2.78 a second
-    assert (sizing.model.backbone.embed_dim, sizing.short_side, len(tried)) == (32, 256, 2)
+    assert (sizing.recipe.model.backbone.embed_dim, sizing.recipe.image.short_side, len(tried)) == (32, 256, 2)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_slow_machines_get_smaller_networks_and_images():
 )
 def test_more_images_bear_larger_networks(images, machine, network):
     sizing, _ = sized(replace(CELLS, train=images), machine, 1e9)
-    assert sizing.model == network.config(anchor_scale=4, proposals=600, samples=256)
+    assert sizing.recipe.model == network.config(anchor_scale=4, proposals=600, samples=256)
     assert reason(sizing, "network").startswith(f"{network.name}: {network.why}; ")
 
 
@@ -200,27 +202,37 @@ def test_published_networks_keep_their_proposals():
 
 def test_steps_follow_the_time_or_the_images():
     sizing, _ = sized(rate=10.0, minutes=30)  # 18,000 images at most
-    assert (sizing.batch_images, sizing.steps, sizing.warmup_steps) == (4, 4500, 450)
+    assert (sizing.recipe.batch.images, sizing.recipe.train.steps, sizing.recipe.train.schedule.warmup_steps) == (
+        4,
+        4500,
+        450,
+    )
     assert reason(sizing, "steps").endswith("what fits into 30 minutes")
     sizing, _ = sized(rate=1e6)
-    assert (sizing.steps, sizing.warmup_steps) == (200 * 100, 500)  # 400 images that are not held back
+    assert (sizing.recipe.train.steps, sizing.recipe.train.schedule.warmup_steps) == (
+        200 * 100,
+        500,
+    )  # 400 images that are not held back
     assert reason(sizing, "steps").endswith("more would not help with so few images")
     assert reason(sizing, "batch") == "4 images; an epoch is 100 steps"
 
 
 def test_images_without_objects_are_not_counted():
     sizing, _ = sized(replace(CELLS, with_objects=0.25), rate=1e6)
-    assert (sizing.batch_images, sizing.steps) == (4, 200 * 25)
+    assert (sizing.recipe.batch.images, sizing.recipe.train.steps) == (4, 200 * 25)
 
 
 @pytest.mark.parametrize(("images", "epochs"), [(999, 200), (1000, 100), (9999, 100), (10_000, 72)])
 def test_many_images_are_of_use_less_often(images, epochs):
     sizing, _ = sized(replace(CELLS, train=images, valid=5, test=7), rate=1e9)
-    assert sizing.steps == pytest.approx(epochs * (images // 4), rel=0.05)
+    assert sizing.recipe.train.steps == pytest.approx(epochs * (images // 4), rel=0.05)
 
 
 def test_what_is_missing_is_held_back():
-    assert [(one.valid_share, one.test_share) for one in (sized()[0], sized(replace(CELLS, valid=3, test=5))[0])] == [
+    assert [
+        (one.recipe.data.hold_back.valid, one.recipe.data.hold_back.test)
+        for one in (sized()[0], sized(replace(CELLS, valid=3, test=5))[0])
+    ] == [
         (0.1, 0.1),
         (0.0, 0.0),
     ]
@@ -228,14 +240,14 @@ def test_what_is_missing_is_held_back():
 
 def test_batches_fit_into_memory():
     sizing, _ = sized(machine=replace(CORES, memory=1 << 20))
-    assert sizing.batch_images == 1
+    assert sizing.recipe.batch.images == 1
     model = MICRO.config(anchor_scale=4, proposals=600, samples=256)
     needed = detector_bytes(model, (256, 384), masks=True)
     sizing, _ = sized(machine=replace(CORES, memory=2 * 3 * needed))
-    assert sizing.batch_images == 2
-    assert sizing.lr == 4.9e-4  # 7e-4 at 4, by the root
-    assert sized(replace(CELLS, train=30), GPU)[0].batch_images == 2  # 24 are left of 30
-    assert sized(replace(CELLS, train=5000), GPU)[0].batch_images == 16
+    assert sizing.recipe.batch.images == 2
+    assert sizing.recipe.train.schedule.lr == 4.9e-4  # 7e-4 at 4, by the root
+    assert sized(replace(CELLS, train=30), GPU)[0].recipe.batch.images == 2  # 24 are left of 30
+    assert sized(replace(CELLS, train=5000), GPU)[0].recipe.batch.images == 16
 
 
 def test_activation_bytes():

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from attnkit import recipe_file
 from attnkit.cli import app
 from attnkit.data.open import open_data
+from attnkit.data.segmentation.config import MaskFilesConfig
 from attnkit.new_recipe import segmentation as new_segmentation
 from attnkit.new_recipe import speed as measured
 from attnkit.new_recipe.networks import SEGMENTER_BASE as BASE
@@ -209,7 +210,8 @@ def sized(seen=STREETS, machine=CORES, rate=50.0, *, minutes=60.0, crop=None):
         tried.append((config.backbone.embed_dim, size))
         return rate if isinstance(rate, float) else rate[config.backbone.embed_dim, size]
 
-    return size_recipe(seen, machine, speed, minutes=minutes, crop=crop), tried
+    data = MaskFilesConfig(format="mask_files", path="streets")
+    return size_recipe("x", data, seen, machine, speed, minutes=minutes, crop=crop), tried
 
 
 def test_windows_divide_the_maps():
@@ -232,24 +234,25 @@ def test_windows_divide_the_maps():
 )
 def test_crops_on_cores(side, crop, short_side):
     sizing, _ = sized(replace(STREETS, side=side))
-    assert (sizing.crop, sizing.short_side) == (crop, short_side)
+    assert (sizing.recipe.image.crop, sizing.recipe.image.short_side) == ((crop, crop), short_side)
 
 
 @pytest.mark.parametrize(("side", "crop", "short_side"), [(360, 352, None), (1024, 512, None), (1025, 512, 768)])
 def test_crops_on_a_gpu(side, crop, short_side):
     sizing, _ = sized(replace(STREETS, side=side), GPU)
-    assert (sizing.crop, sizing.short_side) == (crop, short_side)
+    assert (sizing.recipe.image.crop, sizing.recipe.image.short_side) == ((crop, crop), short_side)
 
 
 def test_slow_machines_get_smaller_networks_and_crops():
     rates = {(width, size): 0.1 for width in (48, 32) for size in (320, 256, 192, 128)}
     sizing, tried = sized(rate=rates)
     assert tried == [(48, 320), (32, 320), (48, 256), (32, 256), (48, 192), (32, 192), (48, 128), (32, 128)]
-    assert (sizing.model.backbone.embed_dim, sizing.crop, sizing.short_side) == (32, 128, 192)
+    assert (sizing.recipe.image.crop, sizing.recipe.image.short_side) == ((128, 128), 192)
+    assert sizing.recipe.model.backbone.embed_dim == 32
     assert "anything larger would go through them fewer than 30 times" in sizing.reasons[0]
     assert sizing.reasons[1].startswith("size: images are brought to a shorter side of 192 pixels")
     sizing, tried = sized(rate=rates | {(32, 320): 4.2})  # 60 minutes, 500 images 30 times: 4.17 a second
-    assert (sizing.model.backbone.embed_dim, sizing.crop) == (32, 320)
+    assert (sizing.recipe.model.backbone.embed_dim, sizing.recipe.image.crop) == (32, (320, 320))
 
 
 @pytest.mark.parametrize(
@@ -258,27 +261,27 @@ def test_slow_machines_get_smaller_networks_and_crops():
 )
 def test_more_images_bear_larger_networks(images, side, network):
     sizing, _ = sized(replace(STREETS, train=images, side=side), GPU, 1e9)
-    assert sizing.model == network.config(sizing.crop)
+    assert sizing.recipe.model == network.config(sizing.recipe.image.crop[0])
 
 
 def test_steps_follow_the_time_or_the_images():
     sizing, _ = sized(rate=10.0, minutes=30)  # 18,000 images at most
-    assert (sizing.batch_images, sizing.steps) == (8, 2200)
+    assert (sizing.recipe.batch.images, sizing.recipe.train.steps) == (8, 2200)
     assert "what fits into 30 minutes" in sizing.reasons[5]
-    assert sizing.warmup_steps == 220
+    assert sizing.recipe.train.schedule.warmup_steps == 220
     sizing, _ = sized(rate=1e6)
-    assert sizing.steps == 400 * 50  # 400 images that are not held back
+    assert sizing.recipe.train.steps == 400 * 50  # 400 images that are not held back
     assert "more would not help with so few images" in sizing.reasons[5]
-    assert sizing.warmup_steps == 1500
+    assert sizing.recipe.train.schedule.warmup_steps == 1500
 
 
 def test_batches_fit_into_memory_and_are_two_at_least():
     sizing, _ = sized(machine=replace(CORES, memory=1 << 20))
-    assert sizing.batch_images == 2
+    assert sizing.recipe.batch.images == 2
     needed = segmenter_bytes(MICRO.config(320), 320, 3)
     sizing, _ = sized(machine=replace(CORES, memory=2 * 5 * needed))
-    assert sizing.batch_images == 4
-    assert sizing.lr == 5e-4  # 1e-3 at 16, by the root
+    assert sizing.recipe.batch.images == 4
+    assert sizing.recipe.train.schedule.lr == 5e-4  # 1e-3 at 16, by the root
 
 
 def test_activation_bytes():
@@ -293,13 +296,13 @@ def test_activation_bytes():
 
 def test_balance_decides_weights_and_crops():
     sizing, _ = sized()
-    assert (sizing.weighted, sizing.most_of_one_class) == (False, 0.75)
+    assert (sizing.recipe.loss.class_weights, sizing.recipe.augment.most_of_one_class) == ("none", 0.75)
     assert sizing.reasons[2] == (
         "classes: 55 % of the pixels are road, 15 % pole: all have the same weight; if rare ones are missed, --set "
         "loss.class_weights=median_frequency"
     )
     sizing, _ = sized(replace(STREETS, shares={"ground": 0.996, "tree": 0.004, "house": 0.0}))
-    assert (sizing.weighted, sizing.most_of_one_class) == (True, 1.0)
+    assert (sizing.recipe.loss.class_weights, sizing.recipe.augment.most_of_one_class) == ("median_frequency", 1.0)
     assert sizing.reasons[2] == (
         "classes: 99.6 % of the pixels are ground, 0.4 % tree: rare ones get more weight, "
         "loss.class_weights=median_frequency"
@@ -320,5 +323,4 @@ def test_what_is_unusual_reaches_the_recipe(folder):
     assert recipe.data.hold_back.test == 0.1
     large = replace(STREETS, side=3000)
     sizing, _ = sized(large)
-    config = recipe.data
-    assert new_segmentation.recipe_of("x", config, ("a", "b"), sizing).image.short_side == 480
+    assert sizing.recipe.image.short_side == 480

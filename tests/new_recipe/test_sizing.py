@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from attnkit.new_recipe.sizing import (
+    HeldBack,
     Machine,
     few_images,
     hold_back,
@@ -64,8 +65,8 @@ def test_what_limits_a_size():
 
 
 def test_lines_on_shares_and_few_images():
-    assert why_held_back("the images", valid=0.0, test=0.0) == ()
-    assert why_held_back("the images", valid=0.1, test=0.008) == (
+    assert why_held_back(HeldBack(0.0, 0.0, 7), "the images") == ()
+    assert why_held_back(HeldBack(0.1, 0.008, 7), "the images") == (
         "held back: 0.1 of the images for validation and 0.008 of the images for test, chosen by a hash of the file "
         "names",
     )
