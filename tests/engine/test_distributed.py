@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from torch import nn
 
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.engine.config import TrainConfig
-from attnkit.engine.distributed import SINGLE, Ranks, Totals
+from attnkit.engine.distributed import SINGLE, Ranks, Totals, wait_for_main
 from attnkit.engine.log import open_log
 from attnkit.engine.loop import Parts, fit
 from attnkit.engine.optimize import TrainState, _seed, forever, forever_dealt
@@ -59,7 +60,7 @@ class SharedPoints(PointBatches):
         elif self.then == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         elif self.then == "data":
-            raise DataError("photo.jpg: cannot be read; expected an image; mend it")
+            raise DataError("photo.jpg: cannot be read; expected an image; fix it")
         elif self.then == "bug":
             raise ZeroDivisionError("a bug")
 
@@ -79,8 +80,8 @@ def train(run, config, *, resume=False, device, **data):
     fit(parts, config, run, open_log(run, config), device=torch.device(device), resume=resume)
 
 
-def together(run, config, count=2, *, resume=False, **data):
-    launch(partial(train, run, config, resume=resume, **data), count, device="cpu")
+def together(run, config, *, resume=False, **data):
+    launch(partial(train, run, config, resume=resume, **data), 2, device="cpu")
 
 
 def assert_same(run: RunDir, expected: RunDir):
@@ -106,34 +107,78 @@ def alone(tmp_path_factory):
     return run
 
 
+STOPPED = r"^stopped at step 5 of 7; everything is saved; go on with: attnkit train "
+FOREVER = {"steps": 10**6, "log_every": 10**6, "validate_every": 10**6, "save_every": 10**6}
+
+
+def train_often(folder, *, device):
+    """All that two processes do here and live: they talk, then train one run after the other."""
+    talk(folder, device=device)
+    for name, config, options in (
+        ("whole", settings(), {}),
+        ("continued", settings(), {"resume": True}),
+        ("timed", settings(**FOREVER, max_minutes=0.002), {}),
+        ("stop", settings(save_every=100), {"good": 4, "then": "stop"}),
+        ("stop all", settings(save_every=100), {"good": 4, "then": "stop all"}),
+    ):
+        wait_for_main()
+        with (folder / f"{name}.err").open("a") as file:
+            os.dup2(file.fileno(), 2)
+        try:
+            train(RunDir(folder / name), config, device=device, **options)
+        except Interrupted as error:
+            (folder / f"{name}.{torch.distributed.get_rank()}.error").write_text(str(error))
+            if name == "stop all":
+                raise
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """The runs of two processes, which are started once, and what they wrote."""
+    folder = tmp_path_factory.mktemp("both")
+    for name in ("whole", "continued", "timed", "stop", "stop all"):
+        create_run(folder / name)
+    continued = RunDir(folder / "continued")
+    train(continued, settings(steps=4), device="cpu")
+    continued.model.unlink()
+    kept = os.dup(2)
+    with (folder / "all.err").open("a") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        with pytest.raises(Interrupted, match=STOPPED):
+            launch(partial(train_often, folder), 2, device="cpu")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+    assert "Traceback" not in (folder / "all.err").read_text()
+    return folder
+
+
 @pytest.fixture
 def run(tmp_path):
     return create_run(tmp_path / "run")
 
 
-def test_two_processes_are_as_good_as_one(run, alone, capfd):
-    together(run, settings())
-    assert_same(run, alone)
-    said = capfd.readouterr().err
-    assert said.count("step 7  valid:") == 1, "one speaks for all"
+def test_two_processes_are_as_good_as_one(both, alone):
+    assert_same(RunDir(both / "whole"), alone)
+    said = (both / "whole.err").read_text()
+    assert said.count("step 7  valid:") == 1, "the main process prints, and no other"
     assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("then", ["stop", "stop all"])
-def test_stopped_in_two_goes_on_in_one(run, alone, then, capfd):
-    with pytest.raises(Interrupted, match=r"^stopped at step 5 of 7; everything is saved; go on with: attnkit train "):
-        together(run, settings(save_every=100), good=4, then=then)
+def test_stopped_in_two_goes_on_in_one(both, alone, then):
+    run = RunDir(both / then)
+    for rank in range(2):
+        assert re.match(STOPPED, (both / f"{then}.{rank}.error").read_text())
     assert load_tensors(run.resume)[1]["step"] == 5
-    assert "Traceback" not in capfd.readouterr().err
+    assert "Traceback" not in (both / f"{then}.err").read_text()
     train(run, settings(), resume=True, device="cpu")
     assert_same(RunDirWithoutLog(run), RunDirWithoutLog(alone))
 
 
-def test_stopped_in_one_goes_on_in_two(run, alone, monkeypatch):
-    train(run, settings(steps=4), device="cpu")
-    run.model.unlink()
-    together(run, settings(), resume=True)
-    assert_same(RunDirWithoutLog(run), RunDirWithoutLog(alone))
+def test_stopped_in_one_goes_on_in_two(both, alone):
+    assert_same(RunDirWithoutLog(RunDir(both / "continued")), RunDirWithoutLog(alone))
 
 
 class RunDirWithoutLog:
@@ -146,7 +191,7 @@ class RunDirWithoutLog:
 @pytest.mark.parametrize(
     ("then", "error", "message"),
     [
-        ("data", DataError, r"^photo\.jpg: cannot be read; expected an image; mend it$"),
+        ("data", DataError, r"^photo\.jpg: cannot be read; expected an image; fix it$"),
         ("die", TrainingError, r"^process 1: ended without a word \(exit code -9\); expected it to train; "),
         ("bug", RuntimeError, r"^process 1 of 2 failed:\nTraceback [\s\S]*ZeroDivisionError: a bug"),
     ],
@@ -157,16 +202,15 @@ def test_one_that_fails_ends_all(run, then, error, message, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_time_is_up_for_all_together(run):
-    together(run, settings(steps=10**6, max_minutes=0.002, log_every=10**6, validate_every=10**6, save_every=10**6))
-    assert run.finished
+def test_time_is_up_for_all_together(both):
+    assert RunDir(both / "timed").finished
 
 
 def talk(folder, *, device):
     """What processes tell each other, without a training around it; each writes what it heard."""
     rank = torch.distributed.get_rank()
     ranks = Ranks.here(lambda: False)
-    if ranks.is_main:
+    if ranks.is_main:  # the others wait from their start
         ranks.barrier()
     norm = nn.BatchNorm1d(2)
     norm.running_mean.fill_(1.0 + 2 * rank)
@@ -193,9 +237,8 @@ def talk(folder, *, device):
     (folder / f"{rank}.json").write_text(json.dumps(heard))
 
 
-def test_what_processes_tell_each_other(tmp_path):
-    launch(partial(talk, tmp_path), 2, device="cpu")
-    heard, other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+def test_what_processes_tell_each_other(both):
+    heard, other = (json.loads((both / f"{rank}.json").read_text()) for rank in (0, 1))
     assert heard == other
     totals = [{"all": 3.0, "of 0": 2.5, "of 1": 2.5}, {"seen": 0.5}, (1 << 26) + 2]
     assert heard["totals"] == [totals, totals]
