@@ -8,7 +8,6 @@ from torch import Tensor
 
 from attnkit.data.finding import Finding
 from attnkit.data.formats.annotations import Annotation
-from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
 from attnkit.structures.objects import Objects
 
@@ -102,16 +101,3 @@ class DetectionSet(ABC):
     def left_out(self) -> list[Finding]:
         """What lies beside the images and is not used."""
         return []
-
-
-def check_names(names: tuple[str, ...], place: str) -> None:
-    """Refuse class names that cannot be told apart.
-
-    Raises:
-        DataError: there are none, or two of one name.
-    """
-    if not names:
-        raise DataError(f"{place}: no classes; expected one at least; fix the file")
-    if len(set(names)) < len(names):
-        twice = next(name for number, name in enumerate(names) if name in names[:number])
-        raise DataError(f"{place}: two classes are named {twice}; expected a name for each; rename one of them")

@@ -12,7 +12,7 @@ from attnkit.data.detection.config import CocoConfig, CocoSplitConfig, VocConfig
 from attnkit.data.detection.object_files import ObjectFiles
 from attnkit.data.detection.semantic_maps import SemanticMaps
 from attnkit.data.formats.annotations import AnnotatedImages, Annotation, Annotations, Box, check_names
-from attnkit.data.formats.coco import CocoJson, open_coco_json
+from attnkit.data.formats.coco import CocoJson, open_coco_files
 from attnkit.data.formats.voc import VocAnnotations, find_pairs, found_names
 from attnkit.data.formats.yolo import YoloYaml, find_images, find_labels, find_names
 from attnkit.errors import DataError
@@ -96,15 +96,12 @@ def open_coco(config: CocoConfig, split: Split) -> ObjectFiles | None:
     given: Mapping[Split, CocoSplitConfig | None] = {other: getattr(config, other) for other in SPLITS}
     if given[split] is None and not getattr(config.hold_back, split, 0.0):
         return None
-    source: Split = split if given[split] is not None else "train"
-    own, option = given[source] or config.train, f"data.{source}"
-    shared = sum(other is not None and other.images == own.images for other in given.values()) > 1
-    coco = open_coco_json(root, own.annotations, own.images, option, shared=shared)
+    coco, own = open_coco_files(root, given, split), given[split] or config.train
     annotations = CocoAnnotations(coco.about, coco.place, masks=config.masks)
     images = AnnotatedImages(annotations, coco.files.tree, coco.numbers, coco.rows, coco.left_out)
     semantic = None
     if own.semantic is not None and config.semantic_classes is not None:
-        semantic = SemanticMaps(root.folder(own.semantic, f"{option}.semantic"), config.semantic_classes)
+        semantic = SemanticMaps(root.folder(own.semantic, f"{coco.option}.semantic"), config.semantic_classes)
     return _part_of(ObjectFiles(images, semantic=semantic), split, given, config.hold_back)
 
 

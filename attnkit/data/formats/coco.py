@@ -8,12 +8,13 @@ objects they would take many times the memory, in every process that reads image
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from attnkit.data.config import Split
 from attnkit.data.data_root import DataRoot, Files
 from attnkit.data.finding import Finding, and_more
 from attnkit.data.formats.coco_fields import (
@@ -255,6 +256,8 @@ class CocoFiles:
     about: CocoJson
     place: str
     """The name of the json in messages."""
+    option: str
+    """What the recipe calls the two together."""
     files: Files
     """The images lie there."""
     numbers: IntArray
@@ -265,22 +268,35 @@ class CocoFiles:
     """What is not used, or may be missing."""
 
 
-def open_coco_json(root: DataRoot, annotations: str, images: str, option: str, *, shared: bool) -> CocoFiles:
-    """Read a json, and find its images.
+class CocoPaths(Protocol):
+    """What a recipe says of a split."""
+
+    @property
+    def annotations(self) -> str:
+        """The json, below the root of the data."""
+
+    @property
+    def images(self) -> str:
+        """The folder of the images, below the root of the data."""
+
+
+def open_coco_files(root: DataRoot, given: Mapping[Split, CocoPaths | None], split: Split) -> CocoFiles:
+    """Read the json of a split, and find its images; of training, where the split has no json of its own.
 
     Args:
-        root: the data lies there.
-        annotations: the json in it.
-        images: the folder of the images in it.
-        option: what the recipe calls the two together.
-        shared: whether other splits have images in the folder too.
+        root: where the data is.
+        given: what the recipe says of each split.
+        split: which one.
 
     Raises:
         DataError: the folder or the json is not found, or has not COCO's form; or no image of the json is there.
     """
-    content, place = root.read(annotations, f"{option}.annotations")
+    own, option = (given["train"], "data.train") if given[split] is None else (given[split], f"data.{split}")
+    assert own is not None, "of training, the schema requires it"
+    shared = sum(other is not None and other.images == own.images for other in given.values()) > 1
+    content, place = root.read(own.annotations, f"{option}.annotations")
     about = read_coco_json(content, place)
-    files = root.folder(images, f"{option}.images")
+    files = root.folder(own.images, f"{option}.images")
     found = [find_image(files, image.file_name) for image in about.images]
     rows = [row for row, file in enumerate(found) if file is not None]
     if not rows:
@@ -291,7 +307,7 @@ def open_coco_json(root: DataRoot, annotations: str, images: str, option: str, *
         )
     numbers = np.array([found[row] for row in rows], dtype=np.int64)
     left_out = _left_out(about, place, files, found, shared=shared)
-    return CocoFiles(about, place, files, numbers, np.array(rows, dtype=np.int64), left_out)
+    return CocoFiles(about, place, option, files, numbers, np.array(rows, dtype=np.int64), left_out)
 
 
 def _left_out(about: CocoJson, place: str, files: Files, found: Sequence[int | None], *, shared: bool) -> list[Finding]:

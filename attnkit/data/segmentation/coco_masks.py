@@ -20,7 +20,7 @@ from torch import Tensor
 from attnkit.data.config import SPLITS, Split
 from attnkit.data.data_root import DataRoot, Files
 from attnkit.data.finding import Finding
-from attnkit.data.formats.coco import CocoFiles, CocoImage, open_coco_json
+from attnkit.data.formats.coco import CocoFiles, CocoImage, open_coco_files
 from attnkit.data.formats.coco_fields import NOT_DRAWN
 from attnkit.data.formats.outlines import runs_of
 from attnkit.data.images.decode import decode_image
@@ -28,7 +28,7 @@ from attnkit.data.images.hold_back import hold_files_back
 from attnkit.data.images.mask_image import decode_mask, fit, fitted
 from attnkit.data.segmentation.config import CocoMasksConfig, CocoMasksSplitConfig
 from attnkit.data.segmentation.palette import palette
-from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet, check_names
+from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet, check_classes
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE, IntArray
 
@@ -53,7 +53,7 @@ class CocoMasks(SegmentationSet):
         about = coco.about
         self._first = first = 1 if background and about.kind == "instances" else 0
         self.class_names = (_BACKGROUND,) * first + about.names
-        check_names(self.class_names, coco.place)
+        check_classes(self.class_names, coco.place)
         self.colours = palette(len(self.class_names))
         for row, colour in enumerate(about.colours, start=first):
             self.colours[row] = self.colours[row] if colour is None else colour
@@ -121,11 +121,10 @@ def open_coco_masks(config: CocoMasksConfig, split: Split) -> CocoMasks | None:
     given: dict[Split, CocoMasksSplitConfig | None] = {other: getattr(config, other) for other in SPLITS}
     if given[split] is None and not getattr(config.hold_back, split, 0.0):
         return None
-    source: Split = split if given[split] is not None else "train"
-    own, option = given[source] or config.train, f"data.{source}"
-    shared = sum(other is not None and other.images == own.images for other in given.values()) > 1
-    coco = open_coco_json(root, own.annotations, own.images, option, shared=shared)
-    panoptic = _panoptic_folder(root, own, option) if coco.about.kind == "panoptic" else None
+    coco, own = open_coco_files(root, given, split), given[split] or config.train
+    panoptic = None
+    if coco.about.kind == "panoptic":  # the folder of the PNGs is named as the json, where the recipe names none
+        panoptic = root.folder(own.panoptic or own.annotations.removesuffix(".json"), f"{coco.option}.panoptic")
     found = CocoMasks(coco, background=config.background, panoptic=panoptic)
     if split != "train" and given[split] is not None:
         return found
@@ -139,11 +138,6 @@ def open_coco_masks(config: CocoMasksConfig, split: Split) -> CocoMasks | None:
         name=found.name,
     )
     return found.select(rows) if len(rows) else None
-
-
-def _panoptic_folder(root: DataRoot, given: CocoMasksSplitConfig, option: str) -> Files:
-    """The folder of the PNGs: as the recipe says, or named as the json."""
-    return root.folder(given.panoptic or given.annotations.removesuffix(".json"), f"{option}.panoptic")
 
 
 def draw_instances(labels: LabelMap, annotations: Sequence[tuple[int, Any]], first: int, place: str) -> None:

@@ -13,7 +13,7 @@ from attnkit.data.finding import and_more, listed
 from attnkit.data.images.mask_image import Values, as_numbers
 from attnkit.data.segmentation.named_ids import NamedIds, colours_unknown
 from attnkit.data.segmentation.palette import palette
-from attnkit.data.segmentation.segmentation_set import LabelMap, check_names
+from attnkit.data.segmentation.segmentation_set import LabelMap, check_classes
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE
 
@@ -60,7 +60,7 @@ class MaskClasses:
         self.ids = sorted(number for number in named.names if number not in self.ignored)
         """The pixel value of each class."""
         self.names = tuple(named.names[number] for number in self.ids)
-        check_names(self.names, place)
+        check_classes(self.names, place)
         if self.ids[0] < 0 or self.ids[-1] > _LARGEST_ID:
             raise DataError(
                 f"{place}: ids from {self.ids[0]} to {self.ids[-1]}; expected 0 to {_LARGEST_ID}, pixel values of 16 "

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnkit.data.finding import Finding
+from attnkit.data.formats.annotations import check_names
 from attnkit.data.segmentation.palette import MOST_CLASSES
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
@@ -72,7 +73,7 @@ class SegmentationSet(ABC):
         return []
 
 
-def check_names(names: tuple[str, ...], place: str) -> None:
+def check_classes(names: tuple[str, ...], place: str) -> None:
     """Refuse class names that cannot be told apart, and more classes than a label map has numbers for.
 
     Raises:
@@ -83,9 +84,7 @@ def check_names(names: tuple[str, ...], place: str) -> None:
             f"{place}: {len(names)} classes; expected 1 to {MOST_CLASSES}; correct data.classes, data.ignore or the "
             "masks"
         )
-    if len(set(names)) < len(names):
-        twice = next(name for number, name in enumerate(names) if name in names[:number])
-        raise DataError(f"{place}: two classes are named {twice}; expected a name for each; rename one of them")
+    check_names(names, place)
 
 
 def pixels_per_class(labels: LabelMap, num_classes: int) -> IntArray:

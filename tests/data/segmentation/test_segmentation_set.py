@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from attnkit.data.segmentation.segmentation_set import check_names, pixels_per_class
+from attnkit.data.segmentation.segmentation_set import check_classes, pixels_per_class
 from attnkit.errors import DataError
 
 
@@ -12,9 +12,9 @@ def test_pixels_are_counted_without_the_ignored():
 
 
 def test_names_that_cannot_be():
-    check_names(tuple(map(str, range(255))), "x.json")
+    check_classes(tuple(map(str, range(255))), "x.json")
     for count in (0, 256):
         with pytest.raises(DataError, match=rf"^x.json: {count} classes; expected 1 to 255; correct data.classes, "):
-            check_names(tuple(map(str, range(count))), "x.json")
+            check_classes(tuple(map(str, range(count))), "x.json")
     with pytest.raises(DataError, match=r"^x.json: two classes are named sky; expected a name for each; rename one of"):
-        check_names(("sky", "road", "sky"), "x.json")
+        check_classes(("sky", "road", "sky"), "x.json")
