@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
@@ -128,8 +128,7 @@ def size_recipe(
     )
     reasons = (
         _why_size(survey, short, chosen=side is not None, too_slow=too_slow),
-        f"augmentation: shorter sides of {short_sides[0]} to {short_sides[-1]} pixels, mirroring left and right; "
-        "--set augment.flip=0 where left and right matter, --set augment.flip_vertical=0.5 where images have no up",
+        _why_augmentation(short_sides),
         _why_anchors(survey, short, model.rpn.anchor_scale),
         _why_masks(survey),
         _why_detections(survey, detections),
@@ -205,6 +204,13 @@ def _why_size(survey: ObjectSurvey, short: int, *, chosen: bool, too_slow: int) 
     can_be_larger = not chosen and short < survey.side // _STRIDE * _STRIDE
     why += why_no_larger(too_slow, epochs=LEAST_EPOCHS, can_be_larger=can_be_larger)
     return f"size: a shorter side of {short} pixels: {why}"
+
+
+def _why_augmentation(short_sides: Sequence[int]) -> str:
+    return (
+        f"augmentation: shorter sides of {short_sides[0]} to {short_sides[-1]} pixels, mirroring left and right; --set "
+        "augment.flip=0 where left and right matter, --set augment.flip_vertical=0.5 where images have no up"
+    )
 
 
 def _why_anchors(survey: ObjectSurvey, short: int, scale: float) -> str:

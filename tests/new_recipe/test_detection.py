@@ -210,7 +210,7 @@ def test_the_fullest_image_may_be_one_to_validate_on(folder):
 @pytest.mark.parametrize("form", ["yolo", "voc"])
 def test_of_very_many_files_some_are_read(form, folder, monkeypatch):
     """The one that is left out has many objects."""
-    monkeypatch.setattr("attnkit.new_recipe.detection_survey.MOST_FILES", 11)
+    monkeypatch.setattr("attnkit.new_recipe.detection.MOST_FILES", 11)
     box = b"<bndbox><xmin>3</xmin><ymin>2</ymin><xmax>30</xmax><ymax>20</ymax></bndbox>"
     objects = [9 if image == 10 else 1 for image in range(12)]
     one = {"yolo": b"0 0.5 0.5 0.2 0.2\n", "voc": b"<object><name>dog</name>" + box + b"</object>"}[form]
