@@ -6,19 +6,19 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from attnkit.engine.compiled import CompiledTask
 from attnkit.engine.config import TrainConfig
 from attnkit.engine.distributed import SINGLE, Ranks, Totals
 from attnkit.engine.memory import is_out_of_memory
 from attnkit.engine.precision import autocast
 from attnkit.engine.schedule import Schedule
-from attnkit.engine.task import Batch, Task, TrainData
-from attnkit.errors import DataError, TrainingError
+from attnkit.engine.task import Batch, Loss, Task, TrainData
+from attnkit.errors import AttnkitError, DataError, TrainingError
 
 
 @dataclass
@@ -117,6 +117,37 @@ def _no_batch() -> DataError:
     return DataError(
         "training data: no batch; expected at least one example that is not filtered out; relax the filter"
     )
+
+
+class CompiledTask:
+    """The forward pass of a task, compiled at its first call and for each new kind of shape."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._forward = torch.compile(task)
+
+    def __call__(self, batch: Any) -> Loss:
+        """The loss of a batch.
+
+        Raises:
+            AttnkitError: it cannot be compiled here.
+        """
+        from torch._dynamo.exc import TorchDynamoException  # costs a second, so only those pay who compile
+        from torch._inductor.exc import InductorError
+
+        try:
+            loss: Loss = self._forward(batch)
+        except (TorchDynamoException, InductorError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise AttnkitError(
+                f"train.compile: torch.compile failed: {reason}; expected a working C++ compiler on a CPU, or Triton "
+                "on a GPU; install one, or leave train.compile out"
+            ) from error
+        return loss
+
+    def zero_grad(self, *, set_to_none: bool) -> None:
+        """Forget the gradients."""
+        self._task.zero_grad(set_to_none=set_to_none)
 
 
 def optimize(

@@ -6,11 +6,12 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.exc import TorchDynamoException
 
 from attnkit.engine.config import TrainConfig
-from attnkit.engine.optimize import TrainState, optimize
+from attnkit.engine.optimize import CompiledTask, TrainState, optimize
 from attnkit.engine.task import Loss
-from attnkit.errors import TrainingError
+from attnkit.errors import AttnkitError, TrainingError
 from tests.engine.line_task import LineTask, make_points
 
 CPU = torch.device("cpu")
@@ -269,3 +270,44 @@ def test_each_group_has_its_share_of_the_learning_rate():
     descend(task, [points], lr=0.1, optimizer=optimizer)
     scales = torch.tensor([0.025, 0.025, 0.025, 0.1])
     torch.testing.assert_close(weights(task), before - scales * grads)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_to_the_same_loss_and_gradient():
+    plain, points = LineTask(), make_points(5)
+    task = copy.deepcopy(plain)
+    compiled = CompiledTask(task)
+    plain(points).total.backward()
+    loss = compiled(points)
+    loss.total.backward()
+    torch.testing.assert_close(loss.terms["squares"], plain(points).terms["squares"])
+    torch.testing.assert_close(task.model.weight.grad, plain.model.weight.grad)
+    compiled.zero_grad(set_to_none=True)
+    assert task.model.weight.grad is None
+
+
+NOT_COMPILED = (
+    r"^train\.compile: torch\.compile failed: (.*); expected a working C\+\+ compiler on a CPU, or Triton on a "
+    r"GPU; install one, or leave train\.compile out$"
+)
+
+
+def test_what_cannot_be_compiled(monkeypatch):
+    compiled = CompiledTask(LineTask())
+
+    def fail(batch):
+        raise TorchDynamoException("no such luck\nand a long story")
+
+    monkeypatch.setattr(compiled, "_forward", fail)
+    with pytest.raises(AttnkitError, match=NOT_COMPILED.replace("(.*)", "no such luck")):
+        compiled(make_points(2))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_without_a_compiler(monkeypatch):
+    torch._dynamo.reset()
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    with pytest.raises(AttnkitError, match=NOT_COMPILED):
+        CompiledTask(LineTask(dropout=0.5))(make_points(3))
