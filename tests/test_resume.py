@@ -1,7 +1,7 @@
 """Training that is stopped or killed, and goes on: through the real command, in processes of their own.
 
 Everything that is random is on: dropout, subword sampling, shuffling; and accumulation and averaging with it. What is
-killed in exactly which step or write is tested in engine/test_fit.py.
+killed in exactly which step or write is tested in engine/test_loop.py.
 """
 
 import hashlib

@@ -1,7 +1,8 @@
-"""The mathematics of a step: accumulation, clipping, memory that runs out, numbers that are not finite."""
+"""A step (accumulation, clipping, memory that runs out, numbers that are not finite), and the position in the data."""
 
 import copy
 import math
+from itertools import islice
 
 import pytest
 import torch
@@ -9,10 +10,10 @@ from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
 from attnkit.engine.config import TrainConfig
-from attnkit.engine.optimize import CompiledTask, TrainState, optimize
+from attnkit.engine.optimize import CompiledTask, TrainState, forever, optimize
 from attnkit.engine.task import Loss
-from attnkit.errors import AttnkitError, TrainingError
-from tests.engine.line_task import LineTask, make_points
+from attnkit.errors import AttnkitError, DataError, TrainingError
+from tests.engine.line_task import LineTask, PointBatches, make_points
 
 CPU = torch.device("cpu")
 
@@ -270,6 +271,51 @@ def test_each_group_has_its_share_of_the_learning_rate():
     descend(task, [points], lr=0.1, optimizer=optimizer)
     scales = torch.tensor([0.025, 0.025, 0.025, 0.1])
     torch.testing.assert_close(weights(task), before - scales * grads)
+
+
+def firsts(batches, count):
+    return [batch.x[0, 0].item() for batch in islice(batches, count)]
+
+
+def test_epoch_after_epoch():
+    data, state = PointBatches(7, 3), TrainState()
+    seen = firsts(forever(data, state), 7)
+    assert (state.epoch, state.batch) == (2, 1)
+    expected = [batch.x[0, 0].item() for epoch in range(3) for batch in data.batches(epoch)]
+    assert seen == expected[:7]
+    assert len(set(seen)) > 3, "every epoch has its own order"
+
+
+@pytest.mark.parametrize("done", range(8))
+def test_goes_on_in_the_middle_of_an_epoch(done):
+    uninterrupted = firsts(forever(PointBatches(7, 3), TrainState()), 10)
+    before = TrainState()
+    assert firsts(forever(PointBatches(7, 3), before), done) == uninterrupted[:done]
+    data, state = PointBatches(7, 3), TrainState(epoch=before.epoch, batch=before.batch)
+    assert firsts(forever(data, state), 10 - done) == uninterrupted[done:]
+    assert data.asked[0] == (before.epoch, before.batch), "what is done is not made again"
+
+
+class NoBatches:
+    def batches(self, epoch, start=0):
+        return iter(())
+
+
+def test_no_batch():
+    with pytest.raises(
+        DataError, match=r"^training data: no batch; expected at least one example that is not filtered out; "
+    ):
+        next(forever(NoBatches(), TrainState()))
+
+
+def test_when_it_is_over():
+    config = TrainConfig(steps=10, patience=2, max_minutes=1.5)
+    assert not TrainState(step=9, worse=1, seconds=89.9).over(config)
+    assert TrainState(step=10).over(config)
+    assert TrainState(worse=2).over(config)
+    assert TrainState(seconds=90.0).over(config)
+    assert TrainState(seconds=60.0).seconds_left(config) == 30.0
+    assert TrainState(seconds=1e9).seconds_left(TrainConfig(steps=1)) == math.inf
 
 
 @pytest.mark.slow

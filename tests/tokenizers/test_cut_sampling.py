@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from attnkit.tokenizers.build import build_tokenizer
 from attnkit.tokenizers.config import SentencePieceConfig
 from attnkit.tokenizers.cut_sampling import CutSampler, cut_by_merges, cut_by_probability
-from tests.tokenizers.test_sentencepiece import corpus, english
+from tests.tokenizers.text import corpus, english
 
 MERGES = {"ab": -0.0, "bc": -1.0, "abc": -2.0, "cd": -3.0, "a": -4.0, "b": -5.0, "c": -6.0, "d": -7.0}
 """Two earlier merges and two later ones: abcd becomes ab c d, then abc d."""

@@ -1,39 +1,14 @@
-import random
 import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attnkit.data.text.pair_files import embedded_tatoeba
-from attnkit.errors import CheckpointError, DataError
-from attnkit.tokenizers.build import build_tokenizer, load_tokenizer, load_tokenizers
+from attnkit.errors import DataError
+from attnkit.tokenizers.build import build_tokenizer, load_tokenizer
 from attnkit.tokenizers.config import SentencePieceConfig
 from attnkit.tokenizers.sentencepiece import MODEL_FILE, SentencePieceTokenizer, draw_lines
-
-TEXT = "the cat sat on a mat while Größe über straße dogs ran through many green fields under clouds"
-
-
-def corpus(count=300, seed=0):
-    generator = random.Random(seed)
-    return [" ".join(generator.choices(TEXT.split(), k=generator.randint(1, 9))) for _ in range(count)]
-
-
-def english():
-    """Text with more parts of words in it than `corpus` has."""
-    return embedded_tatoeba("valid").src_lines()
-
-
-@pytest.fixture(scope="module")
-def bpe(tmp_path_factory):
-    config = SentencePieceConfig(vocab_size=80, sampling=0.3)
-    return build_tokenizer(config, corpus(), tmp_path_factory.mktemp("bpe"))
-
-
-@pytest.fixture(scope="module")
-def unigram(tmp_path_factory):
-    config = SentencePieceConfig(algorithm="unigram", vocab_size=300, sampling=0.2)
-    return build_tokenizer(config, [*english(), *corpus()], tmp_path_factory.mktemp("unigram"))
+from tests.tokenizers.text import corpus
 
 
 @pytest.fixture(scope="module")
@@ -230,51 +205,6 @@ def test_only_the_drawn_lines_are_learned_from(tmp_path):
     tokenizer = build_tokenizer(config, corpus(3000), tmp_path)
     drawn = build_tokenizer(SentencePieceConfig(vocab_size=45), draw_lines(corpus(3000), 200), tmp_path)
     assert tokenizer.fingerprint == drawn.fingerprint
-
-
-class TestLoading:
-    def test_it_comes_back(self, bpe, tmp_path):
-        bpe.save(tmp_path / "joint")
-        src, tgt = load_tokenizers(tmp_path)
-        assert src is tgt
-        assert src.fingerprint == bpe.fingerprint
-        assert src.encode(corpus(5)) == bpe.encode(corpus(5))
-
-    def test_two_come_back(self, bpe, unigram, tmp_path):
-        bpe.save(tmp_path / "src")
-        unigram.save(tmp_path / "tgt")
-        src, tgt = load_tokenizers(tmp_path)
-        assert (src.fingerprint, tgt.fingerprint) == (bpe.fingerprint, unigram.fingerprint)
-
-    def test_there_is_none(self, tmp_path):
-        with pytest.raises(CheckpointError, match=r"tokenizer.json: no such file; expected a tokenizer saved by"):
-            load_tokenizer(tmp_path)
-        with pytest.raises(CheckpointError, match=r"src.tokenizer.json: no such file"):
-            load_tokenizers(tmp_path)
-
-    def test_it_is_truncated(self, bpe, tmp_path):
-        bpe.save(tmp_path)
-        content = (tmp_path / MODEL_FILE).read_bytes()
-        (tmp_path / MODEL_FILE).write_bytes(content[: len(content) // 2])
-        with pytest.raises(
-            CheckpointError, match=r"damaged tokenizer \(not a SentencePiece model\); expected one saved"
-        ):
-            load_tokenizer(tmp_path)
-        (tmp_path / "tokenizer.json").write_text('{"name": "sentence')
-        with pytest.raises(CheckpointError, match="damaged tokenizer"):
-            load_tokenizer(tmp_path)
-
-    def test_the_model_is_another_one(self, bpe, unigram, tmp_path):
-        unigram.save(tmp_path / "other")
-        bpe.save(tmp_path)
-        (tmp_path / "other" / MODEL_FILE).replace(tmp_path / MODEL_FILE)
-        with pytest.raises(CheckpointError, match=r"is not the file that was saved with tokenizer.json"):
-            load_tokenizer(tmp_path)
-
-    def test_it_is_of_an_unknown_kind(self, tmp_path):
-        (tmp_path / "tokenizer.json").write_text('{"name": "telepathy"}')
-        with pytest.raises(CheckpointError, match="unknown kind of tokenizer 'telepathy'; expected sentencepiece,"):
-            load_tokenizer(tmp_path)
 
 
 def test_a_model_with_other_special_ids(tmp_path):
