@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from attnkit.data.detection.config import DetectionImageConfig
-from attnkit.data.detection.copy_paste import paste
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.detection_transforms import DetectionVariation, detection_input
-from attnkit.data.detection.object_image import ObjectImage
+from attnkit.data.detection.object_image import ObjectImage, paste
 from attnkit.data.detection.object_order import ObjectOrder
 from attnkit.data.detection.resizing import padded
 from attnkit.data.detection.semantic_maps import draw_classes
