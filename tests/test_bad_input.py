@@ -184,7 +184,7 @@ def test_files_of_empty_lines(folder):
     for language in ("en", "de"):
         (folder / f"train.{language}").write_text("\n \n\n")
     assert refused("train", "my.yaml")[-1] == (
-        "train.en and train.de: none of the 3 pairs looked at is left after filtering; there is nothing to learn from; "
+        "train.en and train.de: none of the 3 pairs checked is left after filtering; there is nothing to learn from; "
         "see what the lines hold, raise filter.max_length or filter.max_ratio"
     )
 

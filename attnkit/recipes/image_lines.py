@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 def progress_of_check(say: Callable[[str], None]) -> Callable[[Split, int, int], None]:
     """What tells how far a check of data is."""
-    return lambda split, done, total: say(f"{split}: {done:,} of {total:,} images looked at")
+    return lambda split, done, total: say(f"{split}: {done:,} of {total:,} images checked")
 
 
 def progress_before_training(say: Callable[[str], None]) -> Callable[[Split, int, int], None]:
     """What tells how far the look at the data is that comes before training."""
-    return lambda split, done, total: say(f"data: {done:,} of {total:,} {split} images looked at")
+    return lambda split, done, total: say(f"data: {done:,} of {total:,} {split} images checked")
 
 
 def sizes_between(smallest: Size | None, largest: Size | None) -> str:

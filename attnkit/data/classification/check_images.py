@@ -91,7 +91,7 @@ class _ImageCheck(SplitCheck[ImageSet, ImageStats]):
             if not missing:
                 return []
             what = f"no image of {len(missing)} of {len(counts)} classes, {listed(missing)}"
-            why = "how well they are told apart cannot be seen"
+            why = "how well they are told apart cannot be measured"
             return [Finding("warning", place, what, why, "add some, or hold more back")]
         found = []
         if len(counts) == 1:
@@ -99,11 +99,11 @@ class _ImageCheck(SplitCheck[ImageSet, ImageStats]):
             found.append(Finding("error", place, what, "there is nothing to tell apart", "add another class"))
         if few := [f"{name} ({count})" for name, count in counts.items() if count < _FEW_PER_CLASS]:
             what = f"fewer than {_FEW_PER_CLASS} images of {len(few)} of {len(counts)} classes, {listed(few)}"
-            found.append(Finding("warning", place, what, "a class is hardly learnt from so few", "add images"))
+            found.append(Finding("warning", place, what, "a class is hardly learned from so few", "add images"))
         most, least = (choose(counts, key=counts.__getitem__) for choose in (max, min))
         if counts[most] > _UNEVEN * counts[least]:
             what = f"{counts[most]} images of {most}, but {counts[least]} of {least}"
-            why = "the model will rather say what is frequent"
+            why = "the model will prefer frequent classes"
             found.append(Finding("warning", place, what, why, "add images of the rare classes; see scores per class"))
         return found
 
@@ -120,7 +120,7 @@ class _ImageCheck(SplitCheck[ImageSet, ImageStats]):
             if len(rows):
                 place, earlier = self.images.place(int(second[rows[0]])), self.images.place(int(first[rows[0]]))
                 more = f", and so {'do' if len(rows) > 2 else 'does'} {len(rows) - 1} more" if len(rows) > 1 else ""
-                what = f"the same image stands there {classes}, at {earlier}{more}"
+                what = f"the same image is there {classes}, at {earlier}{more}"
                 found.append(Finding("warning", place, what, why, fix))
         return found
 

@@ -21,7 +21,7 @@ _FEW_IMAGES = 5
 """Fewer images of a class than this are too few to learn it from."""
 _SMALL, _LARGE = 32**2, 96**2
 """COCO's bounds between small, medium and large, in square pixels."""
-_UNSEEN = "how well they are found cannot be seen"
+_UNSEEN = "how well they are found cannot be measured"
 
 
 @dataclass
@@ -187,12 +187,12 @@ class _DetectionCheck(SplitCheck[DetectionSet, DetectionStats]):
         found = []
         if absent := [name for name, count in counts.items() if not count]:
             what = f"no object of {len(absent)} of {len(counts)} classes, {listed(absent)}"
-            why = "they cannot be learnt" if self.split == "train" else _UNSEEN
+            why = "they cannot be learned" if self.split == "train" else _UNSEEN
             found.append(Finding("warning", place, what, why, "add images of them"))
         if self.split != "train":
             return found
         few = [f"{name} ({count})" for name, count in self.stats.images_with.items() if 0 < count < _FEW_IMAGES]
         if few and len(self.images) > _FEW_IMAGES:
             what = f"on fewer than {_FEW_IMAGES} images are {len(few)} of {len(counts)} classes, {listed(few)}"
-            found.append(Finding("warning", place, what, "a class is hardly learnt from so few", "add images of them"))
+            found.append(Finding("warning", place, what, "a class is hardly learned from so few", "add images of them"))
         return found

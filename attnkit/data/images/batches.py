@@ -193,7 +193,7 @@ class EpochBatches(Generic[Batch]):
     def _tell(self, broken: Broken) -> None:
         for index, message in broken.items():
             if index not in self._warned and self._warn is not None:
-                self._warn(f"{message}; another image stands in for it")
+                self._warn(f"{message}; another image replaces it")
             self._warned.add(index)
 
 

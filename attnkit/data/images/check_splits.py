@@ -22,7 +22,7 @@ _QUICK_IMAGES = 200
 """Images of a split whose annotations are read by a quick check, evenly chosen."""
 _WHY_HELD_OUT = {
     "valid": "the best checkpoint cannot be chosen, nor training stopped early",
-    "test": "the model cannot be scored on images that it has not seen",
+    "test": "the model cannot be scored on images it was not trained on",
 }
 
 Progress = Callable[[Split, int, int], None]
@@ -125,7 +125,7 @@ class SplitCheck(ABC, Generic[Images, Stats]):
         second, first = self.repeats()
         if not len(second):
             return []
-        what = f"the same image stands there twice, at {self.images.place(int(first[0]))}{and_more(len(second))}"
+        what = f"the same image is there twice, at {self.images.place(int(first[0]))}{and_more(len(second))}"
         return [Finding("warning", self.images.place(int(second[0])), what, "it counts double", "remove all but one")]
 
 
@@ -195,7 +195,7 @@ def _shared_by(held_out: SplitCheck[Images, Stats], other: SplitCheck[Images, St
         Finding(
             "warning",
             held_out.images.place(int(both[0])),
-            f"the same image stands in {other.split} too, at {theirs}{more}",
+            f"the same image is in {other.split} too, at {theirs}{more}",
             "the score is too good where the model has seen the answer",
             f"remove these images from {other.split}",
         )

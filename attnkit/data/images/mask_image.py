@@ -50,7 +50,7 @@ def decode_mask(source: Path | bytes, place: str) -> Values:
         if image.format == "JPEG":
             raise DataError(
                 f"{place}: a JPEG, which does not keep pixel values as they were; expected a PNG whose pixel values "
-                "are class ids; make the masks anew, without JPEG in between"
+                "are class ids; make the masks again, without JPEG in between"
             )
         image.load()
         return _values(ImageOps.exif_transpose(image), place)
@@ -109,7 +109,7 @@ def fit(
         return stored, turn
     raise DataError(
         f"{mask_place}: {size[1]} x {size[0]} pixels, but its image {place} has {stored[1]} x {stored[0]}; expected "
-        "the same size; make the mask anew, or remove both"
+        "the same size; make the mask again, or remove both"
     )
 
 

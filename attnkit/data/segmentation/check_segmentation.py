@@ -158,7 +158,7 @@ class _SegmentationCheck(SplitCheck[SegmentationSet, SegmentationStats]):
         whole = self._read.all()
         if (absent := [name for name, count in zip(names, pixels, strict=True) if not count]) and whole:
             what = f"no pixel of {len(absent)} of {len(names)} classes, {listed(absent)}"
-            why = "they cannot be learnt" if self.split == "train" else "how well they are found cannot be seen"
+            why = "they cannot be learned" if self.split == "train" else "how well they are found cannot be measured"
             found.append(Finding("warning", place, what, why, "add images of them, or correct data.classes"))
         return [*found, *self._training_balance(place)] if self.split == "train" else found
 
@@ -183,7 +183,7 @@ class _SegmentationCheck(SplitCheck[SegmentationSet, SegmentationStats]):
         few = [f"{name} ({count})" for name, count in zip(names, masks, strict=True) if 0 < count < _FEW_IMAGES]
         if few and self._read.all() and len(self.images) > _FEW_IMAGES:
             what = f"on fewer than {_FEW_IMAGES} images are {len(few)} of {len(names)} classes, {listed(few)}"
-            found.append(Finding("warning", place, what, "a class is hardly learnt from so few", "add images of them"))
+            found.append(Finding("warning", place, what, "a class is hardly learned from so few", "add images of them"))
         return found
 
 

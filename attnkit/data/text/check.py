@@ -19,7 +19,7 @@ _PAIRS_AT_ONCE = 10_000
 _KINDS = ("pair", "source", "target")
 _WHY_HELD_OUT = {
     "valid": "the best checkpoint cannot be chosen, nor training stopped early",
-    "test": "the model cannot be scored on text that it has not seen",
+    "test": "the model cannot be scored on text it was not trained on",
 }
 
 
@@ -143,7 +143,7 @@ class HeldOut:
         return Finding(
             "warning",
             mine(own),
-            f"the {what} stands in the training text too, at {theirs(in_train)}{more}",
+            f"the {what} is in the training text too, at {theirs(in_train)}{more}",
             "the score is too good where the model has seen the answer",
             "remove these pairs from the training text",
         )

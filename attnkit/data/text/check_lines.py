@@ -82,14 +82,14 @@ class OddCharacters:
             ),
             *self._invisible.warning(
                 place,
-                f"a character that cannot be seen, or replaces a broken one ({self._invisible.example})",
+                f"an invisible character, or one that replaces a broken one ({self._invisible.example})",
                 "it often comes from a wrong conversion, and the model learns to write it",
                 "remove it, or convert the original again",
             ),
             *self._tabs.warning(
                 place,
                 "a tab inside the sentence",
-                "it often means that a column was taken for text",
+                "it often means that a column was read as text",
                 "replace it by a space, or see whether the format is tsv",
             ),
         ]
@@ -117,13 +117,13 @@ def look_at_file(name: str, file: Traversable, *, limit: int | None) -> list[Fin
         *marks.warning(
             place,
             "a byte order mark",
-            "attnkit passes over it, other tools take it for a character of the first sentence",
+            "attnkit skips it, other tools read it as part of the first sentence",
             "save the file as UTF-8 without it",
         ),
         *returns.warning(
             place,
             "the line ends in CR LF",
-            "attnkit passes over the CR, other tools take it for a character of the sentence",
+            "attnkit skips the CR, other tools read it as part of the sentence",
             "convert the file with dos2unix",
         ),
     ]

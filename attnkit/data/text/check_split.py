@@ -141,7 +141,7 @@ class SplitCheck:
         return [*self._file_findings, *sides[0], *sides[1], *self._about_pairs()]
 
     def _nothing_left(self) -> Finding:
-        what = f"none of the {self.stats.pairs} pairs looked at is left after filtering"
+        what = f"none of the {self.stats.pairs} pairs checked is left after filtering"
         fix = "see what the lines hold, raise filter.max_length or filter.max_ratio"
         severity: Literal["error", "warning"] = "error" if self.stats.complete else "warning"
         return Finding(severity, self.stats.description, what, "there is nothing to learn from", fix)
@@ -158,19 +158,19 @@ class SplitCheck:
             *self._too_long.warning(
                 place,
                 f"longer than {max_length} tokens",
-                "training passes over such a pair" if self.split == "train" else "it takes long to translate",
+                "training skips such a pair" if self.split == "train" else "it takes long to translate",
                 "split the sentence, or raise filter.max_length",
             ),
             *self._uneven.warning(
                 place,
                 f"one side is over {max_ratio:g} times as long as the other",
-                "the two hardly translate each other" + ("; training passes over them" * (self.split == "train")),
+                "the two hardly translate each other" + ("; training skips them" * (self.split == "train")),
                 "see whether the files are aligned here, or raise filter.max_ratio",
             ),
             *self._untranslated.warning(
                 place,
                 "source and target are the same",
-                "the model learns to copy instead of to translate",
+                "the model learns to copy instead of translating",
                 "remove pairs that are not translated",
             ),
             *self._about_duplicates(),
@@ -182,8 +182,8 @@ class SplitCheck:
         self.stats.duplicates, first, again = duplicates(self._hashes)
         return Sightings(self.stats.duplicates, again).warning(
             self.pairs.src_place,
-            f"the pair stood in line {first} already",
-            "what stands there twice counts twice",
+            f"the pair is a copy of line {first}",
+            "a copy counts twice",
             "remove the copies",
         )
 
@@ -244,7 +244,7 @@ def _about_lines(side: _Side, other: _Side) -> list[Finding]:
         *side.one_sided.warning(
             side.place,
             f"empty line, but {other.place(side.one_sided.first)} has text",
-            "training passes over such a pair, and in a test set it costs score",
+            "training skips such a pair, and in a test set it costs score",
             "remove the pair from both files, or fill the line",
         ),
         *side.odd.findings(side.place),

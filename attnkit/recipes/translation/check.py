@@ -50,7 +50,7 @@ def _report(
     )
 
     def progress(split: str, pairs: int) -> None:
-        say(f"{split}: {pairs:,} pairs looked at")
+        say(f"{split}: {pairs:,} pairs checked")
 
     if not tokens or not look(quick=True).ok:
         return look(progress=progress)
@@ -79,7 +79,7 @@ def _learn_tokenizers(
 
 
 def _split_lines(split: str, stats: SplitStats) -> tuple[str, str, str]:
-    head = "" if stats.complete else " (only the head was looked at)"
+    head = "" if stats.complete else " (only the beginning was checked)"
     return (
         f"{split}: {stats.pairs:,} pairs{head}, {stats.duplicates:,} seen before, {stats.left_out:,} left out",
         f"    {_side_line(stats.src, stats.pairs)}",

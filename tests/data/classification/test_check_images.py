@@ -90,9 +90,9 @@ def test_duplicates_across_splits(tmp_path):
     root = folder(tmp_path, files)
     fix = "the score is too good where the model has seen the answer; remove these images from"
     assert lines(check(root)) == [
-        f"warning {root}/val/a/0.png: the same image stands in train too, at {root}/train/a/0.png; {fix} train",
-        f"warning {root}/test/b/1.png: the same image stands in train too, at {root}/train/a/0.png; {fix} train",
-        f"warning {root}/test/b/1.png: the same image stands in valid too, at {root}/val/a/0.png; {fix} valid",
+        f"warning {root}/val/a/0.png: the same image is in train too, at {root}/train/a/0.png; {fix} train",
+        f"warning {root}/test/b/1.png: the same image is in train too, at {root}/train/a/0.png; {fix} train",
+        f"warning {root}/test/b/1.png: the same image is in valid too, at {root}/val/a/0.png; {fix} valid",
     ]
     assert check(root, quick=True).findings == []
 
@@ -100,7 +100,7 @@ def test_duplicates_across_splits(tmp_path):
 def test_several_duplicates_are_counted(tmp_path):
     files = {f"{split}/a/{i}.png": png(BIG, BIG, seed=900 + i) for split in ("train", "test") for i in (0, 1)}
     (line,) = lines(check(folder(tmp_path, files)))
-    assert "test/a/0.png: the same image stands in train too, at " in line
+    assert "test/a/0.png: the same image is in train too, at " in line
     assert "/train/a/0.png, and so does 1 more of 4; " in line
 
 
@@ -108,17 +108,19 @@ def test_duplicates_within_a_split(tmp_path):
     files = {f"train/{name}.png": png(BIG, BIG, seed=900) for name in ("a/0", "a/1", "a/2", "b/7")}
     root = folder(tmp_path, files)
     assert lines(check(root)) == [
-        f"warning {root}/train/b/7.png: the same image stands there with another class, at {root}/train/a/2.png; "
+        f"warning {root}/train/b/7.png: the same image is there with another class, at {root}/train/a/2.png; "
         "one of the two labels is wrong; remove one of them",
-        f"warning {root}/train/a/1.png: the same image stands there twice, at {root}/train/a/0.png, and so does 1 more"
+        f"warning {root}/train/a/1.png: the same image is there twice, at {root}/train/a/0.png, and so does 1 more"
         "; it counts double; remove all but one",
     ]
 
 
 def test_classes(tmp_path):
     root = folder(tmp_path, {f"train/c/{i}.png": png(BIG, BIG, seed=500 + i) for i in range(3)})
-    few = "fewer than 10 images of 1 of 3 classes, c (3); a class is hardly learnt from so few; add images"
-    missing = "no image of 1 of 3 classes, c; how well they are told apart cannot be seen; add some, or hold more back"
+    few = "fewer than 10 images of 1 of 3 classes, c (3); a class is hardly learned from so few; add images"
+    missing = (
+        "no image of 1 of 3 classes, c; how well they are told apart cannot be measured; add some, or hold more back"
+    )
     assert lines(check(root, quick=True)) == [
         f"warning data.train: {few}",
         f"warning data.valid: {missing}",
@@ -129,7 +131,7 @@ def test_classes(tmp_path):
 def test_balance(tmp_path):
     files = {f"train/b/more{i}.png": png(BIG, BIG, seed=500 + i) for i in range(92)}
     assert lines(check(folder(tmp_path, files), quick=True)) == [
-        "warning data.train: 102 images of b, but 10 of a; the model will rather say what is frequent; "
+        "warning data.train: 102 images of b, but 10 of a; the model will prefer frequent classes; "
         "add images of the rare classes; see scores per class"
     ]
 
@@ -191,7 +193,7 @@ def test_a_split_that_nothing_is_held_back_for(tmp_path):
         "add a folder of valid images, or set data.hold_back.valid=0.1"
     )
     test = (
-        "warning data.test: no images; the model cannot be scored on images that it has not seen; "
+        "warning data.test: no images; the model cannot be scored on images it was not trained on; "
         "add a folder of test images, or set data.hold_back.test=0.1"
     )
     assert lines(check_images(OpenedData(config))) == [valid, test]

@@ -161,7 +161,7 @@ class TestTraining:
             indices = np.concatenate([batch.indices for batch in batches.batches(0)]).tolist()
             expected = [*whole[:3], whole[5], whole[5], *whole[5:10], whole[11], *whole[11:]]
             assert indices == expected
-        assert warnings == [f"image{index}: broken; another image stands in for it" for index in broken]
+        assert warnings == [f"image{index}: broken; another image replaces it" for index in broken]
         batch = next(batches.batches(0))
         assert batch.labels.tolist() == LABELS[batch.indices].tolist()
 

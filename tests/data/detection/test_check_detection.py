@@ -318,13 +318,13 @@ def test_classes_that_are_not_there(tmp_path):
     more = {image: [annotation((1, 1, 9, 9), image=image, category=10)] for image in (2, 3, 4, 11, 14)}
     report = check(folder(tmp_path, more=more, categories=categories), quick=True)
     assert lines(report, tmp_path) == [
-        "warning data.train: no object of 1 of 4 classes, emu; they cannot be learnt; add images of them",
-        "warning data.train: on fewer than 5 images are 1 of 4 classes, fox (3); a class is hardly learnt from so few; "
+        "warning data.train: no object of 1 of 4 classes, emu; they cannot be learned; add images of them",
+        "warning data.train: on fewer than 5 images are 1 of 4 classes, fox (3); a class is hardly learned "
+        "from so few; add images of them",
+        "warning data.valid: no object of 1 of 4 classes, emu; how well they are found cannot be measured; "
         "add images of them",
-        "warning data.valid: no object of 1 of 4 classes, emu; how well they are found cannot be seen; add images of "
-        "them",
-        "warning data.test: no object of 1 of 4 classes, emu; how well they are found cannot be seen; add images of "
-        "them",
+        "warning data.test: no object of 1 of 4 classes, emu; how well they are found cannot be measured; add "
+        "images of them",
     ]
 
 
@@ -334,7 +334,7 @@ def test_no_object_at_all(tmp_path):
     fix = "add annotations, or correct where they are"
     assert [line for line in lines(report, root) if "no image" in line] == [
         f"error data.train: no image has an object; there is nothing to learn; {fix}",
-        f"warning data.valid: no image has an object; how well they are found cannot be seen; {fix}",
+        f"warning data.valid: no image has an object; how well they are found cannot be measured; {fix}",
     ]
     assert report.stats["train"].empty_images == 10
     assert report.stats["train"].usual_sides is None
@@ -346,10 +346,10 @@ def test_images_that_stand_twice(tmp_path):
     assert check(root, quick=True).findings == []
     good = "the score is too good where the model has seen the answer; remove these images from"
     assert lines(check(root), root) == [
-        "warning train/2.png: the same image stands there twice, at train/1.png; it counts double; remove all but one",
-        f"warning valid/11.png: the same image stands in train too, at train/1.png; {good} train",
-        f"warning test/15.png: the same image stands in train too, at train/1.png; {good} train",
-        f"warning test/15.png: the same image stands in valid too, at valid/11.png; {good} valid",
+        "warning train/2.png: the same image is there twice, at train/1.png; it counts double; remove all but one",
+        f"warning valid/11.png: the same image is in train too, at train/1.png; {good} train",
+        f"warning test/15.png: the same image is in train too, at train/1.png; {good} train",
+        f"warning test/15.png: the same image is in valid too, at valid/11.png; {good} valid",
     ]
 
 
@@ -366,7 +366,7 @@ def test_shares_that_are_no_image(tmp_path):
         "data.valid: no images, for data.hold_back.valid=0.1 of 2 is none; the best checkpoint cannot be chosen, nor "
         f"training stopped early; name valid {name}.valid, or set data.hold_back.valid=0.5"
     ]
-    test = "data.test: no images; the model cannot be scored on images that it has not seen; name test "
+    test = "data.test: no images; the model cannot be scored on images it was not trained on; name test "
     assert found((1,), valid=0.0) == [
         "data.valid: no images; the best checkpoint cannot be chosen, nor training stopped early; name valid "
         f"{name}.valid, or add images",
@@ -385,8 +385,8 @@ def test_missing_splits(tmp_path):
     assert lines(quick, root) == [first]
     assert lines(deep, root) == [
         first,
-        "warning data.test: no images; the model cannot be scored on images that it has not seen; name test images and "
-        "their annotations as data.test, or set data.hold_back.test=0.1",
+        "warning data.test: no images; the model cannot be scored on images it was not trained on; name test "
+        "images and their annotations as data.test, or set data.hold_back.test=0.1",
     ]
 
 

@@ -283,7 +283,7 @@ class TestCopyPaste:
         (batch,) = batches.batches(0)
         assert batch.indices.tolist() == [0, 0]
         assert list(map(len, batch.objects)) == [2, 2]
-        assert said == ["images/1.png: broken; another image stands in for it"]
+        assert said == ["images/1.png: broken; another image replaces it"]
 
     def test_masks_are_needed(self):
         message = (
@@ -306,7 +306,7 @@ class TestBrokenImages:
             assert len(batch) == 23
             assert not set(batch.indices.tolist()) & set(self.BROKEN)
             assert len(set(batch.indices.tolist())) == 19
-        expected = [f"images/{index}.png: broken; another image stands in for it" for index in self.BROKEN]
+        expected = [f"images/{index}.png: broken; another image replaces it" for index in self.BROKEN]
         assert sorted(said) == sorted(expected)
 
     def test_what_stands_in_is_shown_as_itself(self):

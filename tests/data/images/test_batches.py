@@ -156,7 +156,7 @@ class TestBatches:
         made = batches(11, workers=workers, warn=said.append)
         for epoch in range(4):
             assert list(made.batches(epoch)) == list(batches(11).batches(epoch))
-        assert sorted(said) == [f"image {index}: broken; another image stands in for it" for index in (3, 8)]
+        assert sorted(said) == [f"image {index}: broken; another image replaces it" for index in (3, 8)]
 
 
 def test_in_their_order():

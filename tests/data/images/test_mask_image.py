@@ -102,7 +102,7 @@ def test_where_the_size_does_not_say_the_mask_is_as_people_see_the_image(turn):
 
 def test_another_size_is_refused():
     message = (
-        r"^m.png: 7 x 5 pixels, but its image i.png has 5 x 7; expected the same size; make the mask anew, or remove "
+        r"^m.png: 7 x 5 pixels, but its image i.png has 5 x 7; expected the same size; make the mask again, or remove "
         "both$"
     )
     with pytest.raises(DataError, match=message):

@@ -72,7 +72,7 @@ def test_sizes_that_differ(quick, tmp_path):
     root = folder(tmp_path, {"masks/test/0.png": mask(labels(size=(7, 5)))})
     assert lines(check(root, quick=quick), root) == [
         "error masks/test/0.png: 5 x 7 pixels, but its image images/test/0.jpg has 7 x 5; expected the same size; make "
-        "the mask anew, or remove both"
+        "the mask again, or remove both"
     ]
 
 
@@ -218,12 +218,12 @@ def test_many_ignored_pixels(tmp_path):
 def test_classes_that_are_not_there(tmp_path):
     root = folder(tmp_path, {f"masks/val/{i}.png": mask(labels(classes=2)) for i in range(2)})
     assert lines(check(root, classes=["a", "b", "c", "d"]), root) == [
-        "warning data.train: no pixel of 1 of 4 classes, d; they cannot be learnt; add images of them, or correct "
+        "warning data.train: no pixel of 1 of 4 classes, d; they cannot be learned; add images of them, or correct "
         "data.classes",
-        "warning data.valid: no pixel of 2 of 4 classes, c, d; how well they are found cannot be seen; add images of "
-        "them, or correct data.classes",
-        "warning data.test: no pixel of 1 of 4 classes, d; how well they are found cannot be seen; add images of them, "
-        "or correct data.classes",
+        "warning data.valid: no pixel of 2 of 4 classes, c, d; how well they are found cannot be measured; add "
+        "images of them, or correct data.classes",
+        "warning data.test: no pixel of 1 of 4 classes, d; how well they are found cannot be measured; add images "
+        "of them, or correct data.classes",
     ]
 
 
@@ -255,7 +255,7 @@ def test_balance(tmp_path):
         "scores per class; loss.class_weights=median_frequency helps",
         "warning data.train: under 0.1% of the pixels are of 2 of 4 classes, c (0.09%), d (0.09%); the loss hardly "
         "sees them; loss.class_weights=median_frequency; see the scores per class",
-        "warning data.train: on fewer than 5 images are 1 of 4 classes, d (3); a class is hardly learnt from so few; "
+        "warning data.train: on fewer than 5 images are 1 of 4 classes, d (3); a class is hardly learned from so few; "
         "add images of them",
     ]
 
@@ -266,11 +266,11 @@ def test_images_that_stand_twice(tmp_path):
     assert check(root, quick=True).findings == []
     good = "the score is too good where the model has seen the answer; remove these images from"
     assert lines(check(root), root) == [
-        "warning images/train/2.jpg: the same image stands there twice, at images/train/1.jpg; it counts double; "
+        "warning images/train/2.jpg: the same image is there twice, at images/train/1.jpg; it counts double; "
         "remove all but one",
-        f"warning images/val/0.jpg: the same image stands in train too, at images/train/1.jpg; {good} train",
-        f"warning images/test/1.jpg: the same image stands in train too, at images/train/1.jpg; {good} train",
-        f"warning images/test/1.jpg: the same image stands in valid too, at images/val/0.jpg; {good} valid",
+        f"warning images/val/0.jpg: the same image is in train too, at images/train/1.jpg; {good} train",
+        f"warning images/test/1.jpg: the same image is in train too, at images/train/1.jpg; {good} train",
+        f"warning images/test/1.jpg: the same image is in valid too, at images/val/0.jpg; {good} valid",
     ]
 
 
@@ -294,7 +294,7 @@ def test_missing_splits(tmp_path):
     ]
     assert deep[:1] == quick
     assert deep[1].startswith(
-        "warning data.test: no images; the model cannot be scored on images that it has not seen; "
+        "warning data.test: no images; the model cannot be scored on images it was not trained on; "
     )
 
 

@@ -166,7 +166,7 @@ class TestBrokenImages:
             assert len(batch) == 23
             assert not set(batch.indices.tolist()) & set(self.BROKEN)
             assert len(set(batch.indices.tolist())) == 19
-        expected = [f"images/{index}.png: broken; another image stands in for it" for index in self.BROKEN]
+        expected = [f"images/{index}.png: broken; another image replaces it" for index in self.BROKEN]
         assert sorted(said) == sorted(expected)
 
     def test_the_next_of_the_order_stands_in(self):

@@ -82,11 +82,11 @@ def test_nothing_to_say_about_clean_text(folder):
     [
         ("a\u00a0b", "train.de:3: a space that is not the ordinary one (U+00A0)"),
         ("a b\u202f!", "train.de:3: a space that is not the ordinary one (U+202F)"),
-        ("a\u200bb", "train.de:3: a character that cannot be seen, or replaces a broken one (U+200B)"),
-        ("a\u0085b", "train.de:3: a character that cannot be seen, or replaces a broken one (U+0085)"),
-        ("a\u2028b", "train.de:3: a character that cannot be seen, or replaces a broken one (U+2028)"),
-        ("a\ufffdb", "train.de:3: a character that cannot be seen, or replaces a broken one (U+FFFD)"),
-        ("a\x07b", "train.de:3: a character that cannot be seen, or replaces a broken one (U+0007)"),
+        ("a\u200bb", "train.de:3: an invisible character, or one that replaces a broken one (U+200B)"),
+        ("a\u0085b", "train.de:3: an invisible character, or one that replaces a broken one (U+0085)"),
+        ("a\u2028b", "train.de:3: an invisible character, or one that replaces a broken one (U+2028)"),
+        ("a\ufffdb", "train.de:3: an invisible character, or one that replaces a broken one (U+FFFD)"),
+        ("a\x07b", "train.de:3: an invisible character, or one that replaces a broken one (U+0007)"),
         ("a\tb", "train.de:3: a tab inside the sentence"),
         ("", "train.de:3: empty line, but train.en:3 has text"),
         ("  ", "train.de:3: empty line, but train.en:3 has text"),
@@ -106,7 +106,7 @@ def test_more_of_the_same_is_counted_not_listed(folder):
     src[1] = src[4] = src[7] = ""
     report = check(folder, src, tgt)
     assert told(report) == ["warning: train.en:2: empty line, but train.de:2 has text (and 2 more)"]
-    assert report.findings[0].why == "training passes over such a pair, and in a test set it costs score"
+    assert report.findings[0].why == "training skips such a pair, and in a test set it costs score"
     assert report.findings[0].fix == "remove the pair from both files, or fill the line"
     assert (report.stats["train"].left_out, report.stats["train"].src.empty) == (3, 3)
 
@@ -131,7 +131,7 @@ def test_pairs(folder):
     assert told(report) == [
         "warning: train.en:4: empty on both sides",
         "warning: train.en:6: source and target are the same",
-        "warning: train.en:7: the pair stood in line 3 already (and 1 more)",
+        "warning: train.en:7: the pair is a copy of line 3 (and 1 more)",
     ]
     assert report.stats["train"].duplicates == 2
 
@@ -149,12 +149,11 @@ def test_held_out_sentences_in_the_training_text(folder):
     src[5] = src[4]
     report = check(folder, src, tgt)
     assert told(report) == [
-        "warning: valid.en:2: the whole pair stands in the training text too, at train.en:5",
-        "warning: valid.en:2: the source sentence stands in the training text too, at train.en:5, "
-        "and so does 1 more of 3",
-        "warning: valid.de:2: the target sentence stands in the training text too, at train.de:5",
+        "warning: valid.en:2: the whole pair is in the training text too, at train.en:5",
+        "warning: valid.en:2: the source sentence is in the training text too, at train.en:5, and so does 1 more of 3",
+        "warning: valid.de:2: the target sentence is in the training text too, at train.de:5",
         "warning: test.en:3: empty line, but test.de:3 has text",
-        "warning: test.de:1: the target sentence stands in the training text too, at train.de:2",
+        "warning: test.de:1: the target sentence is in the training text too, at train.de:2",
     ]
 
 
@@ -168,8 +167,7 @@ def test_shared_sentences_are_found_in_every_chunk(folder, monkeypatch):
     report = check_parallel_text(OpenedData(config(folder)), progress=lambda split, count: seen.append((split, count)))
     assert report.findings == expected
     assert told(report) == [
-        "warning: valid.en:1: the source sentence stands in the training text too, at train.en:10, "
-        "and so do 2 more of 3",
+        "warning: valid.en:1: the source sentence is in the training text too, at train.en:10, and so do 2 more of 3",
     ]
     assert seen == [("valid", 3), ("test", 2), ("train", 3), ("train", 6), ("train", 9), ("train", 11)]
 
@@ -243,7 +241,7 @@ class TestErrors:
         report = check(folder, ["5 " * 30], ["6 " * 30], tokenizers=(Numbers(), Numbers()), max_length=20)
         assert [finding.severity for finding in report.findings] == ["error", "warning", "warning"]
         assert str(report.findings[0]) == (
-            "train.en and train.de: none of the 1 pairs looked at is left after filtering; there is nothing to learn "
+            "train.en and train.de: none of the 1 pairs checked is left after filtering; there is nothing to learn "
             "from; see what the lines hold, raise filter.max_length or filter.max_ratio"
         )
 
@@ -254,7 +252,7 @@ def test_no_validation_or_test(folder):
     assert [str(finding) for finding in report.findings] == [
         "data.valid: not given; the best checkpoint cannot be chosen, nor training stopped early; "
         "name a thousand pairs or so as data.valid",
-        "data.test: not given; the model cannot be scored on text that it has not seen; "
+        "data.test: not given; the model cannot be scored on text it was not trained on; "
         "name a thousand pairs or so as data.test",
     ]
     assert report.ok
@@ -277,7 +275,7 @@ def test_generated_and_embedded_pairs_are_fine():
     assert report.stats["train"].pairs == 500
     report = check_parallel_text(OpenedData(EmbeddedTatoebaConfig(format="tatoeba_en_de")))
     assert report.ok
-    assert "valid.de.gz:4: the target sentence stands in the training text too, at train.de.gz:364" in told(report)[1]
+    assert "valid.de.gz:4: the target sentence is in the training text too, at train.de.gz:364" in told(report)[1]
 
 
 def test_one_file_for_both_sides(folder):

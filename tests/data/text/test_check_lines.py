@@ -54,7 +54,7 @@ def test_the_first_of_each_kind_is_named_whatever_the_chunk():
     odd.look_at(["a\u00a0b", "a\ufeff"], 5)
     assert told(odd.findings(place)) == [
         "a.en:4: a space that is not the ordinary one (U+202F) (and 1 more)",
-        "a.en:4: a character that cannot be seen, or replaces a broken one (U+200B) (and 1 more)",
+        "a.en:4: an invisible character, or one that replaces a broken one (U+200B) (and 1 more)",
         "a.en:3: a tab inside the sentence",
     ]
 

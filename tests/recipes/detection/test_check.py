@@ -111,5 +111,5 @@ def test_generated_shapes_and_progress(monkeypatch):
     data = DetectionShapesConfig(format="shapes", train_images=3, valid_images=1, test_images=1, size=16)
     told = []
     found = check(object_recipe(data.model_dump()), OpenedData(data), decode=False, say=told.append)
-    assert told == ["train: 2 of 3 images looked at"]
+    assert told == ["train: 2 of 3 images checked"]
     assert [line.split(":")[0] for line in found.lines if not line.startswith(" ")] == ["train", "valid", "test"]
