@@ -8,16 +8,14 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from attnkit.cli import app
 from attnkit.data.formats.class_list import read_classes
 from attnkit.errors import AttnkitError
 from attnkit.evaluation.asked import METRICS
 from attnkit.metrics.accuracy import wilson_interval
 from attnkit.metrics.text import TEXT_METRICS
 from attnkit.report import confusion_plot, picture_file
-from tests.evaluation.command import evaluate, refused
+from tests.command import attnkit, evaluate, refused
 from tests.recipes.image_runs import CLASSES, colour_recipe, colour_run, write_picture
 
 TEST_SET = {
@@ -120,7 +118,7 @@ def test_saved_predictions_score_the_same(run, name):
 
 
 def test_what_classify_prints_is_scored(run):
-    answers = CliRunner().invoke(app, ["classify", "data/test", "--json", "--top", "2"])
+    answers = attnkit("classify", "data/test", "--json", "--top", "2")
     (run.path / "answers.jsonl").write_text(answers.stdout)
     result = evaluate("--metric", "top1", "--predictions", str(run.path / "answers.jsonl"), "--labels", "data/test")
     assert table(result)[1][-1].strip() == "4 of 5"
@@ -149,7 +147,9 @@ def test_no_such_split(folder):
     for colour in CLASSES:
         write_picture(folder / "data/train" / colour / "0.png", colour)
     run = colour_run(folder / "runs/colours", recipe)
-    assert refused("--run", str(run.path)).startswith(f"{run.recipe}: data: no test images; expected a test set;")
+    assert refused(evaluate("--run", str(run.path))).startswith(
+        f"{run.recipe}: data: no test images; expected a test set;"
+    )
 
 
 # Files alone
@@ -289,7 +289,7 @@ def test_no_torch_for_files(files):
 )
 def test_bad_predictions(files, content, message):
     (files / "bad").write_text(content)
-    assert refused("--metric", "top1", "--predictions", "bad", "--labels", "labels.csv").startswith(message)
+    assert refused(evaluate("--metric", "top1", "--predictions", "bad", "--labels", "labels.csv")).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -315,13 +315,13 @@ def test_bad_predictions(files, content, message):
 )
 def test_files_that_do_not_belong_together(files, content, message):
     (files / "other").write_text(content)
-    assert refused("--metric", "top1", "--predictions", "p.jsonl", "--labels", "other").startswith(message)
+    assert refused(evaluate("--metric", "top1", "--predictions", "p.jsonl", "--labels", "other")).startswith(message)
 
 
 def test_the_image_without_a_prediction_is_named(files):
     with (files / "labels.csv").open("a") as file:
         file.write("e.jpg,cat\n")
-    message = refused("--predictions", "p.jsonl", "--labels", "labels.csv")
+    message = refused(evaluate("--predictions", "p.jsonl", "--labels", "labels.csv"))
     assert message.endswith("expected one prediction for each; 'e.jpg' stands in one of them only\n")
 
 
@@ -411,7 +411,7 @@ def test_bad_real_labels(files, content, message):
 def test_mistakes(files, arguments, message):
     (files / "runs/text").mkdir(parents=True)
     (files / "runs/text/recipe.yaml").write_text("task: translation\n")
-    assert refused(*arguments).startswith(message)
+    assert refused(evaluate(*arguments)).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ def test_mistakes(files, arguments, message):
     ],
 )
 def test_metrics_that_the_file_is_not_enough_for(files, arguments, message):
-    assert refused("--predictions", "p.jsonl", "--labels", "labels.csv", *arguments).startswith(message)
+    assert refused(evaluate("--predictions", "p.jsonl", "--labels", "labels.csv", *arguments)).startswith(message)
 
 
 def test_the_metrics_that_are_listed_are_those_of_the_package():
@@ -452,7 +452,7 @@ def test_confusion_as_numbers(run):
 
 def test_without_matplotlib_one_line_says_what_to_install(run, monkeypatch):
     monkeypatch.setattr(picture_file, "find_spec", lambda name: None if name == "matplotlib" else find_spec(name))
-    message = refused("--metric", "top1", "--run", "runs/colours", "--confusion", "c.png")
+    message = refused(evaluate("--metric", "top1", "--run", "runs/colours", "--confusion", "c.png"))
     assert message == (
         "--confusion c.png: drawing needs matplotlib, which is not installed; expected it; "
         "pip install 'attnkit[plot]', or name a .csv file\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluation.command import evaluate, refused
+from tests.command import evaluate, refused
 from tests.recipes.object_runs import CATEGORY_IDS, FindsColours, object_recipe, object_run, painted
 from tests.recipes.scene_runs import write_png
 
@@ -154,7 +154,7 @@ def test_boxes_alone_where_the_data_has_no_masks(run):
 
 def test_a_split_without_objects(run):
     (run.path.parent.parent / "data/test.json").write_text(json.dumps(instances(boxes={})))
-    message = refused("--run", "runs/coloured", "--metric", "ap", "--precision", "float32")
+    message = refused(evaluate("--run", "runs/coloured", "--metric", "ap", "--precision", "float32"))
     assert message.startswith(
         "runs/coloured/recipe.yaml: data.test: no objects; expected some to be found; see attnkit"
     )
@@ -176,11 +176,11 @@ def test_a_split_without_objects(run):
     ],
 )
 def test_mistakes(run, arguments, message):
-    assert refused("--metric", "ap", "--run", "runs/coloured", *arguments).startswith(message)
+    assert refused(evaluate("--metric", "ap", "--run", "runs/coloured", *arguments)).startswith(message)
 
 
 def test_there_is_no_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert refused("--metric", "ap").startswith(
+    assert refused(evaluate("--metric", "ap")).startswith(
         "runs: no finished detection run here; expected one made by attnkit tra"
     )

@@ -10,7 +10,7 @@ import pytest
 from attnkit.data.formats.outlines import code_of, runs_of
 from attnkit.evaluation.asked import METRICS
 from attnkit.report import precision_recall_plot
-from tests.evaluation.command import evaluate, refused
+from tests.command import evaluate, refused
 from tests.metrics.coco_sets import outline, pycocotools_eval, random_set
 
 FILES = ("--predictions", "results.json", "--ground-truth", "truth.json")
@@ -528,7 +528,7 @@ def test_what_is_wrong_in_files(folder, change, message):
     instances, results = copy.deepcopy(lecture())
     change(instances, results)
     write(folder, instances, results)
-    assert refused("--metric", "ap", *FILES).startswith(message)
+    assert refused(evaluate("--metric", "ap", *FILES)).startswith(message)
 
 
 OUTLINE = outline([0, 0, 10, 10])
@@ -587,7 +587,7 @@ def test_what_is_wrong_in_masks(folder, change, message):
     instances, results = copy.deepcopy(with_masks(*lecture()))
     change(instances, results)
     write(folder, instances, results)
-    assert refused("--metric", "ap", *FILES).startswith(message)
+    assert refused(evaluate("--metric", "ap", *FILES)).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -607,7 +607,7 @@ def test_what_is_wrong_in_masks(folder, change, message):
 )
 def test_results_of_another_form(two, content, message):
     (two / "results.json").write_text(content, encoding="latin-1")
-    assert refused("--metric", "ap", *FILES).startswith(message)
+    assert refused(evaluate("--metric", "ap", *FILES)).startswith(message)
 
 
 @pytest.mark.parametrize("name", ["truth", "results"])
@@ -615,7 +615,7 @@ def test_what_is_nested_too_deeply(two, name):
     text = (two / f"{name}.json").read_text()
     (two / f"{name}.json").write_text(text.replace('"bbox": ', '"more": ' + "[" * 3000 + "]" * 3000 + ', "bbox": ', 1))
     wrong = "not as COCO's json is (RecursionError: maximum" if name == "truth" else "not JSON (maximum"
-    assert refused("--metric", "ap", *FILES).startswith(f"{name}.json: {wrong} recursion depth exceeded")
+    assert refused(evaluate("--metric", "ap", *FILES)).startswith(f"{name}.json: {wrong} recursion depth exceeded")
 
 
 @pytest.mark.parametrize(
@@ -661,4 +661,4 @@ def test_what_is_nested_too_deeply(two, name):
     ],
 )
 def test_options_that_do_not_go_together(two, arguments, message):
-    assert refused("--metric", "ap", *arguments).startswith(message)
+    assert refused(evaluate("--metric", "ap", *arguments)).startswith(message)

@@ -6,13 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from attnkit.cli import app
 from attnkit.evaluation.asked import METRICS
 from attnkit.metrics.mean_iou import SEGMENTATION_METRICS, SegmentationCounts, iou_scores
 from attnkit.report import confusion_plot, iou_bars, picture_file
-from tests.evaluation.command import evaluate, refused
+from tests.command import attnkit, evaluate, refused
 from tests.recipes.scene_runs import scene_recipe, scene_run, striped, write_png, write_stripes
 
 TRUTH = np.array([[0, 0, 1], [1, 2, 255]], dtype=np.uint8)
@@ -133,10 +131,10 @@ def test_saved_masks_score_the_same(run):
 
 
 def test_what_segment_writes_is_scored_without_its_overlays(run):
-    CliRunner().invoke(app, ["segment", "data/test", "--save", "masks"])
+    attnkit("segment", "data/test", "--save", "masks")
     assert (run.path.parent.parent / "masks/a_overlay.png").is_file()
     (run.path.parent.parent / "data/test_masks/c.png").write_bytes(b"")
-    message = refused("--metric", "miou", "--predictions", "masks", "--labels", "data/test_masks")
+    message = refused(evaluate("--metric", "miou", "--predictions", "masks", "--labels", "data/test_masks"))
     assert message.startswith("data/test_masks/c.png: no mask of that name in masks; "), "not that of an overlay"
     (run.path.parent.parent / "data/test_masks/c.png").unlink()
     assert scored("--predictions", "masks", "--labels", "data/test_masks")["aacc"] == 60
@@ -145,14 +143,14 @@ def test_what_segment_writes_is_scored_without_its_overlays(run):
 def test_two_images_of_one_name_are_not_saved_over_each_other(run, folder):
     write_stripes(folder / "data/test/deep/a.png", "red", "green")
     write_png(folder / "data/test_masks/deep/a.png", striped("red", "green")[1])
-    message = refused("--run", "runs/coloured", "--metric", "miou", "--save", "out")
+    message = refused(evaluate("--run", "runs/coloured", "--metric", "miou", "--save", "out"))
     assert message.startswith("--save out: two images are named a, in different folders; expected each name once; leav")
 
 
 def test_a_split_without_labels(run, folder):
     for name in "ab":
         write_png(folder / f"data/test_masks/{name}.png", np.full((12, 16 if name == "a" else 8), 255, dtype=np.uint8))
-    message = refused("--run", "runs/coloured", "--metric", "miou")
+    message = refused(evaluate("--run", "runs/coloured", "--metric", "miou"))
     assert message.startswith("runs/coloured/recipe.yaml: data.test: no pixel is of a class; expected labels; see attn")
 
 
@@ -180,7 +178,9 @@ def test_black_and_white_labels_beside_what_segment_writes(folder):
     for guesses in ("counted", "valued"):
         assert scored("--predictions", guesses, "--labels", "labels", "--classes", "c.json")["aacc"] == 75
     write_png(folder / "counted/a.png", np.array([[0, 1, 2, 0]], dtype=np.uint8))
-    message = refused("--metric", "miou", "--predictions", "counted", "--labels", "labels", "--classes", "c.json")
+    message = refused(
+        evaluate("--metric", "miou", "--predictions", "counted", "--labels", "labels", "--classes", "c.json")
+    )
     assert message.startswith("counted/a.png: pixel values 1, 2 of no class; expected 0, 255")
 
 
@@ -228,7 +228,7 @@ def test_black_and_white_masks_need_their_meaning(masks):
     arguments = ["--metric", "miou", "--predictions", "guesses", "--labels", "labels"]
     write_png(masks / "guesses/deep/b.png", np.zeros((2, 3), dtype=np.uint8))
     write_png(masks / "guesses/a.png", np.zeros((2, 3), dtype=np.uint8))
-    assert refused(*arguments).startswith(
+    assert refused(evaluate(*arguments)).startswith(
         "labels: all pixels are of one class, or ignored; expected several classes, s"
     )
     (masks / "c.json").write_text('{"0": "background", "255": "object"}')
@@ -268,19 +268,21 @@ def test_names_that_data_sets_give_to_masks(masks):
 def test_masks_that_do_not_belong_together(masks, write, message):
     for name, values in write.items():
         write_png(masks / name, values)
-    assert refused("--metric", "miou", "--predictions", "guesses", "--labels", "labels").startswith(message)
+    assert refused(evaluate("--metric", "miou", "--predictions", "guesses", "--labels", "labels")).startswith(message)
 
 
 def test_values_outside_the_classes(masks):
     (masks / "c.txt").write_text("sky\nroad\n")
-    message = refused("--metric", "miou", "--predictions", "guesses", "--labels", "labels", "--classes", "c.txt")
+    message = refused(
+        evaluate("--metric", "miou", "--predictions", "guesses", "--labels", "labels", "--classes", "c.txt")
+    )
     assert message.startswith("labels/a.png: pixel value 2 of no class; expected 0..1, or 255 to be ignored; fix the m")
     assert message.endswith("add to --classes or --ignore\n")
 
 
 def test_folders_of_other_names(masks):
     write_png(masks / "others/x.png", TRUTH)
-    assert refused("--metric", "miou", "--predictions", "others", "--labels", "labels").startswith(
+    assert refused(evaluate("--metric", "miou", "--predictions", "others", "--labels", "labels")).startswith(
         "others: no mask has the name of one in labels (1 files, such as x.png; there 2 files, such as a.png); expect"
     )
 
@@ -288,7 +290,7 @@ def test_folders_of_other_names(masks):
 def test_nothing_is_labelled(masks):
     for name in ("a", "deep/b"):
         write_png(masks / f"labels/{name}.png", np.full((2, 3), 255, dtype=np.uint8))
-    message = refused("--metric", "miou", "--predictions", "guesses", "--labels", "labels")
+    message = refused(evaluate("--metric", "miou", "--predictions", "guesses", "--labels", "labels"))
     assert message.startswith("labels: no pixel is of a class; expected several classes, such as 0, 1 and 2; if the va")
 
 
@@ -340,7 +342,7 @@ def test_nothing_is_labelled(masks):
 def test_mistakes(masks, arguments, message):
     (masks / "runs/text").mkdir(parents=True)
     (masks / "runs/text/recipe.yaml").write_text("task: translation\n")
-    assert refused(*arguments).startswith(message)
+    assert refused(evaluate(*arguments)).startswith(message)
 
 
 def test_the_metrics_that_are_listed_are_those_of_the_package():
@@ -421,7 +423,7 @@ def test_pixels_are_drawn_as_shares():
 
 def test_bars_without_matplotlib(masks, monkeypatch):
     monkeypatch.setattr(picture_file, "find_spec", lambda name: None)
-    message = refused("--metric", "miou", "--predictions", "guesses", "--labels", "labels", "--bars", "b.png")
+    message = refused(evaluate("--metric", "miou", "--predictions", "guesses", "--labels", "labels", "--bars", "b.png"))
     assert message == (
         "--bars b.png: drawing needs matplotlib, which is not installed; expected it; "
         "pip install 'attnkit[plot]', or name a .csv file\n"

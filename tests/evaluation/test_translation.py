@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import pytest
-from typer.testing import CliRunner
 
-from attnkit.cli import app
 from attnkit.metrics.text import score_text
+from tests.command import attnkit, evaluate, refused
 
 REFERENCES = [
     "Das ist ein Test.",
@@ -33,21 +32,8 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(*arguments, stdin=None):
-    return CliRunner().invoke(app, ["eval", *arguments], input=stdin)
-
-
-def refused(*arguments):
-    """The one line that a mistake is said in."""
-    result = run(*arguments)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1
-    return result.stderr
-
-
 def test_files_alone(folder):
-    result = run("--metric", "bleu", "--hyp", "hyp.de", "--ref", "ref.de")
+    result = evaluate("--metric", "bleu", "--hyp", "hyp.de", "--ref", "ref.de")
     score = score_text("bleu", HYPOTHESES, [REFERENCES])
     header, row, note = result.stdout.splitlines()
     assert header.split() == ["metric", "score", "95", "%", "interval", "signature"]
@@ -57,13 +43,13 @@ def test_files_alone(folder):
 
 
 def test_evaluate_is_the_same_command(folder):
-    long = CliRunner().invoke(app, ["evaluate", "--hyp", "hyp.de", "--ref", "ref.de"])
-    assert long.stdout == run("--hyp", "hyp.de", "--ref", "ref.de").stdout != ""
+    long = attnkit("evaluate", "--hyp", "hyp.de", "--ref", "ref.de")
+    assert long.stdout == evaluate("--hyp", "hyp.de", "--ref", "ref.de").stdout != ""
 
 
 def test_several_metrics_and_references(folder):
     (folder / "ref2.de").write_text("\n".join(HYPOTHESES), encoding="utf-8")
-    result = run("--metric", "ter", "--metric", "chrf", "--hyp", "hyp.de", "--ref", "ref.de", "--ref", "ref2.de")
+    result = evaluate("--metric", "ter", "--metric", "chrf", "--hyp", "hyp.de", "--ref", "ref.de", "--ref", "ref2.de")
     ter, chrf = result.stdout.splitlines()[1:]
     assert ter.startswith("TER     0.00")
     assert chrf.startswith("chrF2   100.00")
@@ -71,7 +57,9 @@ def test_several_metrics_and_references(folder):
 
 
 def test_against_a_baseline(folder):
-    result = run("--metric", "bleu", "--metric", "ter", "--hyp", "hyp.de", "--ref", "ref.de", "--baseline", "worse.de")
+    result = evaluate(
+        "--metric", "bleu", "--metric", "ter", "--hyp", "hyp.de", "--ref", "ref.de", "--baseline", "worse.de"
+    )
     ours, theirs = (score_text("bleu", lines, [REFERENCES]).value for lines in (HYPOTHESES, WORSE))
     p_value = score_text("bleu", HYPOTHESES, [REFERENCES], baseline=WORSE).baseline.p_value
     header, bleu, _, ter = result.stdout.splitlines()
@@ -82,7 +70,7 @@ def test_against_a_baseline(folder):
 
 
 def test_json(folder):
-    result = run("--hyp", "hyp.de", "--ref", "ref.de", "--baseline", "hyp.de", "--json", "--metric", "bleu")
+    result = evaluate("--hyp", "hyp.de", "--ref", "ref.de", "--baseline", "hyp.de", "--json", "--metric", "bleu")
     printed = json.loads(result.stdout)
     assert printed["hyp"] == "hyp.de"
     bleu = printed["scores"]["bleu"]
@@ -99,37 +87,37 @@ def test_gzip_crlf_stdin_and_odd_line_ends(folder):
         "Und vierzehn.",
     ]
     (folder / "odd.gz").write_bytes(gzip.compress("\r\n".join(odd).encode()))
-    result = run("--hyp", "-", "--ref", "odd.gz", stdin="\n".join(odd) + "\n")
+    result = evaluate("--hyp", "-", "--ref", "odd.gz", stdin="\n".join(odd) + "\n")
     assert result.stdout.splitlines()[1].startswith("BLEU    100.00")
 
 
 def test_tokenizer_and_case(folder):
     (folder / "lower.de").write_text("\n".join(REFERENCES).lower(), encoding="utf-8")
-    lowercase = run("--hyp", "hyp.de", "--ref", "lower.de", "--lowercase", "--tokenize", "char").stdout
+    lowercase = evaluate("--hyp", "hyp.de", "--ref", "lower.de", "--lowercase", "--tokenize", "char").stdout
     assert "case:lc" in lowercase
     assert "tok:char" in lowercase
-    assert "case:mixed" in run("--hyp", "hyp.de", "--ref", "lower.de").stdout
+    assert "case:mixed" in evaluate("--hyp", "hyp.de", "--ref", "lower.de").stdout
 
 
 def test_compat_scores_tokenised_references(folder):
     pytest.importorskip("sacremoses")
     (folder / "ref.tok.de").write_text("das ist ein test .\nzwei leute rennen im park .\nx .\ny .\n", encoding="utf-8")
-    result = run("--compat", "lc-tok", "--hyp", "hyp.de", "--ref", "ref.tok.de")
+    result = evaluate("--compat", "lc-tok", "--hyp", "hyp.de", "--ref", "ref.tok.de")
     assert "tok:none" in result.stdout
     assert "|compat:lc-tok.de[hyp]|sacremoses:" in result.stdout
-    same = run("--compat", "lc-tok", "--raw-ref", "--hyp", "ref.de", "--ref", "ref.de")
+    same = evaluate("--compat", "lc-tok", "--raw-ref", "--hyp", "ref.de", "--ref", "ref.de")
     assert same.stdout.splitlines()[1].startswith("BLEU    100.00")
     assert "compat:lc-tok.de[hyp+ref]" in same.stdout
 
 
 def test_text_that_looks_tokenised_is_noted(folder):
     (folder / "tok.de").write_text("".join(line.replace(".", " .") + "\n" for line in HYPOTHESES), encoding="utf-8")
-    result = run("--hyp", "tok.de", "--ref", "ref.de")
+    result = evaluate("--hyp", "tok.de", "--ref", "ref.de")
     assert result.exit_code == 0
     assert result.stderr.startswith(
         "tok.de: 4 of 4 lines end in a full stop with a space before it, which looks tokenised"
     )
-    assert run("--hyp", "tok.de", "--ref", "ref.de", "--tokenize", "none").stderr == ""
+    assert evaluate("--hyp", "tok.de", "--ref", "ref.de", "--tokenize", "none").stderr == ""
 
 
 def test_no_torch_for_files(folder):
@@ -183,15 +171,15 @@ def test_mistakes(folder, arguments, message):
     (folder / "empty").write_text("")
     (folder / "short").write_text("a\nb\nc\n")
     (folder / "latin").write_bytes("gut\nfünf\n".encode("latin1"))
-    assert refused(*arguments).startswith(message)
+    assert refused(evaluate(*arguments)).startswith(message)
 
 
 def test_compat_mistakes(folder):
     pytest.importorskip("sacremoses")
-    plain = refused("--compat", "lc-tok", "--hyp", "hyp.de", "--ref", "ref.de")
+    plain = refused(evaluate("--compat", "lc-tok", "--hyp", "hyp.de", "--ref", "ref.de"))
     assert plain.startswith("ref.de: plain text, for 4 of 4 lines that end in a full stop have no space before it;")
     (folder / "ref").write_text("a .\nb .\nc .\nd .\n")
-    nameless = refused("--compat", "lc-tok", "--hyp", "hyp.de", "--ref", "ref")
+    nameless = refused(evaluate("--compat", "lc-tok", "--hyp", "hyp.de", "--ref", "ref"))
     assert nameless.startswith("--compat: the language of ref is unknown; expected it by option; add --language de")
 
 
@@ -239,7 +227,7 @@ def kept(folder):
 
 
 def test_the_newest_run(finished, folder):
-    result = run("--metric", "bleu")
+    result = evaluate("--metric", "bleu")
     ((path, split, device, decode, checkpoint),) = finished
     assert (path, split, device, checkpoint) == ("runs/mine", "test", "auto", "runs/mine/model.safetensors")
     assert decode.beam_size == 4
@@ -264,7 +252,9 @@ def test_options_reach_the_run(finished, folder):
         "cpu",
         "--cased",
     ]
-    result = run(*arguments, "--checkpoint", "best.safetensors", "--save", "out/hyp.de", "--json", "--metric", "chrf")
+    result = evaluate(
+        *arguments, "--checkpoint", "best.safetensors", "--save", "out/hyp.de", "--json", "--metric", "chrf"
+    )
     ((_, _, device, decode, checkpoint),) = finished
     assert (device, checkpoint) == ("cpu", "best.safetensors")
     assert (decode.beam_size, decode.length_penalty.form, decode.length_penalty.alpha) == (7, "power", 1.5)
@@ -278,8 +268,8 @@ def test_options_reach_the_run(finished, folder):
 def test_scores_are_merged_with_those_that_are_there(finished, folder):
     before = {"valid": {"bleu": 1.5}, "test": {"loss": 2.5, "bleu": {"value": 3.5}}, "steps": 7}
     (folder / "runs/mine/scores.json").write_text(json.dumps(before))
-    run("--metric", "bleu")
-    run("--metric", "ter", "--cased", "--tokenize", "intl")
+    evaluate("--metric", "bleu")
+    evaluate("--metric", "ter", "--cased", "--tokenize", "intl")
     after = kept(folder)
     assert after["valid"] == before["valid"]
     assert after["steps"] == 7
@@ -290,7 +280,7 @@ def test_scores_are_merged_with_those_that_are_there(finished, folder):
 
 def test_scores_that_cannot_be_kept_are_still_printed(finished, folder):
     (folder / "runs/mine/scores.json").write_text("[")
-    result = run("--metric", "bleu")
+    result = evaluate("--metric", "bleu")
     assert result.exit_code == 0
     assert result.stdout.startswith("metric ")
     assert "runs/mine/scores.json: the scores were not kept: Expecting value" in result.stderr
@@ -299,14 +289,16 @@ def test_scores_that_cannot_be_kept_are_still_printed(finished, folder):
 
 def test_a_run_against_other_references(finished, folder):
     (folder / "other.de").write_text("".join(f"{line}\n" for line in HYPOTHESES), encoding="utf-8")
-    assert run("--ref", "other.de").stdout.splitlines()[1].startswith("BLEU    100.00")
+    assert evaluate("--ref", "other.de").stdout.splitlines()[1].startswith("BLEU    100.00")
     (folder / "other.de").write_text("a\n")
-    assert "runs/mine (test): 4 lines, but other.de has 1;" in refused("--run", "runs/mine", "--ref", "other.de")
+    assert "runs/mine (test): 4 lines, but other.de has 1;" in refused(
+        evaluate("--run", "runs/mine", "--ref", "other.de")
+    )
 
 
 def test_compat_of_a_run_prepares_its_own_references(finished, folder):
     pytest.importorskip("sacremoses")
-    result = run("--compat", "lc-tok")
+    result = evaluate("--compat", "lc-tok")
     assert "compat:lc-tok.de[hyp+ref]" in result.stdout
     assert "bleu.lc-tok" in kept(folder)["test"]
 
@@ -330,5 +322,5 @@ def test_compat_of_a_run_prepares_its_own_references(finished, folder):
     ],
 )
 def test_mistakes_about_a_run(finished, folder, arguments, message):
-    assert refused("--run", "runs/mine", *arguments).startswith(message)
+    assert refused(evaluate("--run", "runs/mine", *arguments)).startswith(message)
     assert finished == []

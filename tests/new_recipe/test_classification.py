@@ -6,10 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from attnkit import recipe_file
-from attnkit.cli import app
 from attnkit.data.open import open_data
 from attnkit.new_recipe import classification as new_classification
 from attnkit.new_recipe import speed as measured
@@ -23,6 +21,7 @@ from attnkit.new_recipe.networks import CLASSIFIER_TINY as TINY
 from attnkit.new_recipe.networks import classifier_bytes
 from attnkit.new_recipe.recipe_text import recipe_text
 from attnkit.new_recipe.sizing import Machine, held_back_share, hold_back, two_digits
+from tests.command import attnkit, refused
 
 CORES = Machine("2 processor cores", is_gpu=False, memory=8 << 30)
 GPU = Machine("a GPU", is_gpu=True, memory=80 << 30)
@@ -50,16 +49,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def new(*arguments):
-    return CliRunner().invoke(app, ["recipe", "new", "classification", *arguments])
-
-
-def refused(*arguments):
-    """The one line that a mistake is said in."""
-    result = new(*arguments)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1
-    return result.stderr
+    return attnkit("recipe", "new", "classification", *arguments)
 
 
 # from a folder to a recipe
@@ -144,7 +134,7 @@ def test_files_that_are_there_are_not_written_over(folder):
     write_images(folder / "photos")
     (folder / "photos.yaml").write_text("mine")
     message = "photos.yaml: exists already; expected to write a new file; name another --output, or add --force\n"
-    assert refused("--data", "photos") == message
+    assert refused(new("--data", "photos")) == message
     assert (folder / "photos.yaml").read_text() == "mine"
     assert new("--data", "photos", "--force").exit_code == 0
     assert recipe_file.load("photos.yaml").task == "classification"
@@ -155,25 +145,27 @@ def test_mistakes(folder):
     write_images(folder / "few", count=6)
     (folder / "empty").mkdir()
     before = sorted(folder.rglob("*.yaml"))
-    assert refused("--data", "nowhere").startswith("nowhere: no such file; looked in ")
-    assert refused("--data", "empty").startswith(f"{folder}/empty: has no image; expected a folder of images per class")
+    assert refused(new("--data", "nowhere")).startswith("nowhere: no such file; looked in ")
+    assert refused(new("--data", "empty")).startswith(
+        f"{folder}/empty: has no image; expected a folder of images per class"
+    )
     one = "one: only one class, rose; expected a folder per class, at least two; add the others\n"
-    assert refused("--data", "one") == one
-    assert refused("--data", "few").startswith(
+    assert refused(new("--data", "one")) == one
+    assert refused(new("--data", "few")).startswith(
         "few: 18 training images are too few; expected at least 20, and hundreds"
     )
-    assert refused() == "--data: not given; expected --data for classification; add it\n"
-    assert refused("--data", "few", "--src", "a.en").startswith(
+    assert refused(new()) == "--data: not given; expected --data for classification; add it\n"
+    assert refused(new("--data", "few", "--src", "a.en")).startswith(
         "--src: not an option of classification; expected --data,"
     )
     assert sorted(folder.rglob("*.yaml")) == before
 
 
 def test_options_of_images_are_refused_for_text():
-    result = CliRunner().invoke(app, ["recipe", "new", "translation", "--src", "a", "--tgt", "b", "--minutes", "3"])
+    result = attnkit("recipe", "new", "translation", "--src", "a", "--tgt", "b", "--minutes", "3")
     assert result.exit_code == 2
     assert result.stderr.startswith("--minutes: not an option of translation; expected --src, --tgt,")
-    result = CliRunner().invoke(app, ["recipe", "new", "translation", "--src", "a"])
+    result = attnkit("recipe", "new", "translation", "--src", "a")
     assert result.stderr == "--tgt: not given; expected --src and --tgt for translation; add it\n"
 
 

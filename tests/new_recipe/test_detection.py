@@ -2,15 +2,14 @@
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from attnkit import recipe_file
-from attnkit.cli import app
 from attnkit.data.open import open_data
 from attnkit.new_recipe import detection as new_detection
 from attnkit.new_recipe import speed as measured
 from attnkit.new_recipe.networks import DETECTOR_NANO as NANO
 from attnkit.new_recipe.sizing import Machine
+from tests.command import attnkit, refused
 from tests.data.formats.coco_files import annotation, coco, pictures
 from tests.data.image_files import png, write_files
 
@@ -42,16 +41,7 @@ def new(*arguments, images="photos", annotations="objects.json"):
         *(("--images", images) if images else ()),
         *(("--annotations", annotations) if annotations else ()),
     ]
-    return CliRunner().invoke(app, ["recipe", "new", "detection", *given, *arguments])
-
-
-def refused(*arguments, **given):
-    """The one line that a mistake is said in."""
-    result = new(*arguments, **given)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1
-    return result.stderr
+    return attnkit("recipe", "new", "detection", *given, *arguments)
 
 
 def sizes(recipe):
@@ -274,7 +264,7 @@ def test_files_that_are_there_are_not_written_over(folder):
     write_coco(folder)
     (folder / "photos.yaml").write_text("mine")
     message = "photos.yaml: exists already; expected to write a new file; name another --output, or add --force\n"
-    assert refused() == message
+    assert refused(new()) == message
     assert (folder / "photos.yaml").read_text() == "mine"
     assert new("--force").exit_code == 0
 
@@ -284,23 +274,23 @@ def test_mistakes(folder):
     write_coco(folder, images="few", annotations="few.json", count=9)
     write_coco(folder, images="none", annotations="none.json", objects=[])
     before = sorted(folder.rglob("*.yaml"))
-    assert refused(images="nowhere") == "nowhere: no such folder; expected a folder of images; correct --images\n"
+    assert refused(new(images="nowhere")) == "nowhere: no such folder; expected a folder of images; correct --images\n"
     message = "nowhere: no such file; expected COCO's json of objects; correct --annotations\n"
-    assert refused(annotations="nowhere") == message
+    assert refused(new(annotations="nowhere")) == message
     few = "few: 9 training images with annotations are too few; expected at least 10, and hundreds for a useful model"
-    assert refused(images="few", annotations="few.json").startswith(few)
+    assert refused(new(images="few", annotations="few.json")).startswith(few)
     none = "none.json: image 1: no object on 20 images; expected boxes of the objects; correct the annotations"
-    assert none in refused(images="none", annotations="none.json")
+    assert none in refused(new(images="none", annotations="none.json"))
     needs = "not given; expected --images and --annotations, or --data alone, for detection; add it\n"
-    assert refused(annotations=None) == f"--annotations: {needs}"
-    assert refused(images=None) == f"--images: {needs}"
+    assert refused(new(annotations=None)) == f"--annotations: {needs}"
+    assert refused(new(images=None)) == f"--images: {needs}"
     both = "given together with --data, which holds images and objects; expected one of them; leave one out\n"
-    assert refused("--data", "photos", annotations=None) == f"--images: {both}"
-    assert refused("--data", "photos", images=None) == f"--annotations: {both}"
-    assert refused("--masks", "masks").startswith(
+    assert refused(new("--data", "photos", annotations=None)) == f"--images: {both}"
+    assert refused(new("--data", "photos", images=None)) == f"--annotations: {both}"
+    assert refused(new("--masks", "masks")).startswith(
         "--masks: not an option of detection; expected --images, --annotations"
     )
-    assert "which of " not in refused("--data", "few", images=None, annotations=None)
+    assert "which of " not in refused(new("--data", "few", images=None, annotations=None))
     assert sorted(folder.rglob("*.yaml")) == before
 
 
@@ -308,4 +298,4 @@ def test_all_that_are_broken(folder):
     write_coco(folder)
     for number in range(1, 21):
         (folder / f"photos/{number}.png").write_bytes(b"no image")
-    assert "photos/1.png: " in refused()
+    assert "photos/1.png: " in refused(new())

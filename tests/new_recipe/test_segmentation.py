@@ -5,10 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from attnkit import recipe_file
-from attnkit.cli import app
 from attnkit.data.open import open_data
 from attnkit.data.segmentation.config import MaskFilesConfig
 from attnkit.new_recipe import segmentation as new_segmentation
@@ -21,6 +19,7 @@ from attnkit.new_recipe.networks import SEGMENTER_TINY as TINY
 from attnkit.new_recipe.networks import segmenter_bytes
 from attnkit.new_recipe.segmentation_size import MaskSurvey, size_recipe
 from attnkit.new_recipe.sizing import Machine
+from tests.command import attnkit, refused
 from tests.data.image_files import write_files
 from tests.data.scene_files import labels, mask, scenes
 
@@ -43,16 +42,7 @@ def write_scenes(folder, *, images="photos", masks="masks", count=20, **options)
 
 def new(*arguments, images="photos", masks="masks"):
     given = [*(("--images", images) if images else ()), *(("--masks", masks) if masks else ())]
-    return CliRunner().invoke(app, ["recipe", "new", "segmentation", *given, *arguments])
-
-
-def refused(*arguments, **folders):
-    """The one line that a mistake is said in."""
-    result = new(*arguments, **folders)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1
-    return result.stderr
+    return attnkit("recipe", "new", "segmentation", *given, *arguments)
 
 
 # from folders to a recipe
@@ -171,7 +161,7 @@ def test_files_that_are_there_are_not_written_over(folder):
     write_scenes(folder)
     (folder / "photos.yaml").write_text("mine")
     message = "photos.yaml: exists already; expected to write a new file; name another --output, or add --force\n"
-    assert refused() == message
+    assert refused(new()) == message
     assert (folder / "photos.yaml").read_text() == "mine"
     assert new("--force").exit_code == 0
 
@@ -182,20 +172,24 @@ def test_mistakes(folder):
     write_scenes(folder, images="a/val", masks="b/val")
     write_scenes(folder, images="one", masks="one_masks", classes=1)
     before = sorted(folder.rglob("*.yaml"))
-    assert refused(masks="nowhere") == "nowhere: no such folder; expected a folder of masks; correct --masks\n"
-    assert refused(images="nowhere") == "nowhere: no such folder; expected a folder of images; correct --images\n"
+    assert refused(new(masks="nowhere")) == "nowhere: no such folder; expected a folder of masks; correct --masks\n"
+    assert refused(new(images="nowhere")) == "nowhere: no such folder; expected a folder of images; correct --images\n"
     few = "few: 9 training images with masks are too few; expected at least 10, and hundreds for a useful model; "
-    assert refused(images="few", masks="few_masks").startswith(few)
+    assert refused(new(images="few", masks="few_masks")).startswith(few)
     none = "a: has val, as b has, but nothing for training; expected a folder train in both; rename one\n"
-    assert refused(images="a", masks="b") == none
-    assert "20 sampled masks hold only one class; expected at least two" in refused(images="one", masks="one_masks")
-    assert "few/0.jpg: a JPEG, which does not keep pixel values as they were; " in refused(masks="few")
+    assert refused(new(images="a", masks="b")) == none
+    assert "20 sampled masks hold only one class; expected at least two" in refused(
+        new(images="one", masks="one_masks")
+    )
+    assert "few/0.jpg: a JPEG, which does not keep pixel values as they were; " in refused(new(masks="few"))
     write_files(folder, {"other/x.png": mask(labels())})
-    assert refused(masks="other").endswith("rename the masks, or name a list of both as data.train.list\n")
+    assert refused(new(masks="other")).endswith("rename the masks, or name a list of both as data.train.list\n")
     needs = "--masks: not given; expected --images and --masks for segmentation; add it\n"
-    assert refused(masks=None) == needs
-    assert refused("--data", "photos").startswith("--data: not an option of segmentation; expected --images, --masks, ")
-    assert refused("--classes", "none.txt").startswith("none.txt: no such file; ")
+    assert refused(new(masks=None)) == needs
+    assert refused(new("--data", "photos")).startswith(
+        "--data: not an option of segmentation; expected --images, --masks, "
+    )
+    assert refused(new("--classes", "none.txt")).startswith("none.txt: no such file; ")
     assert sorted(folder.rglob("*.yaml")) == before
 
 

@@ -7,14 +7,13 @@ import sys
 from string import ascii_letters
 
 import pytest
-from typer.testing import CliRunner
 
 from attnkit import recipe_file
-from attnkit.cli import app
 from attnkit.data.open import OpenedData, open_data
 from attnkit.data.text.check import check_parallel_text
 from attnkit.new_recipe.translation_size import SideSize, TextSize
 from attnkit.tokenizers.build import build_tokenizer
+from tests.command import attnkit, refused
 
 ENGLISH = ["the", "dog", "sees", "a", "small", "house", "in", "red", "light", "while", "my", "old", "friend", "sings"]
 GERMAN = [
@@ -53,16 +52,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def new(*arguments, task="translation"):
-    return CliRunner().invoke(app, ["recipe", "new", task, *arguments])
-
-
-def refused(*arguments, task="translation"):
-    """The one line that a mistake is said in."""
-    result = new(*arguments, task=task)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1
-    return result.stderr
+    return attnkit("recipe", "new", task, *arguments)
 
 
 def names(folder):
@@ -207,9 +197,9 @@ def test_files_that_are_there_are_not_written_over(folder):
     new("--src", "train.en", "--tgt", "train.de")
     before = {path: path.read_bytes() for path in folder.iterdir()}
     message = "en_de.yaml: exists already; expected to write 7 new files; name another --output, or add --force"
-    assert refused("--src", "train.en", "--tgt", "train.de").startswith(message)
+    assert refused(new("--src", "train.en", "--tgt", "train.de")).startswith(message)
     (folder / "en_de.yaml").unlink()
-    assert refused("--src", "train.en", "--tgt", "train.de").startswith("en_de.train.en: exists already;")
+    assert refused(new("--src", "train.en", "--tgt", "train.de")).startswith("en_de.train.en: exists already;")
     assert new("--src", "train.en", "--tgt", "train.de", "--force").exit_code == 0
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -218,7 +208,7 @@ def test_a_failure_leaves_nothing_behind(folder):
     with (folder / "train.de").open("ab") as file:
         file.write(b"\xff\n")
     before = names(folder)
-    assert refused("--src", "train.en", "--tgt", "train.de").startswith("train.de:1301: not UTF-8")
+    assert refused(new("--src", "train.en", "--tgt", "train.de")).startswith("train.de:1301: not UTF-8")
     assert names(folder) == before
 
 
@@ -251,7 +241,7 @@ def test_mistakes(folder, arguments, message):
     (folder / "same.en").write_text("".join(f"{number}\n" for number in range(300)))
     (folder / "same.de").write_text("same\n" * 300)
     before = names(folder)
-    assert refused(*arguments).startswith(message)
+    assert refused(new(*arguments)).startswith(message)
     assert names(folder) == before
 
 
@@ -260,7 +250,7 @@ def test_unknown_tasks(folder):
         "recipe new: there is no task 'sorting'; expected translation, classification, segmentation or detection; "
         "write one of them\n"
     )
-    assert refused("--src", "train.en", "--tgt", "train.de", task="sorting") == message
+    assert refused(new("--src", "train.en", "--tgt", "train.de", task="sorting")) == message
 
 
 def test_no_torch(folder):

@@ -1,0 +1,21 @@
+"""The command line through its real entry point, and what tests ask of its answers."""
+
+from typer.testing import CliRunner, Result
+
+from attnkit.cli import app
+
+
+def attnkit(*arguments: object, stdin: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin, prog_name="attnkit")
+
+
+def evaluate(*arguments: object, stdin: str | bytes | None = None) -> Result:
+    return attnkit("eval", *arguments, stdin=stdin)
+
+
+def refused(result: Result) -> str:
+    """The one line that a user's mistake is answered with; nothing else was printed."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1, result.stderr
+    return result.stderr
