@@ -8,14 +8,16 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from attnkit.cli import app
 from attnkit.data.formats.class_list import read_classes
 from attnkit.errors import AttnkitError
 from attnkit.evaluation.asked import METRICS
 from attnkit.metrics.accuracy import wilson_interval
 from attnkit.metrics.text import TEXT_METRICS
 from attnkit.report import confusion_plot, picture_file
-from tests.command import attnkit, evaluate, refused
+from tests.command import evaluate, refused
 from tests.recipes.image_runs import CLASSES, colour_recipe, colour_run, write_picture
 
 TEST_SET = {
@@ -118,7 +120,7 @@ def test_saved_predictions_score_the_same(run, name):
 
 
 def test_what_classify_prints_is_scored(run):
-    answers = attnkit("classify", "data/test", "--json", "--top", "2")
+    answers = CliRunner().invoke(app, ["classify", "data/test", "--json", "--top", "2"])
     (run.path / "answers.jsonl").write_text(answers.stdout)
     result = evaluate("--metric", "top1", "--predictions", str(run.path / "answers.jsonl"), "--labels", "data/test")
     assert table(result)[1][-1].strip() == "4 of 5"
