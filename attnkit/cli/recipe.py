@@ -18,7 +18,7 @@ app.command("new")(recipe_new.new)
 
 @app.command("list")
 def list_recipes(as_json: JsonOption = False) -> None:
-    """List the recipes that come with attnkit, and what each is.
+    """List the recipes that come with attnkit, with a title for each.
 
     \b
     Example:
@@ -43,7 +43,7 @@ def show(
         bool, typer.Option("--resolved", help="Every value, defaults included, as a run keeps it.")
     ] = False,
 ) -> None:
-    """Print a recipe, as it was written or with every value.
+    """Print a recipe, as written or with every value.
 
     \b
     Examples:
@@ -62,10 +62,10 @@ def show(
 def copy(
     recipe: RecipeArgument,
     target: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="Where to; by default its own name in this folder.")
+        Path | None, typer.Argument(metavar="FILE", help="The copy; by default its own name in this folder.")
     ] = None,
 ) -> None:
-    """Copy a recipe to a file of your own, to change it.
+    """Copy a recipe to a file of your own, for changes.
 
     \b
     Example:
@@ -89,9 +89,9 @@ def check(
     recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Recipe files, or names of shipped ones.")],
     overrides: SetOption = None,
 ) -> None:
-    """Say every mistake of a recipe, at its line.
+    """Report every mistake in recipes, with its line.
 
-    Its data is looked at by attnkit data check. Exit code 0 means that all are right, 2 that one is not.
+    Their data is checked by attnkit data check. Exit code 0 means that all recipes are valid, 2 that one is not.
 
     \b
     Examples:
@@ -107,7 +107,7 @@ def check(
         except RecipeError as error:
             wrong.append(str(error))
         else:
-            typer.echo(f"{name}: right, a {loaded.task} recipe named {loaded.name}")
+            typer.echo(f"{name}: valid, a {loaded.task} recipe named {loaded.name}")
     if wrong:
         raise RecipeError("\n".join(wrong))
 

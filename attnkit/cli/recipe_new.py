@@ -102,6 +102,19 @@ class OutputOptions:
         file = self.output or Path(f"{_name_of(Path(source.rstrip('/')), otherwise=otherwise)}.yaml")
         return file, self.name or _name_of(file, otherwise=otherwise)
 
+    def new_target(self, source: str, *, otherwise: str) -> tuple[Path, str]:
+        """The same, where the recipe is the only file that is written.
+
+        Raises:
+            RecipeError: the file exists already, and --force is not given.
+        """
+        from attnkit.new_recipe.recipe_text import refuse_to_overwrite
+
+        file, name = self.target(source, otherwise=otherwise)
+        if not self.force:
+            refuse_to_overwrite(file)
+        return file, name
+
 
 @spread_options
 def new(
@@ -190,26 +203,27 @@ def _new_translation(text: TextOptions, output: OutputOptions) -> NewRecipe:
 
 
 def _new_classification(images: ImageOptions, output: OutputOptions) -> NewRecipe:
+    assert images.data is not None
+    file, name = output.new_target(images.data, otherwise="classification")
+
     from attnkit.new_recipe.classification import new_classification
 
-    assert images.data is not None
-    file, name = output.target(images.data, otherwise="classification")
     return new_classification(
         images.data,
         output=file,
         name=name,
         image_size=images.image_size,
         minutes=images.minutes,
-        force=output.force,
     )
 
 
 def _new_segmentation(images: ImageOptions, output: OutputOptions) -> NewRecipe:
-    from attnkit.new_recipe.segmentation import new_segmentation
-
     assert images.images is not None
     assert images.masks is not None
-    file, name = output.target(images.images, otherwise="segmentation")
+    file, name = output.new_target(images.images, otherwise="segmentation")
+
+    from attnkit.new_recipe.segmentation import new_segmentation
+
     return new_segmentation(
         images.images,
         images.masks,
@@ -218,17 +232,17 @@ def _new_segmentation(images: ImageOptions, output: OutputOptions) -> NewRecipe:
         classes=images.classes,
         crop=images.image_size,
         minutes=images.minutes,
-        force=output.force,
     )
 
 
 def _new_detection(images: ImageOptions, output: OutputOptions) -> NewRecipe:
+    source = images.data or images.images
+    assert source is not None
+    file, name = output.new_target(source, otherwise="detection")
+
     from attnkit.new_recipe.detection import new_detection
     from attnkit.new_recipe.detection_data import coco_data, found_data
 
-    source = images.data or images.images
-    assert source is not None
-    file, name = output.target(source, otherwise="detection")
     return new_detection(
         source,
         found_data(source) if images.annotations is None else coco_data(source, images.annotations),
@@ -236,7 +250,6 @@ def _new_detection(images: ImageOptions, output: OutputOptions) -> NewRecipe:
         name=name,
         side=images.image_size,
         minutes=images.minutes,
-        force=output.force,
     )
 
 

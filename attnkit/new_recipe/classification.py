@@ -13,7 +13,7 @@ from attnkit.data.classification.image_set import FileImages
 from attnkit.data.images.decode import image_size as size_in_header
 from attnkit.errors import DataError
 from attnkit.new_recipe.classification_size import FEW_IMAGES, FolderSurvey, size_recipe
-from attnkit.new_recipe.recipe_text import NewRecipe, refuse_to_overwrite, write_recipe
+from attnkit.new_recipe.recipe_text import NewRecipe, write_recipe
 from attnkit.new_recipe.sizing import few_images, hold_back, sample, this_machine, why_held_back
 from attnkit.new_recipe.speed import classifier_speed
 
@@ -35,7 +35,6 @@ def new_classification(
     name: str,
     image_size: int | None = None,
     minutes: float | None = None,
-    force: bool = False,
 ) -> NewRecipe:
     """Write a recipe sized to a folder of images and to this machine.
 
@@ -45,14 +44,10 @@ def new_classification(
         name: of the recipe.
         image_size: pixels; None chooses.
         minutes: of training; None is an hour on processor cores, and twelve on a GPU.
-        force: whether the file may be overwritten.
 
     Raises:
         DataError: the folder is missing or has no class folders, or too few images.
-        RecipeError: the file exists already.
     """
-    if not force:
-        refuse_to_overwrite(output)
     survey = survey_folder(data)
     machine = this_machine()
     sized = size_recipe(

@@ -18,7 +18,7 @@ from attnkit.errors import DataError
 from attnkit.models.rcnn.config import MaskRcnnConfig
 from attnkit.new_recipe.detection_data import OwnData
 from attnkit.new_recipe.detection_size import FEW_IMAGES, ObjectSurvey, size_recipe
-from attnkit.new_recipe.recipe_text import NewRecipe, refuse_to_overwrite, write_recipe
+from attnkit.new_recipe.recipe_text import NewRecipe, write_recipe
 from attnkit.new_recipe.sizing import few_images, hold_back, sample, this_machine, why_held_back
 from attnkit.new_recipe.speed import detector_speed
 from attnkit.structures.arrays import IntArray, Size
@@ -50,7 +50,6 @@ def new_detection(
     name: str,
     side: int | None = None,
     minutes: float | None = None,
-    force: bool = False,
 ) -> NewRecipe:
     """Write a recipe sized to images with objects, and to this machine.
 
@@ -61,14 +60,10 @@ def new_detection(
         name: of the recipe.
         side: pixels of the shorter side that images are resized to; None chooses.
         minutes: of training; None is an hour on processor cores, and twelve on a GPU.
-        force: whether the file may be overwritten.
 
     Raises:
         DataError: images and objects are missing, do not belong together, or are too few.
-        RecipeError: the file exists already.
     """
-    if not force:
-        refuse_to_overwrite(output)
     train = _opened(config, "train")
     assert train is not None, "nothing is held back"
     if len(train) < FEWEST_IMAGES:

@@ -124,7 +124,7 @@ def describe_segmenter(
 
 
 def _mask_data(num_classes: int) -> MaskFilesConfig:
-    """Where the images of further training will be, to be corrected by whoever trains."""
+    """Where the images of further training are expected; whoever trains corrects it."""
     if num_classes == ADE20K_CLASSES:
         return MaskFilesConfig(
             format="mask_files", path="ADEChallengeData2016", classes="objectInfo150.txt", reduce_zero_label=True
@@ -192,7 +192,7 @@ def _detector_sizes(model: MaskRcnnConfig | CascadeConfig | HtcConfig, parts: De
 
 
 def _coco_data(num_classes: int, parts: DetectedParts) -> CocoConfig:
-    """Where the images of further training will be, to be corrected by whoever trains."""
+    """Where the images of further training are expected; whoever trains corrects it."""
     semantic_classes = parts.semantic_classes
     if num_classes not in (COCO, TORCHVISION):
         semantic = None if semantic_classes is None else "semantic"

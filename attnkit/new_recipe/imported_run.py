@@ -1,4 +1,4 @@
-"""Somebody's weights as a run: a recipe that says what they are and how to go on with them, and the weights."""
+"""Imported weights as a run: the recipe, the weights, and what is recorded and reported about them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from attnkit.recipes import Recipe
 Normalization = Literal["imagenet", "half"]
 
 IMAGENET = "imagenet"
-"""As a file of class names: the thousand of ImageNet-1k in their usual order."""
+"""Stands for a file of class names: the thousand of ImageNet-1k in their usual order."""
 COCO = "coco"
 """Likewise: the 80 of COCO."""
 IMAGENET_CLASSES = 1000
@@ -45,10 +45,10 @@ KERNELS: dict[str, Interpolation] = {"Google's ViT": "google", "timm": "timm", "
 
 @dataclass(frozen=True)
 class ImportedRun:
-    """All that the folder of a run needs.
+    """Everything that a run folder needs.
 
     Attributes:
-        recipe: with the model, the images as the source prepared them, and published values of fine-tuning.
+        recipe: with the model, the preparation of images of the source, and published values of fine-tuning.
         weights: by attnkit's names.
         facts: what goes into the file of the weights beside them.
         report: what was recognised, resized and assumed; one line each.
@@ -75,13 +75,13 @@ def import_weights(
 
     Args:
         path: the file, or a folder of transformers or timm.
-        name: of the recipe; none makes one of the file's name.
-        image_size: pixels, of a detector those of the shorter side; none leaves that of the weights.
-        window_size: of a Swin; none leaves that of the weights.
-        position_interpolation: whose kernel resizes positions; none takes that of the source.
-        classes: a file of class names, one per line, or `imagenet` or `coco`; none takes those beside the weights.
-        num_heads: attention heads, where neither the weights nor a paper tells them.
-        normalization: mean and std of the images; none takes those of the source.
+        name: of the recipe; None derives it from the file's name.
+        image_size: pixels, of a detector those of the shorter side; None keeps that of the weights.
+        window_size: of a Swin; None keeps that of the weights.
+        position_interpolation: whose kernel resizes positions; None takes that of the source.
+        classes: a file of class names, one per line, or `imagenet` or `coco`; None takes those beside the weights.
+        num_heads: attention heads, where neither the weights nor a paper determine them.
+        normalization: mean and std of the images; None takes those of the source.
 
     Raises:
         CheckpointError: the file is damaged, unsafe, unknown, or does not fit the model that it seems to be of.
@@ -94,8 +94,8 @@ def import_weights(
     num_classes = len(names) if names else imported.num_classes
     if num_classes is None:
         raise CheckpointError(
-            f"{file.path}: no classifier in it, and nobody says which classes; expected class names; "
-            "give a file of them with --classes, and a fresh head is made"
+            f"{file.path}: no classifier in it, and no class names are given; expected class names; "
+            "give a file of them with --classes, and a new head is made"
         )
     size = image_size or imported.image_size
     kernel = position_interpolation or KERNELS.get(imported.source, "deit")
@@ -114,7 +114,7 @@ def read_class_names(source: str) -> tuple[str, ...]:
     """Class names from a file, one per line in the order of the logits.
 
     Raises:
-        DataError: there is no such file, or a line is empty or stands there twice.
+        DataError: there is no such file, or a line is empty or occurs twice.
     """
     path = Path(source)
     if source == IMAGENET and not path.exists():
@@ -133,7 +133,7 @@ def read_class_names(source: str) -> tuple[str, ...]:
     names = tuple(line.strip() for line in lines)
     for number, class_name in enumerate(names, start=1):
         if not class_name or class_name in names[: number - 1]:
-            what = f"'{class_name}' stands there twice" if class_name else "an empty line"
+            what = f"'{class_name}' occurs twice" if class_name else "an empty line"
             raise DataError(f"{source}:{number}: {what}; expected one class name per line, each once; fix the file")
     if not names:
         raise DataError(f"{source}: empty; expected class names, one per line; fix the file")
@@ -141,13 +141,13 @@ def read_class_names(source: str) -> tuple[str, ...]:
 
 
 def _notes(imported: ImportedWeights, *, size: bool, classes: bool) -> tuple[str, ...]:
-    """What was assumed, of what nobody said: neither the size of images nor the classes."""
+    """What was assumed about the size of images and the classes, where the user did not say."""
     known = (imported.size_note if size else None, imported.class_note if classes else None, *imported.notes)
     return tuple(note for note in known if note is not None)
 
 
 def _described(name: str, fitted: Fitted, image: PixelsConfig, size: int) -> ImportedRecipe:
-    """What the task makes of a network: its recipe, and its words for the report."""
+    """The recipe of a network by its task, with the words of the report."""
     if isinstance(fitted.model, MaskRcnnConfig | CascadeConfig | HtcConfig):
         assert isinstance(image, DetectionImageConfig)
         assert fitted.parts is not None
@@ -173,7 +173,7 @@ def _normalized(image: PixelsConfig, normalization: Normalization | None) -> Pix
 def _facts(
     file: ForeignFile, imported: ImportedWeights, fitted: Fitted, names: tuple[str, ...], kernel: Interpolation
 ) -> dict[str, Any]:
-    """What stands beside the weights: the classes, what the task says of them, and where all of it comes from."""
+    """What is stored beside the weights: the classes, facts of the task, and the source."""
     facts: dict[str, Any] = {
         "classes": list(names),
         "imported": {
@@ -194,7 +194,7 @@ def _facts(
 
 
 def _name_of(path: Path) -> str:
-    """A name for the recipe: that of the file, or of its folder where all files are called alike."""
+    """A name for the recipe: that of the file, or of its folder where the file has a generic name."""
     stem = path.parent.resolve().name if path.stem in ("model", "pytorch_model") else path.name
     stem = re.sub(r"\.(pth|pt|bin|safetensors|npz|tar)$", "", stem)
     return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).lstrip("._-") or "imported"

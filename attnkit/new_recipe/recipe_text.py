@@ -155,16 +155,16 @@ def _plain(value: Any) -> Any:
 
 
 def _lay_out(section: CommentedMap) -> None:
-    """Put its kind first and larger sections last; a section of a few scalars inside it gets one line."""
+    """Put its kind first and nested sections last; a section of a few scalars inside it gets one line."""
     for key, value in list(section.items()):
         if not isinstance(value, CommentedMap):
             continue
         flat = not any(isinstance(item, CommentedMap | CommentedSeq) for item in value.values())
-        if flat and len(str(dict(value))) <= _ONE_LINE:
-            value.fa.set_flow_style()
-        else:
+        if not flat:
             _lay_out(value)
             section.move_to_end(key)
+        elif len(str(dict(value))) <= _ONE_LINE:
+            value.fa.set_flow_style()
     for key in _KINDS:
         if key in section:
             section.move_to_end(key, last=False)

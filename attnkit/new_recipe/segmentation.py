@@ -16,7 +16,7 @@ from attnkit.data.segmentation.mask_files import MaskFiles, open_mask_files
 from attnkit.data.segmentation.named_ids import BlackAndWhiteError
 from attnkit.data.segmentation.segmentation_set import pixels_per_class
 from attnkit.errors import DataError
-from attnkit.new_recipe.recipe_text import NewRecipe, refuse_to_overwrite, write_recipe
+from attnkit.new_recipe.recipe_text import NewRecipe, write_recipe
 from attnkit.new_recipe.segmentation_size import FEW_IMAGES, MaskSurvey, size_recipe
 from attnkit.new_recipe.sizing import few_images, hold_back, sample, this_machine, why_held_back
 from attnkit.new_recipe.speed import segmenter_speed
@@ -48,7 +48,6 @@ def new_segmentation(
     classes: str | None = None,
     crop: int | None = None,
     minutes: float | None = None,
-    force: bool = False,
 ) -> NewRecipe:
     """Write a recipe sized to images with masks, and to this machine.
 
@@ -60,14 +59,10 @@ def new_segmentation(
         classes: a file of class names; None counts the classes of the masks.
         crop: pixels of the side of a training crop; None chooses.
         minutes: of training; None is an hour on processor cores, and twelve on a GPU.
-        force: whether the file may be overwritten.
 
     Raises:
         DataError: a folder is missing, has no images or masks that belong together, or too few.
-        RecipeError: the file exists already.
     """
-    if not force:
-        refuse_to_overwrite(output)
     config = _data_config(images, masks, classes)
     try:
         config, train = _training_images(config)

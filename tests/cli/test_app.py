@@ -236,7 +236,7 @@ def test_recipe_check_says_all_mistakes_of_all_files(folder):
     (folder / "wrong.yaml").write_text(MINIMAL + "zzz: 1\nloss: 3\n")
     result = run("recipe", "check", "wrong.yaml", "right.yaml", "missing.yaml")
     assert result.exit_code == 2
-    assert result.stdout == "right.yaml: right, a translation recipe named mine\n"
+    assert result.stdout == "right.yaml: valid, a translation recipe named mine\n"
     places = [line.split(": ")[0] for line in result.stderr.splitlines()]
     assert places == ["wrong.yaml:4", "wrong.yaml:5", "missing.yaml"]
 
