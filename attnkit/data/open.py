@@ -123,8 +123,8 @@ def _open_image_data(
     # imported here, for they need torch and text does not
     from attnkit.data.classification.cifar import open_cifar
     from attnkit.data.classification.image_folder import open_image_folder
+    from attnkit.data.classification.image_set import open_shapes
     from attnkit.data.classification.npz_images import open_npz_images
-    from attnkit.data.classification.shapes import open_shapes
     from attnkit.data.detection.open_files import open_coco, open_voc, open_yolo
     from attnkit.data.detection.shapes import open_detection_shapes
     from attnkit.data.segmentation.coco_masks import open_coco_masks

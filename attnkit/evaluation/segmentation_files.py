@@ -129,7 +129,7 @@ def _as_written(pairs: Pairs, true: MaskClasses) -> MaskClasses:
     """
     import numpy as np
 
-    from attnkit.data.images.mask_image import as_numbers, decode_mask
+    from attnkit.data.images.decode import as_numbers, decode_mask
 
     counted = list(range(len(true.names)))
     if true.ids == counted:
@@ -163,7 +163,7 @@ def _named(classes: str | None, first: int) -> NamedIds:
 
 
 def _read(tree: FileTree, number: int, classes: MaskClasses) -> LabelMap:
-    from attnkit.data.images.mask_image import decode_mask
+    from attnkit.data.images.decode import decode_mask
 
     place = tree.place(number)
     values = decode_mask(tree.read(number), place)

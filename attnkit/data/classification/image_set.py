@@ -11,11 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from attnkit.data.classification.config import ShapesConfig
 from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.file_tree import FileTree
 from attnkit.data.finding import Finding
 from attnkit.data.images.decode import decode_image
 from attnkit.data.images.hold_back import held_back
+from attnkit.data.images.shapes import CLASS_NAMES, FIRST_INDEX, generate
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
 
@@ -186,3 +188,14 @@ def split_off(
     if not len(rows):
         return None
     return images if len(rows) == len(images) else images.select(rows)
+
+
+def open_shapes(config: ShapesConfig, split: Split) -> ArrayImages:
+    """Draw all images of a split, one shape each, into memory."""
+    count: int = getattr(config, f"{split}_images")
+    pixels = np.empty((count, 3, config.size, config.size), dtype=np.uint8)
+    labels = np.empty(count, dtype=np.int64)
+    for row in range(count):
+        drawn = generate(config.seed, FIRST_INDEX[split] + row, size=config.size)
+        pixels[row], labels[row] = drawn.image, drawn.labels[0]
+    return ArrayImages(pixels, labels, CLASS_NAMES, place=lambda row: f"shapes {split}:{row + 1}")

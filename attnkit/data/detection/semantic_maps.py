@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnkit.data.data_root import Files
-from attnkit.data.images.mask_image import as_numbers, decode_mask
+from attnkit.data.images.decode import as_numbers, decode_mask
 from attnkit.data.images.named_files import find_image
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE

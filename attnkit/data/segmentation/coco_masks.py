@@ -23,9 +23,8 @@ from attnkit.data.finding import Finding
 from attnkit.data.formats.coco import CocoFiles, CocoImage, open_coco_files
 from attnkit.data.formats.coco_fields import NOT_DRAWN
 from attnkit.data.formats.outlines import runs_of
-from attnkit.data.images.decode import decode_image
+from attnkit.data.images.decode import decode_image, decode_mask, fit, fitted
 from attnkit.data.images.hold_back import hold_files_back
-from attnkit.data.images.mask_image import decode_mask, fit, fitted
 from attnkit.data.segmentation.config import CocoMasksConfig, CocoMasksSplitConfig
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet, check_classes

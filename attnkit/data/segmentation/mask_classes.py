@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.data.finding import and_more, listed
-from attnkit.data.images.mask_image import Values, as_numbers
+from attnkit.data.images.decode import Values, as_numbers
 from attnkit.data.segmentation.named_ids import NamedIds, colours_unknown
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, check_classes

@@ -14,9 +14,8 @@ from attnkit.data.config import Split
 from attnkit.data.data_root import DataRoot
 from attnkit.data.file_tree import FileTree
 from attnkit.data.finding import Finding
-from attnkit.data.images.decode import decode_image, image_size
+from attnkit.data.images.decode import Values, decode_image, decode_mask, fit, fitted, image_size, mask_colours
 from attnkit.data.images.hold_back import hold_files_back
-from attnkit.data.images.mask_image import Values, decode_mask, fit, fitted, mask_colours
 from attnkit.data.segmentation.config import MaskFilesConfig
 from attnkit.data.segmentation.mask_classes import MaskClasses
 from attnkit.data.segmentation.mask_pairs import Pairs, find_pairs

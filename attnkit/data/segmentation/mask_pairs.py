@@ -25,7 +25,7 @@ from attnkit.data.config import Split
 from attnkit.data.data_root import DataRoot, Files
 from attnkit.data.file_tree import FileTree
 from attnkit.data.finding import Finding, and_more, listed
-from attnkit.data.images.mask_image import LOSSY, MASK_SUFFIXES
+from attnkit.data.images.decode import LOSSY, MASK_SUFFIXES
 from attnkit.data.segmentation.config import MaskFilesConfig, MaskSplitConfig
 from attnkit.errors import DataError
 

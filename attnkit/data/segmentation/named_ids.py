@@ -18,7 +18,7 @@ import numpy as np
 from attnkit.data.cached_folder import cached_folder
 from attnkit.data.file_tree import FileTree
 from attnkit.data.files import cache_folder
-from attnkit.data.images.mask_image import as_numbers, decode_mask
+from attnkit.data.images.decode import as_numbers, decode_mask
 from attnkit.errors import DataError
 from attnkit.run_dir import write_json
 from attnkit.structures.arrays import IntArray

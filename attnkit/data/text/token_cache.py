@@ -169,6 +169,36 @@ def build_token_cache(
     return cached_folder(final, read=TokenCache, write=lambda partial: builder.write(partial, progress))
 
 
+class SamplingEncoder(Protocol):
+    """What is needed of a tokenizer."""
+
+    def sample(self, lines: Sequence[str], /, *, seed: int) -> list[list[int]]:
+        """Cut lines at random; the same for the same seed."""
+
+
+class SubwordSampler:
+    """Subword regularisation: the pairs of a batch are cut again in every epoch. A `sampler` for TokenBatches.
+
+    The cut depends on seed, epoch and which pairs stand together, so a resumed run sees what an uninterrupted one sees.
+    """
+
+    def __init__(
+        self, cache: TokenCache, src_tokenizer: SamplingEncoder, tgt_tokenizer: SamplingEncoder, *, seed: int
+    ) -> None:
+        """Take a cache that was built with keep_text, and the tokenizers that it was built with."""
+        self._cache = cache
+        self._src_tokenizer = src_tokenizer
+        self._tgt_tokenizer = tgt_tokenizer
+        self._seed = seed
+
+    def __call__(self, indices: IntArray, epoch: int) -> tuple[list[list[int]], list[list[int]]]:
+        """Cut the pairs of a batch."""
+        about = f"{self._seed} {epoch} ".encode() + indices.astype("<i8").tobytes()
+        seed = int.from_bytes(hashlib.sha256(about).digest()[:4], "little")
+        src, tgt = self._cache.lines(indices)
+        return self._src_tokenizer.sample(src, seed=seed), self._tgt_tokenizer.sample(tgt, seed=seed + 1)
+
+
 @dataclass(frozen=True)
 class _Builder:
     """Writes the files of a cache."""

@@ -9,8 +9,7 @@ from attnkit.data.config import Split
 from attnkit.data.text.batching import Batch, TokenBatches, batches_in_order_of_length
 from attnkit.data.text.check import check_parallel_text
 from attnkit.data.text.parallel_text import ParallelText
-from attnkit.data.text.subword_sampling import SubwordSampler
-from attnkit.data.text.token_cache import build_token_cache
+from attnkit.data.text.token_cache import SubwordSampler, build_token_cache
 from attnkit.engine.log import RunLog, open_log
 from attnkit.engine.loop import Parts, fit
 from attnkit.engine.precision import find_device

@@ -120,7 +120,7 @@ def test_colour_masks(tmp_path):
 
 
 def test_a_turned_photograph(tmp_path):
-    from tests.data.images.test_mask_image import turned_photo
+    from tests.data.images.test_decode import turned_photo
 
     values = labels()
     for number, stored in enumerate((values, np.rot90(values))):
