@@ -13,9 +13,10 @@ from attnkit.data.classification.image_set import FileImages
 from attnkit.data.images.decode import image_size as size_in_header
 from attnkit.errors import DataError
 from attnkit.new_recipe.classification_size import FEW_IMAGES, FolderSurvey, size_recipe
-from attnkit.new_recipe.recipe_text import NewRecipe, write_recipe
+from attnkit.new_recipe.recipe_text import NewRecipe, recipe_text
 from attnkit.new_recipe.sizing import few_images, hold_back, sample, this_machine, why_held_back
 from attnkit.new_recipe.speed import classifier_speed
+from attnkit.run_dir import write_whole
 
 FEWEST_IMAGES = 20
 """With fewer there is nothing to learn from, and nothing to hold back."""
@@ -56,7 +57,7 @@ def new_classification(
     counts = f"{survey.train:,} training, {survey.valid:,} validation and {survey.test:,} test images"
     held_back = why_held_back(hold_back(survey.train, survey.valid, survey.test), "each class")
     reasons = (f"{data}: {counts} of {survey.classes:,} classes", *held_back, *sized.reasons)
-    write_recipe(output, sized.recipe, reasons, comments={"model": _INIT}, shown=_SHOWN)
+    write_whole(output, recipe_text(sized.recipe, reasons, comments={"model": _INIT}, shown=_SHOWN))
     return NewRecipe(output, reasons, _warnings(survey, output))
 
 

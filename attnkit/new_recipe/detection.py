@@ -18,9 +18,10 @@ from attnkit.errors import DataError
 from attnkit.models.rcnn.config import MaskRcnnConfig
 from attnkit.new_recipe.detection_data import OwnData
 from attnkit.new_recipe.detection_size import FEW_IMAGES, ObjectSurvey, size_recipe
-from attnkit.new_recipe.recipe_text import NewRecipe, write_recipe
+from attnkit.new_recipe.recipe_text import NewRecipe, recipe_text
 from attnkit.new_recipe.sizing import few_images, hold_back, sample, this_machine, why_held_back
 from attnkit.new_recipe.speed import detector_speed
+from attnkit.run_dir import write_whole
 from attnkit.structures.arrays import IntArray, Size
 
 MOST_FILES = 50_000
@@ -88,7 +89,7 @@ def new_detection(
         *why_held_back(held_back, "the images", together="equal images stay together"),
         *sized.reasons,
     )
-    write_recipe(output, sized.recipe, reasons, comments={"model": _INIT}, shown=_SHOWN)
+    write_whole(output, recipe_text(sized.recipe, reasons, comments={"model": _INIT}, shown=_SHOWN))
     return NewRecipe(output, reasons, tuple(_warnings(train, survey, counts, sizes, output)))
 
 

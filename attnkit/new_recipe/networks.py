@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from attnkit.models.config import SwinConfig, UperNetConfig
 from attnkit.models.rcnn.config import BoxHeadConfig, MaskHeadConfig, MaskRcnnConfig, RpnConfig
+from attnkit.recipes.classification.architectures import ARCHITECTURES
 from attnkit.structures.arrays import Size
 
 SMALL_IMAGE = 48
@@ -25,38 +26,18 @@ _POSITIVE = 0.25
 """Of the proposals that the box head learns from; these get masks."""
 
 
-@dataclass(frozen=True)
-class SwinSize:
-    """Width, depths and heads of a Swin."""
-
-    embed_dim: int
-    depths: tuple[int, ...]
-    num_heads: tuple[int, ...]
-
-    def config(
-        self, *, patch_size: int, window_size: int, drop_path_rate: float, mlp_convolution: bool = False
-    ) -> SwinConfig:
-        """The model."""
-        return SwinConfig(
-            name="swin",
-            patch_size=patch_size,
-            embed_dim=self.embed_dim,
-            depths=self.depths,
-            num_heads=self.num_heads,
-            window_size=window_size,
-            mlp_convolution=mlp_convolution,
-            drop_path_rate=drop_path_rate,
-        )
-
-    def last_map(self, image_size: int, patch_size: int) -> float:
-        """Cells along a side of the last stage's map."""
-        return image_size / patch_size / 2 ** (len(self.depths) - 1)
+def _swin(embed_dim: int, depths: tuple[int, ...], num_heads: tuple[int, ...]) -> SwinConfig:
+    return SwinConfig(name="swin", embed_dim=embed_dim, depths=depths, num_heads=num_heads)
 
 
-SWIN_MICRO = SwinSize(48, (2, 2, 4, 2), (2, 4, 8, 16))
-SWIN_T = SwinSize(96, (2, 2, 6, 2), (3, 6, 12, 24))
-SWIN_S = SwinSize(96, (2, 2, 18, 2), (3, 6, 12, 24))
-SWIN_B = SwinSize(128, (2, 2, 18, 2), (4, 8, 16, 32))
+def _published(name: str) -> SwinConfig:
+    model = ARCHITECTURES[name].model
+    assert isinstance(model, SwinConfig)
+    return model
+
+
+SWIN_MICRO = _swin(48, (2, 2, 4, 2), (2, 4, 8, 16))
+SWIN_T, SWIN_S, SWIN_B = map(_published, ("swin_t", "swin_s", "swin_b"))
 
 
 @dataclass(frozen=True)
@@ -64,7 +45,7 @@ class ClassifierNetwork:
     """A Swin, and how many training images it takes to pay."""
 
     name: str
-    swin: SwinSize
+    swin: SwinConfig
     least_images: int
     drop_path_rate: float
     why: str
@@ -73,16 +54,16 @@ class ClassifierNetwork:
     def config(self, image_size: int) -> SwinConfig:
         """The model for an image size, its windows so that the last map is one of them."""
         patch_size = 2 if image_size <= SMALL_IMAGE else 4
-        window_size = min(max(2, round(self.swin.last_map(image_size, patch_size))), 12)
-        return self.swin.config(patch_size=patch_size, window_size=window_size, drop_path_rate=self.drop_path_rate)
+        window_size = min(max(2, round(_last_map(self.swin, image_size, patch_size))), 12)
+        return self.swin.changed(patch_size=patch_size, window_size=window_size, drop_path_rate=self.drop_path_rate)
 
 
 CLASSIFIER_NANO = ClassifierNetwork(
-    "a Swin of 48 channels", SwinSize(48, (2, 2, 2), (2, 4, 8)), 0, 0.0, "small enough for a few processor cores"
+    "a Swin of 48 channels", _swin(48, (2, 2, 2), (2, 4, 8)), 0, 0.0, "small enough for a few processor cores"
 )
 CLASSIFIER_SEVEN = ClassifierNetwork(
     "a Swin of 96 channels",
-    *(SwinSize(96, (2, 6, 4), (3, 6, 12)), 5000, 0.1),
+    *(_swin(96, (2, 6, 4), (3, 6, 12)), 5000, 0.1),
     "published with 94.5 on the small images of CIFAR-10",
 )
 CLASSIFIER_MICRO = ClassifierNetwork("a Swin of 48 channels", SWIN_MICRO, 0, 0.1, "half the width of Swin-T")
@@ -102,7 +83,7 @@ class SegmenterNetwork:
     """UperNet on a Swin, and how many training images it takes to pay."""
 
     name: str
-    swin: SwinSize
+    swin: SwinConfig
     channels: int
     auxiliary_channels: int
     least_images: int
@@ -116,9 +97,9 @@ class SegmenterNetwork:
     def config(self, crop: int) -> UperNetConfig:
         """The model for a crop, its windows so that the last map is one of them."""
         patch_size = 2 if crop <= SMALL_CROP else 4
-        last = int(self.swin.last_map(crop, patch_size))
+        last = int(_last_map(self.swin, crop, patch_size))
         return UperNetConfig(
-            backbone=self.swin.config(
+            backbone=self.swin.changed(
                 patch_size=patch_size,
                 window_size=7 if self.published else min(max(2, last), 10),
                 mlp_convolution=not self.published,
@@ -132,12 +113,12 @@ class SegmenterNetwork:
 
 SEGMENTER_FLAT = SegmenterNetwork(
     "UperNet of 32 channels on a Swin of 24",
-    *(SwinSize(24, (2, 2, 2), (1, 2, 4)), 32, 16, 0, 0.0, 2e-3),
+    *(_swin(24, (2, 2, 2), (1, 2, 4)), 32, 16, 0, 0.0, 2e-3),
     "small images have few details",
 )
 SEGMENTER_NANO = SegmenterNetwork(
     "UperNet of 64 channels on a Swin of 32",
-    *(SwinSize(32, (2, 2, 6, 2), (1, 2, 4, 8)), 64, 32, 0, 0.1, 1e-3),
+    *(_swin(32, (2, 2, 6, 2), (1, 2, 4, 8)), 64, 32, 0, 0.1, 1e-3),
     "small enough for a few processor cores",
 )
 SEGMENTER_MICRO = SegmenterNetwork(
@@ -165,7 +146,7 @@ class DetectorNetwork:
     """Mask R-CNN on a Swin, and how many training images it takes to pay."""
 
     name: str
-    swin: SwinSize
+    swin: SwinConfig
     window_size: int
     channels: int
     box_channels: int
@@ -190,7 +171,7 @@ class DetectorNetwork:
         usual = RpnConfig()
         train_proposals = usual.train_proposals if self.published else proposals
         return MaskRcnnConfig(
-            backbone=self.swin.config(
+            backbone=self.swin.changed(
                 patch_size=DETECTOR_PATCH, window_size=self.window_size, drop_path_rate=self.drop_path_rate
             ),
             channels=self.channels,
@@ -206,7 +187,7 @@ class DetectorNetwork:
 
 DETECTOR_NANO = DetectorNetwork(
     "Mask R-CNN of 64 channels on a Swin of 32",
-    *(SwinSize(32, (2, 2, 2, 2), (1, 2, 4, 8)), 8, 64, 256, 2, 0, 0.0, 1e-3),
+    *(_swin(32, (2, 2, 2, 2), (1, 2, 4, 8)), 8, 64, 256, 2, 0, 0.0, 1e-3),
     "small enough for a few processor cores",
 )
 DETECTOR_MICRO = DetectorNetwork(
@@ -275,6 +256,11 @@ def detector_bytes(model: MaskRcnnConfig, size: Size, *, masks: bool) -> int:
         total += positive * 14 * 14 * (model.channels + model.mask_head.channels * (model.mask_head.convs + 4))
         total += positive * 28 * 28 * (model.mask_head.channels + 2)
     return 4 * total
+
+
+def _last_map(swin: SwinConfig, image_size: int, patch_size: int) -> float:
+    """Cells along a side of the last stage's map."""
+    return image_size / patch_size / 2 ** (len(swin.depths) - 1)
 
 
 def _swin_values(model: SwinConfig, size: Size) -> int:

@@ -21,7 +21,6 @@ from attnkit.config import Config
 from attnkit.errors import RecipeError
 from attnkit.recipe_file.form import fields_of, slot_of
 from attnkit.recipes import Recipe
-from attnkit.run_dir import write_whole
 
 _WIDTH = 118
 _HEAD = ("task", "name", "attnkit")
@@ -59,22 +58,13 @@ def refuse_to_overwrite(*files: Path) -> None:
         )
 
 
-def write_recipe(
-    file: Path,
+def recipe_text(
     recipe: Recipe,
     reasons: Sequence[str],
     *,
     comments: Mapping[str, str] | None = None,
     shown: Collection[str] = (),
     not_measured: str = "What it scores",
-) -> None:
-    """Write a recipe to a file; see recipe_text."""
-    text = recipe_text(recipe, reasons, comments=comments or {}, shown=shown, not_measured=not_measured)
-    write_whole(file, text)
-
-
-def recipe_text(
-    recipe: Recipe, reasons: Sequence[str], *, comments: Mapping[str, str], shown: Collection[str], not_measured: str
 ) -> str:
     """A recipe as YAML; `load` reads an equal recipe back.
 
@@ -85,6 +75,7 @@ def recipe_text(
         shown: more dotted keys that are written even with their defaults.
         not_measured: what nobody should expect of the recipe.
     """
+    comments = comments or {}
     sections = _differing(recipe, "", _SHOWN.union(shown, comments))
     for key in _HEAD:
         sections.pop(key, None)

@@ -16,10 +16,11 @@ from attnkit.data.segmentation.mask_files import MaskFiles, open_mask_files
 from attnkit.data.segmentation.named_ids import BlackAndWhiteError
 from attnkit.data.segmentation.segmentation_set import pixels_per_class
 from attnkit.errors import DataError
-from attnkit.new_recipe.recipe_text import NewRecipe, write_recipe
+from attnkit.new_recipe.recipe_text import NewRecipe, recipe_text
 from attnkit.new_recipe.segmentation_size import FEW_IMAGES, MaskSurvey, size_recipe
 from attnkit.new_recipe.sizing import few_images, hold_back, sample, this_machine, why_held_back
 from attnkit.new_recipe.speed import segmenter_speed
+from attnkit.run_dir import write_whole
 
 FEWEST_IMAGES = 10
 """With fewer there is nothing to learn from, and nothing to hold back."""
@@ -85,7 +86,7 @@ def new_segmentation(
         *why_held_back(held_back, "the images", together="equal images stay together"),
         *sized.reasons,
     )
-    write_recipe(output, sized.recipe, reasons, comments={"model": _INIT}, shown=_SHOWN)
+    write_whole(output, recipe_text(sized.recipe, reasons, comments={"model": _INIT}, shown=_SHOWN))
     return NewRecipe(output, reasons, _warnings(train, survey, output))
 
 

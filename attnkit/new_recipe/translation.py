@@ -12,9 +12,10 @@ from attnkit.data.text.pair_files import TextPairs
 from attnkit.data.text.parallel_text import ParallelText, language_of
 from attnkit.engine.config import TrainConfig
 from attnkit.errors import DataError
-from attnkit.new_recipe.recipe_text import NewRecipe, refuse_to_overwrite, write_recipe
+from attnkit.new_recipe.recipe_text import NewRecipe, recipe_text, refuse_to_overwrite
 from attnkit.new_recipe.translation_size import Sizing, TextSize, measure, size_recipe
 from attnkit.recipes.translation.recipe import BatchConfig, BleuConfig, LossConfig, TranslationRecipe
+from attnkit.run_dir import write_whole
 from attnkit.tokenizers.config import SentencePieceConfig
 
 FEWEST_PAIRS = 200
@@ -57,7 +58,8 @@ def new_translation(given: Mapping[Split, PairOfFiles], *, output: Path, name: s
     held_back = _hold_back(opened, written, size.pairs) if missing else ()
     reasons = (f"{place}: {size.pairs:,} pairs, {words}", *held_back, *sizing.reasons)
     recipe = recipe_of(name, {**given, **written}, sizing, size)
-    write_recipe(output, recipe, reasons, shown=_SHOWN, not_measured="What it scores and how long it takes")
+    not_measured = "What it scores and how long it takes"
+    write_whole(output, recipe_text(recipe, reasons, shown=_SHOWN, not_measured=not_measured))
     return NewRecipe(output, reasons, warnings)
 
 

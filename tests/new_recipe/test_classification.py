@@ -272,6 +272,6 @@ def test_a_share_of_many_images_reaches_the_recipe():
     held_back = hold_back(folder.train, folder.valid, folder.test)
     assert (held_back.valid, held_back.test) == (0.0, 0.01)
     recipe = sizing.recipe
-    text = recipe_text(recipe, sizing.reasons, comments={}, shown=(), not_measured="What it scores")
+    text = recipe_text(recipe, sizing.reasons)
     assert "hold_back: {test: 0.01}" in text
     assert recipe.augment.scale == (0.08, 1.0)

@@ -14,7 +14,7 @@ from attnkit.recipes.segmentation.recipe import SegmentationRecipe
 
 
 def written(recipe, *reasons, comments=None, shown=()):
-    return recipe_text(recipe, reasons, comments=comments or {}, shown=shown, not_measured="What it scores")
+    return recipe_text(recipe, reasons, comments=comments, shown=shown)
 
 
 def read_back(text, folder):
