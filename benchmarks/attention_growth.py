@@ -61,11 +61,12 @@ def build(name: str, size: int) -> Any:
     import torch
     from pydantic import TypeAdapter
 
+    from attnkit.models.build import build_model
     from attnkit.models.config import ClassifierConfig
 
     torch.manual_seed(1)
     config = TypeAdapter(ClassifierConfig).validate_json(json.dumps(MODELS[name]))
-    return config.build(num_classes=1000, image_size=size)
+    return build_model(config, num_classes=1000, image_size=size)
 
 
 def predictor(model: Any, images: Any, order: dict[str, Any]) -> Any:

@@ -64,10 +64,11 @@ def own_model() -> Any:
     from attnkit.interop.torchvision_rcnn import ANCHORS, POOLING
     from attnkit.models.config import ResNetConfig
     from attnkit.models.rcnn.config import MaskRcnnConfig
+    from attnkit.models.rcnn.rcnn import Rcnn
 
     backbone = ResNetConfig(name="resnet", depth=50)
     config = MaskRcnnConfig(backbone=backbone, rpn=ANCHORS, roi_align=POOLING)
-    return config.build(num_classes=CLASSES, masks=True)
+    return Rcnn(config, num_classes=CLASSES, masks=True)
 
 
 def write_weights(path: Path, images: Any) -> None:

@@ -54,11 +54,12 @@ def own_model(name: str) -> tuple[Any, Any]:
     import torch
     from torch import nn
 
+    from attnkit.models.build import build_model
     from attnkit.models.config import UperNetConfig
 
     config = UperNetConfig.model_validate_json(json.dumps({"backbone": MODELS[name]}))
     torch.manual_seed(1)
-    model = config.build(num_classes=CLASSES, image_size=SIZE).eval()
+    model = build_model(config, num_classes=CLASSES, image_size=SIZE).eval()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(std=0.1)

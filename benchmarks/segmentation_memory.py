@@ -62,6 +62,7 @@ def build(order: dict[str, Any], say: Any) -> Any:
     import torch
 
     from attnkit.data.segmentation.palette import palette
+    from attnkit.models.build import build_model
     from attnkit.recipes.segmentation.recipe import SegmentationRecipe
     from attnkit.recipes.segmentation.segmenter import Segmenter
 
@@ -76,7 +77,7 @@ def build(order: dict[str, Any], say: Any) -> Any:
         }
     )
     torch.manual_seed(1)
-    model = recipe.model.build(num_classes=NUM_CLASSES, image_size=512)
+    model = build_model(recipe.model, num_classes=NUM_CLASSES, image_size=512)
     names, colours = [f"class {k}" for k in range(NUM_CLASSES)], palette(NUM_CLASSES)
     device = torch.device(order["device"])
     return Segmenter(recipe, model, names, colours, device=device, precision=order["precision"], say=say)

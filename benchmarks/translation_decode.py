@@ -60,10 +60,12 @@ def attnkit_system(folder: Path, threads: int) -> Translate:
     from attnkit.decoding.search import search
     from attnkit.engine.memory import keep_pages
     from attnkit.models.config import TransformerConfig
+    from attnkit.models.decoder_state import DecoderState
+    from attnkit.models.transformer import Transformer
 
     keep_pages()
     facts = read(folder)
-    model = TransformerConfig.model_validate(facts["model"]).build(**facts["vocabulary"], pad_id=PAD)
+    model = Transformer(TransformerConfig.model_validate(facts["model"]), **facts["vocabulary"], pad_id=PAD)
     load_model(model, folder / "model.safetensors")
     model.eval().pack()
     config = DecodeConfig(
@@ -77,7 +79,7 @@ def attnkit_system(folder: Path, threads: int) -> Translate:
     def translate(setting: dict[str, int]) -> Sentences:
         def some(sources: Sentences) -> Sentences:
             found = search(
-                model.start_decoding(padded(sources)),
+                DecoderState(model, padded(sources)),
                 config,
                 max_lengths=torch.full((len(sources),), facts["max_length"]),
                 bos_id=BOS,
@@ -481,12 +483,13 @@ def random_weights(options: argparse.Namespace) -> tuple[Any, Any, Any, Sentence
     import torch
 
     from attnkit.models.config import TransformerConfig
+    from attnkit.models.transformer import Transformer
     from attnkit.tokenizers.words import WhitespaceTokenizer
 
     torch.manual_seed(1)
     tokenizer = WhitespaceTokenizer([f"w{number}" for number in range(RANDOM_VOCAB_SIZE - 4)])
     size = {"src_vocab_size": RANDOM_VOCAB_SIZE, "tgt_vocab_size": RANDOM_VOCAB_SIZE}
-    model = TransformerConfig.model_validate(RANDOM_MODEL).build(**size, pad_id=PAD).eval()
+    model = Transformer(TransformerConfig.model_validate(RANDOM_MODEL), **size, pad_id=PAD).eval()
     generator = random.Random(1)
     lengths = [max(4, round(generator.gauss(15, 5))) for _ in range(options.sentences)]
     sources = [[generator.randrange(4, RANDOM_VOCAB_SIZE) for _ in range(length)] for length in lengths]

@@ -58,11 +58,12 @@ def own_model(name: str) -> tuple[Any, Any]:
     import torch
     from pydantic import TypeAdapter
 
+    from attnkit.models.build import build_model
     from attnkit.models.config import ClassifierConfig
 
     config = TypeAdapter(ClassifierConfig).validate_json(json.dumps(MODELS[name]))
     torch.manual_seed(1)
-    return config.build(num_classes=CLASSES, image_size=SIZE).eval(), config
+    return build_model(config, num_classes=CLASSES, image_size=SIZE).eval(), config
 
 
 def attnkit_system(name: str, precision: str) -> Any:

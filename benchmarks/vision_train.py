@@ -63,11 +63,12 @@ def own_model(size: Size) -> tuple[Any, Any]:
     import torch
     from pydantic import TypeAdapter
 
+    from attnkit.models.build import build_model
     from attnkit.models.config import ClassifierConfig
 
     config = TypeAdapter(ClassifierConfig).validate_json(json.dumps(size.config))
     torch.manual_seed(1)
-    return config.build(num_classes=size.num_classes, image_size=size.image_size), config
+    return build_model(config, num_classes=size.num_classes, image_size=size.image_size), config
 
 
 def attnkit_model(size: Size) -> Any:

@@ -20,6 +20,7 @@ from attnkit.decoding.hypothesis import Hypothesis
 from attnkit.decoding.length_penalty import power_penalty
 from attnkit.decoding.rules import make_rules
 from attnkit.errors import AttnkitError, CheckpointError
+from attnkit.models.decoder_state import DecoderState
 from attnkit.models.transformer import DecoderLayer, EncoderLayer, Transformer
 from attnkit.tokenizers.tokenizer import SPECIAL_PIECES, Tokenizer
 
@@ -242,6 +243,6 @@ def _translate(model: Transformer, sources: list[list[int]], tokenizer: Tokenize
     )
     with torch.inference_mode():
         found = beam_search(
-            model.start_decoding(src), rules, beam_size=_CHECK_BEAM, length_penalty=power_penalty(_CHECK_ALPHA)
+            DecoderState(model, src), rules, beam_size=_CHECK_BEAM, length_penalty=power_penalty(_CHECK_ALPHA)
         )
     return [hypotheses[0] for hypotheses in found]

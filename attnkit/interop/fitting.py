@@ -12,10 +12,12 @@ from torch import Tensor
 from attnkit.engine.checkpoint import named_weights
 from attnkit.errors import CheckpointError
 from attnkit.interop.imported_weights import DetectedParts, ImportedWeights, NetworkConfig
+from attnkit.models.build import build_model
 from attnkit.models.config import SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.layers.image_positions import Interpolation, resize_positions
 from attnkit.models.layers.relative_bias import resize_bias_table
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
+from attnkit.models.rcnn.rcnn import Rcnn
 
 _OnBackbone = UperNetConfig | MaskRcnnConfig | CascadeConfig | HtcConfig
 
@@ -115,8 +117,8 @@ def _expected(
     with torch.device("meta"):
         if isinstance(config, MaskRcnnConfig | CascadeConfig | HtcConfig):
             assert parts is not None
-            return named_weights(config.build(num_classes=num_classes, **asdict(parts))), 0
-        model = config.build(num_classes=num_classes, image_size=image_size)
+            return named_weights(Rcnn(config, num_classes=num_classes, **asdict(parts))), 0
+        model = build_model(config, num_classes=num_classes, image_size=image_size)
     trunk = model.backbone if isinstance(config, UperNetConfig) else model
     return named_weights(model), int(getattr(trunk, "grid_size", 0))
 

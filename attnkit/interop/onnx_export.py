@@ -19,6 +19,7 @@ from attnkit.engine.checkpoint import named_weights
 from attnkit.errors import CheckpointError
 from attnkit.interop.export_weights import TrainedNetwork
 from attnkit.interop.onnx_file import in_words, new_file, open_session, times, write_graph
+from attnkit.models.build import build_model
 from attnkit.models.config import AlexNetConfig, ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.layers.image_positions import resize_positions
 from attnkit.structures.arrays import Size
@@ -91,7 +92,7 @@ def at_size(trained: TrainedNetwork, size: Size) -> nn.Module:
     config, model = trained.config, trained.model
     if not isinstance(config, ViTConfig):
         return model
-    other = config.build(num_classes=len(trained.class_names), image_size=size[0])
+    other = build_model(config, num_classes=len(trained.class_names), image_size=size[0])
     weights = named_weights(model)
     if "positions" in weights:
         weights["positions"] = resize_positions(

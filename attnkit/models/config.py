@@ -1,20 +1,12 @@
-"""What a recipe may say about models. Sizes that come from the data are arguments of `build`."""
+"""What a recipe may say about models. What the data says is no field: see build.py."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from attnkit.config import Config, Count, Depth, Positive, Width
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from attnkit.models.swin import SwinTransformer
-    from attnkit.models.transformer import Transformer
-    from attnkit.models.upernet import UperNet
-    from attnkit.models.vit import VisionTransformer
 
 
 class TransformerConfig(Config):
@@ -62,12 +54,6 @@ class TransformerConfig(Config):
             )
         return self
 
-    def build(self, *, src_vocab_size: int, tgt_vocab_size: int, pad_id: int) -> Transformer:
-        """Make the model, with fresh weights."""
-        from attnkit.models.transformer import Transformer
-
-        return Transformer(self, src_vocab_size=src_vocab_size, tgt_vocab_size=tgt_vocab_size, pad_id=pad_id)
-
 
 class ViTConfig(Config):
     """The Vision Transformer (Dosovitskiy et al. 2020) and DeiT (Touvron et al. 2020). The defaults are ViT-B/16."""
@@ -112,12 +98,6 @@ class ViTConfig(Config):
             raise ValueError("distillation: needs pooling class_token; expected that; set one of the two")
         return self
 
-    def build(self, *, num_classes: int, image_size: int) -> VisionTransformer:
-        """Make the model, with fresh weights."""
-        from attnkit.models.vit import VisionTransformer
-
-        return VisionTransformer(self, num_classes=num_classes, image_size=image_size)
-
 
 class SwinConfig(Config):
     """The Swin Transformer (Liu et al. 2021). The defaults are Swin-T."""
@@ -152,23 +132,11 @@ class SwinConfig(Config):
             _check_heads(self.embed_dim * 2**stage, heads)
         return self
 
-    def build(self, *, num_classes: int, image_size: int) -> SwinTransformer:
-        """Make the classifier, with fresh weights; it takes images of any size, `image_size` is not needed."""
-        from attnkit.models.swin import SwinTransformer
-
-        return SwinTransformer(self, num_classes=num_classes)
-
 
 class LeNet5Config(Config):
     """LeNet-5 (LeCun et al. 1998), with as many input channels as images have now."""
 
     name: Literal["lenet5"]
-
-    def build(self, *, num_classes: int, image_size: int) -> nn.Module:
-        """Make the model, with fresh weights."""
-        from attnkit.models.cnn import LeNet5
-
-        return LeNet5(num_classes=num_classes, image_size=image_size)
 
 
 class AlexNetConfig(Config):
@@ -177,24 +145,12 @@ class AlexNetConfig(Config):
     name: Literal["alexnet"]
     dropout: float = Field(default=0.5, ge=0.0, lt=1.0)
 
-    def build(self, *, num_classes: int, image_size: int) -> nn.Module:
-        """Make the model, with fresh weights."""
-        from attnkit.models.cnn import alexnet
-
-        return alexnet(num_classes=num_classes, dropout=self.dropout, image_size=image_size)
-
 
 class ResNetConfig(Config):
     """ResNet (He et al. 2015), torchvision's: the stride of a bottleneck is in its 3x3 convolution."""
 
     name: Literal["resnet"]
     depth: Literal[18, 34, 50, 101, 152] = 50
-
-    def build(self, *, num_classes: int, image_size: int) -> nn.Module:
-        """Make the model, with fresh weights; it takes images of any size."""
-        from attnkit.models.cnn import resnet
-
-        return resnet(self.depth, num_classes=num_classes)
 
 
 class TimmConfig(Config):
@@ -204,16 +160,6 @@ class TimmConfig(Config):
     architecture: str
     """timm's name of it: resnest50d, efficientnet_b0, resnetv2_50x1_bit."""
     drop_path_rate: float | None = Field(default=None, ge=0.0, lt=1.0)
-
-    def build(self, *, num_classes: int, image_size: int) -> nn.Module:
-        """Make the model, with fresh weights; nothing is downloaded.
-
-        Raises:
-            AttnkitError: timm is not installed, or has no such network.
-        """
-        from attnkit.models.timm_model import timm_model
-
-        return timm_model(self, num_classes=num_classes, image_size=image_size)
 
 
 ClassifierConfig = Annotated[
@@ -253,12 +199,6 @@ class UperNetConfig(Config):
                 "leave it out"
             )
         return self
-
-    def build(self, *, num_classes: int, image_size: int) -> UperNet:
-        """Make the model, with fresh weights; it takes images of any size. ViT's positions are for `image_size`."""
-        from attnkit.models.upernet import UperNet
-
-        return UperNet(self, num_classes=num_classes, image_size=image_size)
 
 
 def _check_heads(embed_dim: int, num_heads: int) -> None:

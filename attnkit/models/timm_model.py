@@ -1,16 +1,12 @@
 """Any network of timm as a classifier of ours. Nothing is ever downloaded: weights are fresh."""
 
-from __future__ import annotations
-
 import difflib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from attnkit.errors import AttnkitError
-
-if TYPE_CHECKING:
-    from attnkit.models.config import TimmConfig
+from attnkit.models.config import TimmConfig
 
 
 def timm_model(config: TimmConfig, *, num_classes: int, image_size: int) -> nn.Module:

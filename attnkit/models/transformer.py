@@ -10,7 +10,7 @@ matrices that they are; `norm: pre` (not in the paper) adds a norm at the end of
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -23,9 +23,6 @@ from attnkit.models.layers.attention import MultiHeadAttention
 from attnkit.models.layers.dropout import Dropout
 from attnkit.models.layers.mlp import Mlp
 from attnkit.models.layers.positions import Positions
-
-if TYPE_CHECKING:
-    from attnkit.models.decoder_state import DecoderState
 
 AttentionMaps = dict[str, list[Float[Tensor, "B h Q K"]]]
 
@@ -135,12 +132,6 @@ class Transformer(nn.Module):
             maps["decoder"].append(self_weights)
             maps["cross"].append(cross_weights)
         return maps
-
-    def start_decoding(self, src: Int[Tensor, "B S"]) -> "DecoderState":
-        """Encode the sources and be ready to decode them token by token."""
-        from attnkit.models.decoder_state import DecoderState  # which knows this module
-
-        return DecoderState(self, src)
 
     def _embed_src(self, src: Int[Tensor, "B S"]) -> Float[Tensor, "B S C"]:
         x = self.src_embedding(src) * math.sqrt(self.config.embed_dim)

@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnkit.models.cnn import ResNetBackbone
-from attnkit.models.config import ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
+from attnkit.models.backbones import build_backbone
+from attnkit.models.config import UperNetConfig, ViTConfig
 from attnkit.models.layers.conv_norm import ConvNorm
 from attnkit.models.layers.resize import resize
 from attnkit.models.layers.vit_neck import ViTNeck
-from attnkit.models.swin import SwinBackbone
-from attnkit.models.vit import ViTBackbone
 
 
 class UperNet(nn.Module):
@@ -25,7 +23,7 @@ class UperNet(nn.Module):
     def __init__(self, config: UperNetConfig, *, num_classes: int, image_size: int) -> None:
         super().__init__()
         self.config = config
-        self.backbone = _backbone(config.backbone, image_size)
+        self.backbone = build_backbone(config.backbone, image_size=image_size)
         self.neck = _neck(config)
         *finer, last = self.backbone.channels
         width = config.channels
@@ -116,18 +114,6 @@ class AuxiliaryHead(nn.Module):
     def forward(self, x: Float[Tensor, "B C h w"]) -> Float[Tensor, "B K h w"]:
         """Logits of every cell."""
         return self.head(self.dropout(self.conv(x)))
-
-
-def _backbone(
-    config: SwinConfig | ViTConfig | ResNetConfig, image_size: int
-) -> SwinBackbone | ViTBackbone | ResNetBackbone:
-    match config:
-        case SwinConfig():
-            return SwinBackbone(config)
-        case ViTConfig():
-            return ViTBackbone(config, image_size=image_size)
-        case ResNetConfig():
-            return ResNetBackbone(config.depth)
 
 
 def _neck(config: UperNetConfig) -> ViTNeck | None:

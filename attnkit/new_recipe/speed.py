@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from attnkit.engine.precision import autocast, find_device
+from attnkit.models.build import build_model
 from attnkit.models.config import SwinConfig, UperNetConfig
 from attnkit.models.layers.resize import resize
 from attnkit.models.rcnn.config import MaskRcnnConfig
+from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.structures.arrays import Size
 from attnkit.structures.masks import Masks
 from attnkit.structures.objects import Objects
@@ -25,7 +27,7 @@ _OBJECTS = 8
 def classifier_speed(config: SwinConfig, image_size: int, *, seconds: float = MEASURED_SECONDS) -> float:
     """Training images a second of a classifier; the measurement takes so many seconds at least."""
     device, count = find_device("auto"), _CLASSIFIER_IMAGES
-    model = config.build(num_classes=10, image_size=image_size).to(device).train()
+    model = build_model(config, num_classes=10, image_size=image_size).to(device).train()
     images = torch.randn(count, 3, image_size, image_size, device=device)
     labels = torch.arange(count, device=device) % 10
 
@@ -40,7 +42,7 @@ def classifier_speed(config: SwinConfig, image_size: int, *, seconds: float = ME
 def segmenter_speed(config: UperNetConfig, crop: int, num_classes: int, *, seconds: float = MEASURED_SECONDS) -> float:
     """Training images a second of a segmenter; the measurement takes so many seconds at least."""
     device, count = find_device("auto"), _SEGMENTER_IMAGES
-    model = config.build(num_classes=num_classes, image_size=crop).to(device).train()
+    model = build_model(config, num_classes=num_classes, image_size=crop).to(device).train()
     images = torch.randn(count, 3, crop, crop, device=device)
     labels = torch.randint(num_classes, (count, crop, crop), device=device)
 
@@ -58,7 +60,7 @@ def detector_speed(
 ) -> float:
     """Training images a second of a detector; the measurement takes so many seconds at least."""
     device, count = find_device("auto"), _DETECTOR_IMAGES
-    model = config.build(num_classes=num_classes, masks=masks).to(device).train()
+    model = Rcnn(config, num_classes=num_classes, masks=masks).to(device).train()
     images = torch.randn(count, 3, *size, device=device)
     objects = [_diagonal_squares(size, masks=masks).to(device)] * count
 

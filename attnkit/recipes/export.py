@@ -9,6 +9,8 @@ from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.errors import CheckpointError
 from attnkit.interop.export_weights import TrainedNetwork
 from attnkit.interop.rcnn_sizes import detected_parts
+from attnkit.models.build import build_model
+from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.recipes.detection.recipe import DetectionRecipe
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
@@ -33,11 +35,11 @@ def trained_network(
             f"{weights}: does not name its classes; expected weights of a {recipe.task} run; use its model.safetensors"
         )
     if isinstance(recipe, DetectionRecipe):
-        detector = recipe.model.build(num_classes=len(names), **asdict(detected_parts(tensors)))
+        detector = Rcnn(recipe.model, num_classes=len(names), **asdict(detected_parts(tensors)))
         fit_weights(weights, tensors, detector)
         ids = tuple(facts.get("category_ids") or ())
         return TrainedNetwork(detector.eval(), recipe.model, recipe.image, tuple(names), ids)
     size = recipe.image.size if isinstance(recipe, ClassificationRecipe) else recipe.image.crop[0]
-    model = recipe.model.build(num_classes=len(names), image_size=size)
+    model = build_model(recipe.model, num_classes=len(names), image_size=size)
     fit_weights(weights, tensors, model)
     return TrainedNetwork(model.eval(), recipe.model, recipe.image, tuple(names))

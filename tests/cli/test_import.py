@@ -15,6 +15,7 @@ from attnkit.cli import app
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.interop import torchvision_weights
 from attnkit.interop.foreign_file import read_foreign_file
+from attnkit.models.build import build_model
 from attnkit.models.config import ViTConfig
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
 from tests.interop.foreign_weights import K, shaken
@@ -36,7 +37,7 @@ def attnkit(*arguments: object) -> Result:
 def vit_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(1)
-    model = shaken(VIT.build(num_classes=K, image_size=12))
+    model = shaken(build_model(VIT, num_classes=K, image_size=12))
     torch.save(torchvision_weights.export_vit(model.state_dict(), VIT)[0], tmp_path / "tiny.pth")
     return tmp_path / "tiny.pth"
 
@@ -160,7 +161,7 @@ def untrained_run(folder: Path, model: dict[str, Any]) -> None:
 
     recipe = recipe_with(model=model)
     run = new_run(folder / "run", recipe)
-    network = recipe.model.build(num_classes=3, image_size=recipe.image.size)
+    network = build_model(recipe.model, num_classes=3, image_size=recipe.image.size)
     save_weights(run.model, network, {"classes": ["circle", "square", "triangle"]})
 
 
@@ -251,4 +252,4 @@ def segmentation_run(
     )
     run = new_run(folder / "run", recipe)
     facts = {} if classes is None else {"classes": classes}
-    save_weights(run.model, recipe.model.build(num_classes=4, image_size=64), facts)
+    save_weights(run.model, build_model(recipe.model, num_classes=4, image_size=64), facts)

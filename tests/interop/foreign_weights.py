@@ -17,6 +17,7 @@ from attnkit.interop.fitting import Fitted, fit_to_model
 from attnkit.interop.foreign_file import read_foreign_file
 from attnkit.interop.imported_weights import ImportedWeights
 from attnkit.interop.recognise import recognise
+from attnkit.models.build import build_model
 from attnkit.models.config import ClassifierConfig
 
 K = 5
@@ -50,7 +51,7 @@ def fit(imported: ImportedWeights, **changes: Any) -> Fitted:
 
 
 def network(fitted: Fitted, *, image_size: int) -> nn.Module:
-    model = fitted.model.build(num_classes=fitted.num_classes, image_size=image_size)
+    model = build_model(fitted.model, num_classes=fitted.num_classes, image_size=image_size)
     model.load_state_dict(fitted.weights, strict=True)
     return model.eval().requires_grad_(False)
 
@@ -65,7 +66,7 @@ def imported_logits(weights: Any, path: Path, x: Tensor) -> Tensor:
 
 def classifier(config: ClassifierConfig, *, image_size: int) -> TrainedNetwork:
     torch.manual_seed(3)
-    model = shaken(config.build(num_classes=K, image_size=image_size))
+    model = shaken(build_model(config, num_classes=K, image_size=image_size))
     return TrainedNetwork(model, config, ImageConfig(size=image_size), [f"class {i}" for i in range(K)])
 
 

@@ -9,6 +9,7 @@ from attnkit.data.classification.config import ImageConfig
 from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop.fitting import fit_to_model
 from attnkit.interop.imported_weights import ImportedWeights
+from attnkit.models.build import build_model
 from attnkit.models.config import ClassifierConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.layers.image_positions import resize_positions
 from attnkit.models.layers.relative_bias import resize_bias_table
@@ -22,7 +23,7 @@ def imported(
     config: ClassifierConfig | UperNetConfig = VIT, *, image_size: int = 12, num_classes: int = 5
 ) -> ImportedWeights:
     torch.manual_seed(1)
-    model = shaken(config.build(num_classes=num_classes, image_size=image_size))
+    model = shaken(build_model(config, num_classes=num_classes, image_size=image_size))
     return ImportedWeights(
         "somebody", config, ImageConfig(size=image_size), dict(model.state_dict()), heads=model.head_names
     )

@@ -52,7 +52,7 @@ def saved(tensors: dict[str, Tensor], path: Path, **meta: Any) -> Path:
 def rebuilt(imported: ImportedWeights) -> Rcnn:
     fitted = fit(imported)
     assert fitted.parts is not None
-    model = fitted.model.build(num_classes=fitted.num_classes, **asdict(fitted.parts))
+    model = Rcnn(fitted.model, num_classes=fitted.num_classes, **asdict(fitted.parts))
     model.load_state_dict(fitted.weights, strict=True)
     return model.eval()
 
@@ -118,7 +118,7 @@ test_pipeline = [dict(type='Resize', scale=(1000, 600), keep_ratio=True)]
 def test_the_heads_that_know_the_classes(tmp_path: Path) -> None:
     imported = read(saved(as_mmdet(detector("htc", semantic="maps"), OFFICIAL), tmp_path / "w.pth"))
     fitted = fit(imported, num_classes=3)
-    own = fitted.model.build(num_classes=3, masks=True, semantic_classes=S)
+    own = Rcnn(fitted.model, num_classes=3, masks=True, semantic_classes=S)
     own.load_state_dict(fitted.weights, strict=True)
     assert fitted.fresh_heads == tuple(name for name in own.head_names if not name.startswith("semantic."))
     assert not fitted.weights["box_heads.2.classes.weight"].any()

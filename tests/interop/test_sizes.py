@@ -7,6 +7,7 @@ import torch
 
 from attnkit.errors import CheckpointError
 from attnkit.interop.sizes import swin_config, swin_image_size, vit_config, vit_image_size
+from attnkit.models.build import build_model
 from attnkit.models.config import ClassifierConfig, SwinConfig, ViTConfig
 
 SIZES = {"embed_dim": 20, "depth": 3, "num_heads": 5, "patch_size": 4, "mlp_ratio": 1.5}
@@ -14,7 +15,7 @@ SIZES = {"embed_dim": 20, "depth": 3, "num_heads": 5, "patch_size": 4, "mlp_rati
 
 def shapes(config: ClassifierConfig, *, image_size: int) -> dict[str, torch.Tensor]:
     with torch.device("meta"):
-        return dict(config.build(num_classes=7, image_size=image_size).state_dict())
+        return dict(build_model(config, num_classes=7, image_size=image_size).state_dict())
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def imported(weights: dict[str, Tensor], path: Path) -> Any:
 def rebuilt(weights: dict[str, Tensor], path: Path) -> Rcnn:
     fitted = fit(imported(weights, path))
     assert fitted.parts is not None
-    model = fitted.model.build(num_classes=fitted.num_classes, **asdict(fitted.parts))
+    model = Rcnn(fitted.model, num_classes=fitted.num_classes, **asdict(fitted.parts))
     model.load_state_dict(fitted.weights, strict=True)
     return model.eval()
 

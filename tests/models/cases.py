@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from attnkit.models.build import build_model
 from attnkit.models.config import (
     LeNet5Config,
     ResNetConfig,
@@ -70,8 +71,8 @@ class TransformerCase(Case):
 
     def build(self) -> Transformer:
         torch.manual_seed(1)
-        return self.config.build(
-            src_vocab_size=self.src_vocab_size, tgt_vocab_size=self.tgt_vocab_size, pad_id=PAD
+        return Transformer(
+            self.config, src_vocab_size=self.src_vocab_size, tgt_vocab_size=self.tgt_vocab_size, pad_id=PAD
         ).eval()
 
     def batch(self) -> tuple[Tensor, Tensor]:
@@ -140,7 +141,7 @@ class ImageCase(Case):
 
     def build(self) -> nn.Module:
         torch.manual_seed(1)
-        model = self.config.build(num_classes=self.num_classes, image_size=self.image_size).eval()
+        model = build_model(self.config, num_classes=self.num_classes, image_size=self.image_size).eval()
         for parameter in model.parameters():
             parameter.data += 0.1 * torch.randn(parameter.shape)
         return model
@@ -212,7 +213,7 @@ class SceneCase(Case):
 
     def build(self) -> nn.Module:
         torch.manual_seed(1)
-        model = self.config.build(num_classes=self.num_classes, image_size=self.image_size).eval()
+        model = build_model(self.config, num_classes=self.num_classes, image_size=self.image_size).eval()
         for parameter in model.parameters():
             parameter.data += self.shaken * torch.randn(parameter.shape)
         return model
@@ -260,7 +261,7 @@ CASES: list[Case] = [*TRANSFORMERS, *CLASSIFIERS, *UPERNETS]
 
 
 def _transformer(config: TransformerConfig, vocab_size: int) -> Callable[[], nn.Module]:
-    return lambda: config.build(src_vocab_size=vocab_size, tgt_vocab_size=vocab_size, pad_id=PAD)
+    return lambda: Transformer(config, src_vocab_size=vocab_size, tgt_vocab_size=vocab_size, pad_id=PAD)
 
 
 PUBLISHED: list[tuple[str, Callable[[], nn.Module], int]] = [

@@ -8,13 +8,14 @@ from torch.nn import functional as F
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from attnkit.errors import AttnkitError
+from attnkit.models.build import build_model
 from attnkit.models.cnn import LeNet5, ResNetBackbone, alexnet, resnet
 from attnkit.models.config import AlexNetConfig, LeNet5Config, ResNetConfig
 
 
 def lenet5(image_size: int) -> LeNet5:
     torch.manual_seed(1)
-    return LeNet5Config(name="lenet5").build(num_classes=7, image_size=image_size)
+    return build_model(LeNet5Config(name="lenet5"), num_classes=7, image_size=image_size)
 
 
 def parameters(model: nn.Module) -> int:
@@ -58,13 +59,13 @@ def test_lenet5_by_its_parts() -> None:
 )
 def test_resnet_has_torchvision_s_size(depth: int, count: int) -> None:
     with torch.device("meta"):
-        model = ResNetConfig(name="resnet", depth=depth).build(num_classes=1000, image_size=224)
+        model = build_model(ResNetConfig(name="resnet", depth=depth), num_classes=1000, image_size=224)
     assert parameters(model) == count
 
 
 def test_alexnet_has_torchvision_s_size() -> None:
     with torch.device("meta"):
-        model = AlexNetConfig(name="alexnet", dropout=0.25).build(num_classes=1000, image_size=224)
+        model = build_model(AlexNetConfig(name="alexnet", dropout=0.25), num_classes=1000, image_size=224)
     assert parameters(model) == 61_100_840
     assert [module.p for module in model.modules() if isinstance(module, nn.Dropout)] == [0.25, 0.25]
 

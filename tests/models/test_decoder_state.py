@@ -24,7 +24,7 @@ class Decoding:
         self.vocab_size = case.tgt_vocab_size
         self.random = random.Random(seed)
         self.src = case.batch()[0]
-        self.state = self.model.start_decoding(self.src)
+        self.state = DecoderState(self.model, self.src)
         self.histories: list[list[list[int]]] = [[[]] for _ in self.src]
 
     def step(self) -> None:
@@ -137,7 +137,7 @@ def test_tokens_may_be_a_view() -> None:
     tokens = torch.tensor([[17, 1, 18], [19, 1, 20], [21, 1, 22]])[:, ::2]
 
     def second_logits(tokens: Tensor) -> Tensor:
-        state = model.start_decoding(src)
+        state = DecoderState(model, src)
         state.step(torch.full((3, 1), BOS))
         state.reorder(torch.arange(3), torch.zeros(3, 2, dtype=torch.int64))
         return state.step(tokens)
@@ -147,10 +147,10 @@ def test_tokens_may_be_a_view() -> None:
 
 @torch.no_grad()
 def test_logits_do_not_depend_on_the_sentences_beside() -> None:
-    model = small().build(src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD).eval()
+    model = Transformer(small(), src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD).eval()
     short, long = torch.tensor([[7, 8, EOS]]), torch.tensor([[9, 10, 11, 12, 13, EOS]])
-    together = model.start_decoding(torch.cat([F.pad(short, (0, 3), value=PAD), long]))
-    alone = model.start_decoding(short)
+    together = DecoderState(model, torch.cat([F.pad(short, (0, 3), value=PAD), long]))
+    alone = DecoderState(model, short)
     for token in (BOS, 17, 18):
         both = together.step(torch.full((2, 1), token))
         torch.testing.assert_close(both[:1], alone.step(torch.full((1, 1), token)), rtol=1e-4, atol=1e-5)
@@ -158,18 +158,18 @@ def test_logits_do_not_depend_on_the_sentences_beside() -> None:
 
 def bfloat16_decoding(model: Transformer, src: Tensor) -> tuple[DecoderState, list[Tensor]]:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        state = model.start_decoding(src)
+        state = DecoderState(model, src)
         return state, [state.step(torch.full((2, 1), token)) for token in (BOS, 17, 18)]
 
 
 @torch.no_grad()
 def test_bfloat16_autocast_stays_near_float32() -> None:
     """What validation does where the training is in bfloat16."""
-    model = small(norm="pre").build(src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD).eval()
+    model = Transformer(small(norm="pre"), src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD).eval()
     src = torch.tensor([[7, 8, EOS], [9, EOS, PAD]])
     state, fast = bfloat16_decoding(model, src)
     assert state._cache[0][0].dtype == torch.bfloat16
-    plain = model.start_decoding(src)
+    plain = DecoderState(model, src)
     for token, logits in zip((BOS, 17, 18), fast, strict=True):
         assert logits.dtype == torch.float32
         assert (logits - plain.step(torch.full((2, 1), token))).abs().max() < 0.05

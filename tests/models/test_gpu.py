@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from attnkit.models.decoder_state import DecoderState
 from attnkit.models.layers.cross_entropy import linear_cross_entropy
 from attnkit.models.layers.dropout import Dropout
 from tests.models.cases import BOS, CASES, TRANSFORMERS, Case, TransformerCase
@@ -32,11 +33,11 @@ def test_outputs(case: Case) -> None:
 def test_decoding_and_maps(case: TransformerCase) -> None:
     model, (src, tgt_in) = case.build(), case.batch()
     maps = model.attention_maps(src, tgt_in)["cross"][-1]
-    state = model.start_decoding(src)
+    state = DecoderState(model, src)
     expected = [state.step(torch.full((len(src), 1), token)) for token in (BOS, 17, 18)]
     model, src, tgt_in = model.to(GPU), src.to(GPU), tgt_in.to(GPU)
     close(model.attention_maps(src, tgt_in)["cross"][-1], maps)
-    state = model.start_decoding(src)
+    state = DecoderState(model, src)
     for token, logits in zip((BOS, 17, 18), expected, strict=True):
         close(state.step(torch.full((len(src), 1), token, device=GPU)), logits)
     with torch.autocast(GPU, dtype=torch.bfloat16):

@@ -4,6 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from attnkit.models.build import build_model
 from attnkit.models.cnn import LeNet5, alexnet, resnet
 from attnkit.models.config import SwinConfig, ViTConfig
 from attnkit.models.macs import Convention, count_macs
@@ -16,11 +17,11 @@ def on_meta(build: object) -> nn.Module:
 
 
 def vit_b16() -> nn.Module:
-    return ViTConfig().build(num_classes=1000, image_size=224)
+    return build_model(ViTConfig(), num_classes=1000, image_size=224)
 
 
 def swin_t() -> nn.Module:
-    return SwinConfig(name="swin").build(num_classes=1000, image_size=224)
+    return build_model(SwinConfig(name="swin"), num_classes=1000, image_size=224)
 
 
 # By hand, for 1 image. LeNet-5 on 32 pixels with 7 classes:
@@ -41,7 +42,7 @@ NORMS = (2 * 3 + 1) * 10 * 12  # values that are normalised
     ],
 )
 def test_a_vit_by_hand(convention: Convention, expected: int) -> None:
-    model = small_vit().build(num_classes=5, image_size=15)
+    model = build_model(small_vit(), num_classes=5, image_size=15)
     assert count_macs(model, 15, 15, convention=convention) == expected
 
 
@@ -110,7 +111,7 @@ def test_what_others_count(build: object, convention: Convention, published: flo
 @pytest.mark.parametrize("case", CLASSIFIERS, ids=lambda case: case.name)
 def test_paper_is_half_of_what_torch_counts(case: ImageCase) -> None:
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
-        case.config.build(num_classes=5, image_size=case.image_size).eval()(
+        build_model(case.config, num_classes=5, image_size=case.image_size).eval()(
             torch.empty(1, 3, case.image_size, case.image_size)
         )
     assert 2 * count_macs(case.build(), case.image_size, case.image_size) == counter.get_total_flops()
@@ -132,9 +133,9 @@ def test_the_model_is_left_as_it_was() -> None:
 
 def test_gradient_checkpointing_and_dropout_do_not_count() -> None:
     """Nor does it matter that the model is being trained."""
-    plain = small_vit().build(num_classes=5, image_size=15)
+    plain = build_model(small_vit(), num_classes=5, image_size=15)
     other = small_vit(gradient_checkpointing=True, dropout=0.1, drop_path_rate=0.1)
-    assert count_macs(other.build(num_classes=5, image_size=15).train(), 15, 15) == count_macs(plain, 15, 15)
+    assert count_macs(build_model(other, num_classes=5, image_size=15).train(), 15, 15) == count_macs(plain, 15, 15)
 
 
 def test_a_weight_of_two_names_counts_where_it_is_used() -> None:

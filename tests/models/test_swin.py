@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from attnkit.models.build import build_model
 from attnkit.models.config import SwinConfig
 from attnkit.models.swin import PatchEmbed, PatchMerging, SwinTransformer
 
@@ -14,7 +15,7 @@ K = 5
 def build(**changes: object) -> SwinTransformer:
     """A model none of whose weights has the value that it is born with."""
     torch.manual_seed(1)
-    model = CONFIG.model_copy(update=changes).build(num_classes=K, image_size=32)
+    model = build_model(CONFIG.model_copy(update=changes), num_classes=K, image_size=32)
     for parameter in model.parameters():
         parameter.data += 0.2 * torch.randn(parameter.shape)
     return model.eval()
@@ -76,8 +77,8 @@ def test_nothing_is_remembered(dense: bool) -> None:
 
 @torch.no_grad()
 def test_sizes_that_the_issue_names() -> None:
-    model = SwinConfig(name="swin", embed_dim=8, depths=(2, 2, 2, 2), num_heads=(1, 2, 2, 4)).build(
-        num_classes=K, image_size=224
+    model = build_model(
+        SwinConfig(name="swin", embed_dim=8, depths=(2, 2, 2, 2), num_heads=(1, 2, 2, 4)), num_classes=K, image_size=224
     )
     model.eval()
     first = model(images(448, 448))
@@ -206,5 +207,5 @@ def test_dropout_is_off_when_not_training() -> None:
 )
 def test_published_sizes(changes: dict[str, object], parameters: int) -> None:
     with torch.device("meta"):
-        model = SwinConfig(name="swin", **changes).build(num_classes=1000, image_size=224)
+        model = build_model(SwinConfig(name="swin", **changes), num_classes=1000, image_size=224)
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters

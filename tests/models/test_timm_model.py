@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from attnkit.errors import AttnkitError
+from attnkit.models.build import build_model
 from attnkit.models.config import TimmConfig
 
 
@@ -48,7 +49,7 @@ def fake_timm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def build(architecture: str, **changes: Any) -> Any:
-    return TimmConfig(name="timm", architecture=architecture, **changes).build(num_classes=7, image_size=96)
+    return build_model(TimmConfig(name="timm", architecture=architecture, **changes), num_classes=7, image_size=96)
 
 
 @pytest.mark.usefixtures("fake_timm")

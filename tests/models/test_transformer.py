@@ -48,13 +48,13 @@ def test_the_formula_gives_the_paper_s_base_model() -> None:
 
 
 def test_tied_matrices_are_one() -> None:
-    model = small(tied_embeddings="all").build(src_vocab_size=11, tgt_vocab_size=11, pad_id=PAD)
+    model = Transformer(small(tied_embeddings="all"), src_vocab_size=11, tgt_vocab_size=11, pad_id=PAD)
     assert model.src_embedding is model.tgt_embedding
     assert model.output_weight is model.tgt_embedding.weight
-    model = small(tied_embeddings="decoder").build(src_vocab_size=7, tgt_vocab_size=11, pad_id=PAD)
+    model = Transformer(small(tied_embeddings="decoder"), src_vocab_size=7, tgt_vocab_size=11, pad_id=PAD)
     assert model.src_embedding.weight.shape == (7, 10)
     assert model.output_weight is model.tgt_embedding.weight
-    model = small(tied_embeddings="none").build(src_vocab_size=7, tgt_vocab_size=11, pad_id=PAD)
+    model = Transformer(small(tied_embeddings="none"), src_vocab_size=7, tgt_vocab_size=11, pad_id=PAD)
     assert model.output_weight.shape == (11, 10)
     assert model.output_weight is not model.tgt_embedding.weight
 
@@ -65,11 +65,11 @@ def test_two_vocabularies_cannot_share_one_embedding() -> None:
         match=r"^tied_embeddings: 'all' shares one vocabulary, but the source has 7 tokens and the target 11; "
         r"expected equal sizes$",
     ):
-        small(tied_embeddings="all").build(src_vocab_size=7, tgt_vocab_size=11, pad_id=PAD)
+        Transformer(small(tied_embeddings="all"), src_vocab_size=7, tgt_vocab_size=11, pad_id=PAD)
 
 
 def test_no_position_sees_a_later_one() -> None:
-    model = small().build(src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD).eval()
+    model = Transformer(small(), src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD).eval()
     src, tgt_in = torch.tensor([[5, 6, 3]]), torch.tensor([[2, 7, 8, 9, 10]])
     before = model(src, tgt_in)
     tgt_in[0, 3] = 11
@@ -80,7 +80,7 @@ def test_no_position_sees_a_later_one() -> None:
 
 
 def test_every_source_position_is_seen_by_every_target_position() -> None:
-    model = small().build(src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD).eval()
+    model = Transformer(small(), src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD).eval()
     src, tgt_in = torch.tensor([[5, 6, 3]]), torch.tensor([[2, 7]])
     before = model(src, tgt_in)
     for place in range(3):
@@ -91,7 +91,7 @@ def test_every_source_position_is_seen_by_every_target_position() -> None:
 
 def order_matters(positions: str, norm: str) -> bool:
     torch.manual_seed(1)
-    model = small(positions=positions, norm=norm).build(src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD).eval()
+    model = Transformer(small(positions=positions, norm=norm), src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD).eval()
     tgt_in = torch.tensor([[2, 7]])
     there, back = model(torch.tensor([[5, 6, 3]]), tgt_in), model(torch.tensor([[6, 5, 3]]), tgt_in)
     return not torch.allclose(there, back, atol=1e-4)
@@ -109,7 +109,7 @@ def test_naive_positions_are_seen_where_no_norm_comes_first(positions: str) -> N
 
 
 def test_a_learned_table_that_is_too_short() -> None:
-    model = small(positions="learned", max_positions=4).build(src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD)
+    model = Transformer(small(positions="learned", max_positions=4), src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD)
     with pytest.raises(ValueError, match="learned positions: 5 tokens, but the table has 4 rows"):
         model(torch.tensor([[5, 6, 7, 8, 3]]), torch.tensor([[2]]))
 
@@ -118,7 +118,7 @@ def test_a_learned_table_that_is_too_short() -> None:
 
 
 def test_dropout_is_drawn_from_torch_s_generator_and_ends_with_training() -> None:
-    model = small(dropout=0.3).build(src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD)
+    model = Transformer(small(dropout=0.3), src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD)
     src, tgt_in = torch.tensor([[5, 6, 3]]), torch.tensor([[2, 7]])
 
     def run(seed: int) -> Tensor:
@@ -135,15 +135,18 @@ def test_dropout_is_drawn_from_torch_s_generator_and_ends_with_training() -> Non
 def test_each_dropout_option_drops(option: str) -> None:
     src, tgt_in = torch.tensor([[5, 6, 3]]), torch.tensor([[2, 7]])
     torch.manual_seed(1)
-    model = small(**{option: 0.3}).build(src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD)
+    model = Transformer(small(**{option: 0.3}), src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD)
     plain = model.eval()(src, tgt_in)
     assert not torch.allclose(model.train()(src, tgt_in), plain, atol=1e-3)
 
 
 def test_dropout_stands_where_the_paper_has_it() -> None:
     """On both embedded inputs and on the output of every sub-layer; elsewhere only if asked for."""
-    model = small(dropout=0.25, attention_dropout=0.125, activation_dropout=0.0625).build(
-        src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD
+    model = Transformer(
+        small(dropout=0.25, attention_dropout=0.125, activation_dropout=0.0625),
+        src_vocab_size=29,
+        tgt_vocab_size=29,
+        pad_id=PAD,
     )
     rates = {name: module.p for name, module in model.named_modules() if hasattr(module, "p")}
     sublayers = 2 * 2 + 3 * 3  # two layers of the encoder, three of the decoder
@@ -160,7 +163,7 @@ def test_dropout_stands_where_the_paper_has_it() -> None:
 def fresh(**changes: object) -> Transformer:
     torch.manual_seed(5)
     sizes = {"embed_dim": 60, "num_heads": 3, "mlp_dim": 150, "encoder_depth": 2, "decoder_depth": 3}
-    return small(**(sizes | changes)).build(src_vocab_size=700, tgt_vocab_size=700, pad_id=PAD)
+    return Transformer(small(**(sizes | changes)), src_vocab_size=700, tgt_vocab_size=700, pad_id=PAD)
 
 
 @pytest.mark.parametrize("tied", ["all", "decoder", "none"])
@@ -263,7 +266,7 @@ def test_the_way_that_keeps_the_maps_gives_the_same_hidden_states(case: Transfor
 @torch.no_grad()
 def test_maps_are_those_of_the_layers_one_after_the_other() -> None:
     """The second layer's map is computed from the first layer's output, by hand here for the encoder."""
-    model = small().build(src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD).eval()
+    model = Transformer(small(), src_vocab_size=29, tgt_vocab_size=29, pad_id=PAD).eval()
     src = torch.tensor([[5, 6, 7, 3]])
     x = model.encoder[0](model._embed_src(src), None)
     attention: MultiHeadAttention = model.encoder[1].self_attention

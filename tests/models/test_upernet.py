@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from attnkit.models.build import build_model
 from attnkit.models.config import ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.upernet import PyramidPooling, UperNet
 
@@ -24,7 +25,7 @@ def build(backbone: str = "swin", **changes: object) -> UperNet:
     """A model none of whose weights and statistics has the value that it is born with."""
     torch.manual_seed(1)
     config = UperNetConfig(backbone=BACKBONES[backbone], channels=7, pool_scales=(1, 2), auxiliary_channels=6)
-    model = config.model_copy(update=changes).build(num_classes=K, image_size=24)
+    model = build_model(config.model_copy(update=changes), num_classes=K, image_size=24)
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape)
     for module in model.modules():
@@ -200,8 +201,8 @@ def test_without_auxiliary_head() -> None:
 def test_fresh_weights() -> None:
     """Classifiers are narrow; convolutions keep the variance of what goes back, xavier ones that of both ways."""
     torch.manual_seed(1)
-    model = UperNetConfig(backbone=VIT.model_copy(update={"embed_dim": 60}), channels=64).build(
-        num_classes=100, image_size=24
+    model = build_model(
+        UperNetConfig(backbone=VIT.model_copy(update={"embed_dim": 60}), channels=64), num_classes=100, image_size=24
     )
     for name, parameter in model.named_parameters():
         if parameter.dim() == 4 and not name.startswith("backbone."):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from attnkit.errors import AttnkitError
+from attnkit.models.build import build_model
 from attnkit.models.config import ViTConfig
 from attnkit.models.layers.image_positions import sincos_positions
 from attnkit.models.vit import VisionTransformer
@@ -23,7 +24,7 @@ BLOCK_NAMES = {
 
 def build(config: ViTConfig, *, image_size: int = 15, num_classes: int = 5) -> VisionTransformer:
     torch.manual_seed(1)
-    return config.build(num_classes=num_classes, image_size=image_size).eval()
+    return build_model(config, num_classes=num_classes, image_size=image_size).eval()
 
 
 def without_blocks(config: ViTConfig) -> VisionTransformer:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from attnkit import recipe_file
 from attnkit.data.open import open_data
+from attnkit.models.build import build_model
 from attnkit.new_recipe import classification as new_classification
 from attnkit.new_recipe import speed as measured
 from attnkit.new_recipe.classification_size import FolderSurvey, size_recipe
@@ -65,7 +66,7 @@ def test_from_a_folder(folder):
     assert (recipe.augment.crop, recipe.augment.auto) == ("shift", "trivial")
     splits = [len(open_data(recipe.data, split)) for split in ("train", "valid", "test")]
     assert splits == [27, 3, 3]
-    model = recipe.model.build(num_classes=3, image_size=recipe.image.size)
+    model = build_model(recipe.model, num_classes=3, image_size=recipe.image.size)
     assert model.head.out_features == 3
 
 

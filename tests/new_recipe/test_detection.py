@@ -5,6 +5,7 @@ import torch
 
 from attnkit import recipe_file
 from attnkit.data.open import open_data
+from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.new_recipe import detection as new_detection
 from attnkit.new_recipe import speed as measured
 from attnkit.new_recipe.networks import DETECTOR_NANO as NANO
@@ -67,7 +68,7 @@ def test_from_coco(folder):
     assert recipe.model.rpn.anchor_scale == 8  # a quarter has 24.8 pixels at 128
     assert (recipe.inference.max_detections, recipe.batch.images) == (100, 2)
     with torch.device("meta"):
-        model = recipe.model.build(num_classes=2, masks=True)
+        model = Rcnn(recipe.model, num_classes=2, masks=True)
     assert model.has_masks
 
 

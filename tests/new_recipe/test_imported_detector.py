@@ -16,6 +16,7 @@ from attnkit.errors import DataError
 from attnkit.interop.coco_classes import coco_classes
 from attnkit.interop.imported_weights import DetectedParts
 from attnkit.models.rcnn.config import RpnConfig
+from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.new_recipe.imported_recipe import describe_detector
 from attnkit.new_recipe.imported_run import import_weights
 from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES
@@ -42,7 +43,7 @@ def test_the_run_finds_what_the_source_found(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(recipe_file.dump(imported.recipe))
     recipe = recipe_file.load(tmp_path / "recipe.yaml")
     assert recipe == imported.recipe
-    model = recipe.model.build(num_classes=K, masks=True, semantic_classes=S)
+    model = Rcnn(recipe.model, num_classes=K, masks=True, semantic_classes=S)
     facts = load_weights(tmp_path / "model.safetensors", model)
     for mine, theirs in zip(outputs(model.eval()), outputs(own), strict=True):
         close(mine, theirs)
@@ -75,7 +76,7 @@ def test_the_recipe(tmp_path: Path) -> None:
 
 def test_what_is_said(tmp_path: Path) -> None:
     imported = import_weights(saved(tmp_path))
-    model = imported.recipe.model.build(num_classes=K, masks=True)
+    model = Rcnn(imported.recipe.model, num_classes=K, masks=True)
     parameters = sum(p.numel() for p in model.parameters())
     assert imported.report == (
         f"recognised: mask_rcnn on swin by its names from the official Swin for detection, {parameters:,} parameters, "
@@ -100,7 +101,7 @@ def test_no_masks(tmp_path: Path) -> None:
 
 def test_cocos_names(tmp_path: Path) -> None:
     config = CONFIGS["mask_rcnn"].model_copy(update={"rpn": RpnConfig()})
-    model = config.build(num_classes=80, masks=False)
+    model = Rcnn(config, num_classes=80, masks=False)
     torch.save(as_mmdet(model, OFFICIAL), tmp_path / "w.pth")
     imported = import_weights(tmp_path / "w.pth")
     assert imported.facts["classes"] == list(coco_classes())

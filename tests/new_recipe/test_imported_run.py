@@ -16,6 +16,7 @@ from attnkit import recipe_file
 from attnkit.engine.checkpoint import load_weights, save_tensors
 from attnkit.errors import CheckpointError, DataError
 from attnkit.interop import timm_weights, torchvision_weights, transformers_weights
+from attnkit.models.build import build_model
 from attnkit.models.config import ResNetConfig, SwinConfig, ViTConfig
 from attnkit.new_recipe.fine_tuning import classifier_tuning
 from attnkit.new_recipe.imported_run import import_weights, read_class_names
@@ -28,7 +29,7 @@ SWIN = SwinConfig(name="swin", embed_dim=6, depths=(1, 2), num_heads=(2, 3), win
 
 def vit(**options: Any) -> nn.Module:
     torch.manual_seed(1)
-    return shaken(VIT.model_copy(update=options).build(num_classes=K, image_size=12))
+    return shaken(build_model(VIT.model_copy(update=options), num_classes=K, image_size=12))
 
 
 def timm_file(folder: Path, model: nn.Module, name: str = "my vit.pth") -> Path:
@@ -40,7 +41,7 @@ def timm_file(folder: Path, model: nn.Module, name: str = "my vit.pth") -> Path:
 
 def swin_file(folder: Path) -> Path:
     torch.manual_seed(1)
-    model = shaken(SWIN.build(num_classes=K, image_size=24))
+    model = shaken(build_model(SWIN, num_classes=K, image_size=24))
     torch.save(torchvision_weights.export_swin(model.state_dict(), SWIN)[0], folder / "swin.pth")
     return folder / "swin.pth"
 
@@ -52,7 +53,7 @@ def test_the_run_computes_what_the_source_computed(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(recipe_file.dump(imported.recipe))
     recipe = recipe_file.load(tmp_path / "recipe.yaml")
     assert recipe == imported.recipe
-    model = recipe.model.build(num_classes=K, image_size=recipe.image.size)
+    model = build_model(recipe.model, num_classes=K, image_size=recipe.image.size)
     facts = load_weights(tmp_path / "model.safetensors", model)
     close(model.eval()(images(12)), own(images(12)))
     assert facts == {

@@ -16,6 +16,7 @@ from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.data.segmentation.palette import palette
 from attnkit.engine.checkpoint import load_weights, save_tensors
 from attnkit.errors import AttnkitError
+from attnkit.models.build import build_model
 from attnkit.models.config import ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.new_recipe.fine_tuning import segmenter_tuning
 from attnkit.new_recipe.imported_recipe import describe_segmenter
@@ -42,7 +43,7 @@ def test_the_run_computes_what_the_source_computed(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(recipe_file.dump(imported.recipe))
     recipe = recipe_file.load(tmp_path / "recipe.yaml")
     assert recipe == imported.recipe
-    model = recipe.model.build(num_classes=mmseg.K, image_size=recipe.image.crop[0])
+    model = build_model(recipe.model, num_classes=mmseg.K, image_size=recipe.image.crop[0])
     facts = load_weights(tmp_path / "model.safetensors", model)
     x = images(37, 22)
     close(model.eval()(x), mmseg.segment(w, mmseg.swin_maps(w, x, mmseg.MMSEG), (37, 22)), 1e-4)
@@ -71,7 +72,7 @@ def test_the_recipe(tmp_path: Path) -> None:
 
 def test_what_is_said(tmp_path: Path) -> None:
     imported = import_weights(swin_file(tmp_path)[0])
-    model = imported.recipe.model.build(num_classes=mmseg.K, image_size=512)
+    model = build_model(imported.recipe.model, num_classes=mmseg.K, image_size=512)
     parameters = sum(p.numel() for p in model.parameters())
     assert imported.report == (
         f"recognised: upernet on swin by its names from mmsegmentation, {parameters:,} parameters, 512x512 pixels, "

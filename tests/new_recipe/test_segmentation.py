@@ -9,6 +9,7 @@ import pytest
 from attnkit import recipe_file
 from attnkit.data.open import open_data
 from attnkit.data.segmentation.config import MaskFilesConfig
+from attnkit.models.build import build_model
 from attnkit.new_recipe import segmentation as new_segmentation
 from attnkit.new_recipe import speed as measured
 from attnkit.new_recipe.networks import SEGMENTER_BASE as BASE
@@ -60,7 +61,7 @@ def test_from_two_folders(folder):
     splits = [open_data(recipe.data, split) for split in ("train", "valid", "test")]
     assert [len(split) for split in splits] == [16, 2, 2]
     assert recipe.model == FLAT.config(32)
-    model = recipe.model.build(num_classes=3, image_size=32)
+    model = build_model(recipe.model, num_classes=3, image_size=32)
     assert model.head.out_channels == 3
 
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from attnkit.engine.checkpoint import save_weights
+from attnkit.models.build import build_model
 from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.run_dir import RunDir
 from tests.new_recipe.new_run import new_run
@@ -47,7 +48,7 @@ def colour_run(folder: Path, recipe: ClassificationRecipe | None = None, *, clas
     The blocks add nothing, the pooled token is the mean colour, and the head reads it.
     """
     recipe = recipe or colour_recipe()
-    model = recipe.model.build(num_classes=len(classes), image_size=recipe.image.size)
+    model = build_model(recipe.model, num_classes=len(classes), image_size=recipe.image.size)
     colours_to_classes(model)
     run = new_run(folder, recipe)
     save_weights(run.model, model, {"classes": list(classes), "step": 3})

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from attnkit.engine.checkpoint import save_weights
+from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.recipe_file import dump
 from attnkit.recipes.detection.recipe import DetectionRecipe
 from attnkit.run_dir import RunDir, create_run, write_whole
@@ -55,7 +56,7 @@ def object_run(
     """A run whose model has random weights."""
     recipe = recipe or object_recipe()
     torch.manual_seed(5)
-    model = recipe.model.build(num_classes=len(classes), masks=masks)
+    model = Rcnn(recipe.model, num_classes=len(classes), masks=masks)
     run = create_run(folder)
     write_whole(run.recipe, dump(recipe))
     ids = [CATEGORY_IDS[k] for k in range(len(classes))]

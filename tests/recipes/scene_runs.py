@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from attnkit.engine.checkpoint import save_weights
+from attnkit.models.build import build_model
 from attnkit.models.upernet import UperNet
 from attnkit.recipe_file import dump
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
@@ -67,7 +68,7 @@ def scene_run(folder: Path, recipe: SegmentationRecipe | None = None, *, classes
     The blocks add nothing, the finest map goes straight through the head: only the colour of a patch counts.
     """
     recipe = recipe or scene_recipe()
-    model = recipe.model.build(num_classes=len(classes), image_size=recipe.image.crop[0])
+    model = build_model(recipe.model, num_classes=len(classes), image_size=recipe.image.crop[0])
     colours_to_classes(model)
     run = create_run(folder)
     write_whole(run.recipe, dump(recipe))

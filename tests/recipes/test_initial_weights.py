@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 from attnkit.data.open import OpenedData
 from attnkit.engine.checkpoint import load_tensors, save_weights
 from attnkit.errors import CheckpointError
+from attnkit.models.build import build_model
 from attnkit.models.config import ClassifierConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.layers.image_positions import resize_positions
 from attnkit.models.layers.relative_bias import resize_bias_table
@@ -25,7 +26,7 @@ def init_from(path, **options):
 
 
 def vit(classes, *, image_size=16, **changes):
-    model = ViTConfig.model_validate({**VIT, **changes}).build(num_classes=classes, image_size=image_size)
+    model = build_model(ViTConfig.model_validate({**VIT, **changes}), num_classes=classes, image_size=image_size)
     with torch.no_grad():
         for p in model.parameters():
             p.normal_()
@@ -71,9 +72,9 @@ def test_positions_are_resized(kept, interpolation):
 
 def test_bias_tables_are_resized(tmp_path):
     classes, path = ["a", "b"], tmp_path / "swin.safetensors"
-    source = SwinConfig.model_validate(SWIN).build(num_classes=2, image_size=16)
+    source = build_model(SwinConfig.model_validate(SWIN), num_classes=2, image_size=16)
     save_weights(path, source, {"classes": classes})
-    model = SwinConfig.model_validate({**SWIN, "window_size": 3}).build(num_classes=2, image_size=16)
+    model = build_model(SwinConfig.model_validate({**SWIN, "window_size": 3}), num_classes=2, image_size=16)
     lines = begin_with(model, init_from(path), classes, loads=True)
     assert "init: stages.0.blocks.1.attention.bias_table from 49 to 25 rows" in lines
     table = source.stages[1].blocks[0].attention.bias_table
@@ -121,7 +122,7 @@ def test_a_frozen_trunk_stays_and_the_head_learns(tmp_path):
 
 def upernet(backbone, *, classes=5, image_size=16):
     config = {"backbone": {**backbone}, "channels": 7, "pool_scales": [1, 2], "auxiliary_channels": 3}
-    return UperNetConfig.model_validate(config).build(num_classes=classes, image_size=image_size)
+    return build_model(UperNetConfig.model_validate(config), num_classes=classes, image_size=image_size)
 
 
 def weights_of(model):
@@ -135,7 +136,7 @@ def weights_of(model):
 )
 def test_a_classifier_becomes_the_backbone_of_a_segmenter(tmp_path, backbone, left_out):
     path, model = tmp_path / "classifier.safetensors", upernet(backbone)
-    classifier = TypeAdapter(ClassifierConfig).validate_python(backbone).build(num_classes=3, image_size=16)
+    classifier = build_model(TypeAdapter(ClassifierConfig).validate_python(backbone), num_classes=3, image_size=16)
     save_weights(path, classifier, {"classes": ["a", "b", "c"]})
     before, given = weights_of(model), weights_of(classifier)
     assert begin_with(model, init_from(path), list("vwxyz"), loads=True) == [
@@ -154,7 +155,7 @@ def test_a_classifier_becomes_the_backbone_of_a_segmenter(tmp_path, backbone, le
 def test_a_classifier_becomes_the_backbone_of_a_detector(tmp_path):
     """The norms behind Swin's stages, which no classifier has, stay fresh, and so does the block of HTC++."""
     path, model = tmp_path / "classifier.safetensors", detectors.build("htcpp")
-    classifier = detectors.SWIN.build(num_classes=3, image_size=16)
+    classifier = build_model(detectors.SWIN, num_classes=3, image_size=16)
     save_weights(path, classifier, {"classes": ["a", "b", "c"]})
     before, given = weights_of(model), weights_of(classifier)
     lines = begin_with(model, init_from(path, freeze=True), list("vwxyz"), loads=True)
@@ -173,7 +174,7 @@ def test_a_classifier_of_other_sizes_below_a_segmenter(tmp_path):
     assert lines[2] == "init: backbone.positions from 17 to 50 (google)"
     expected = resize_positions(source.positions, grid_size=(7, 7), special_tokens=1, interpolation="google")
     assert torch.equal(model.backbone.positions, expected)
-    swin = SwinConfig.model_validate(SWIN).build(num_classes=2, image_size=16)
+    swin = build_model(SwinConfig.model_validate(SWIN), num_classes=2, image_size=16)
     save_weights(path, swin, {"classes": ["a", "b"]})
     smaller = upernet({**SWIN, "window_size": 3})
     lines = begin_with(smaller, init_from(path), list("vwxyz"), loads=True)
@@ -207,7 +208,9 @@ def test_a_segmenter_of_other_classes_has_fresh_heads(tmp_path):
 
 def test_a_frozen_backbone_of_a_segmenter(tmp_path):
     path, model = tmp_path / "swin.safetensors", upernet(SWIN)
-    save_weights(path, SwinConfig.model_validate(SWIN).build(num_classes=2, image_size=16), {"classes": ["a", "b"]})
+    save_weights(
+        path, build_model(SwinConfig.model_validate(SWIN), num_classes=2, image_size=16), {"classes": ["a", "b"]}
+    )
     lines = begin_with(model, init_from(path, freeze=True), list("vwxyz"), loads=True)
     frozen = sum(p.numel() for p in model.backbone.parameters())
     assert lines[-1] == f"init: {frozen:,} parameters are frozen; what is above the backbone is trained"

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from attnkit import recipe_file
+from attnkit.models.build import build_model
 from attnkit.models.config import ResNetConfig
 from attnkit.models.rcnn.config import MaskRcnnConfig
 from attnkit.new_recipe.fine_tuning import detector_tuning
@@ -161,7 +162,7 @@ def test_iwslt_has_fairseq_s_values():
 def test_networks_have_their_published_size(name):
     recipe = recipe_file.load(f"classification/{name}")
     with torch.device("meta"):
-        model = recipe.model.build(num_classes=CLASSES[name.rpartition("_")[2]], image_size=recipe.image.size)
+        model = build_model(recipe.model, num_classes=CLASSES[name.rpartition("_")[2]], image_size=recipe.image.size)
     count = sum(p.numel() for p in model.parameters())
     assert count == (PARAMETERS[name] or count)
 

@@ -19,6 +19,7 @@ from attnkit.decoding.rules import make_rules
 from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop.ctranslate2 import build_spec, export_ctranslate2
 from attnkit.models.config import TransformerConfig
+from attnkit.models.decoder_state import DecoderState
 from attnkit.models.transformer import Transformer
 from attnkit.tokenizers.build import load_tokenizers
 from attnkit.tokenizers.words import WhitespaceTokenizer
@@ -43,7 +44,9 @@ def random_model(**options: Any) -> Transformer:
     config = TransformerConfig(**sizes | options)
     torch.manual_seed(11)
     src_tokenizer = TGT if config.tied_embeddings == "all" else SRC
-    model = config.build(src_vocab_size=src_tokenizer.vocab_size, tgt_vocab_size=TGT.vocab_size, pad_id=TGT.pad_id)
+    model = Transformer(
+        config, src_vocab_size=src_tokenizer.vocab_size, tgt_vocab_size=TGT.vocab_size, pad_id=TGT.pad_id
+    )
     for name, parameter in model.named_parameters():
         if name.endswith(("norm.weight", "bias")):
             parameter.data += 0.3 * torch.randn_like(parameter)
@@ -87,7 +90,7 @@ class Pair:
     @torch.inference_mode()
     def own(self, beam_size: int, alpha: float, *, lines: list[list[int]] | None = None, n_best: int = 1, **rules: Any):
         lines = self.sources if lines is None else lines
-        steps, penalty = self.model.start_decoding(self.src(lines)), power_penalty(alpha)
+        steps, penalty = DecoderState(self.model, self.src(lines)), power_penalty(alpha)
         if beam_size == 1:
             return greedy_search(steps, self.rules(len(lines), **rules), length_penalty=penalty)
         return beam_search(

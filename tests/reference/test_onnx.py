@@ -16,6 +16,7 @@ from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop import onnx_export, onnx_file
 from attnkit.interop.export_weights import TrainedNetwork
 from attnkit.interop.onnx_export import at_size, export_onnx, other_sizes
+from attnkit.models.build import build_model
 from attnkit.models.config import LeNet5Config, ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
 from tests.interop.foreign_weights import K, classifier, close, images, shaken
 
@@ -54,7 +55,7 @@ SEGMENTER = UperNetConfig(backbone=SWIN, channels=8, pool_scales=(1, 2), auxilia
 
 def segmenter() -> TrainedNetwork:
     torch.manual_seed(3)
-    model = shaken(SEGMENTER.build(num_classes=K, image_size=44))
+    model = shaken(build_model(SEGMENTER, num_classes=K, image_size=44))
     return TrainedNetwork(model, SEGMENTER, SegmentationImageConfig(crop=(44, 40)), [f"ground {i}" for i in range(K)])
 
 

@@ -10,6 +10,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from attnkit.models.build import build_model
 from attnkit.models.config import ViTConfig
 from attnkit.models.layers.image_positions import resize_positions
 from attnkit.models.resnet_v2 import ResNetV2, StdConv2d
@@ -43,7 +44,7 @@ def small(**changes: Any) -> ViTConfig:
 def build(config: ViTConfig) -> VisionTransformer:
     """A model none of whose weights has the value that it is born with; large, so that the eps of a norm is small."""
     torch.manual_seed(1)
-    model = config.build(num_classes=K, image_size=SIZE).eval()
+    model = build_model(config, num_classes=K, image_size=SIZE).eval()
     for parameter in model.parameters():
         parameter.data += 0.3 * torch.randn(parameter.shape)
     return model

@@ -43,7 +43,7 @@ def build(norm: str, activation: str, tied: str = "all") -> Transformer:
         activation=activation,
         tied_embeddings=tied,
     )
-    model = config.build(src_vocab_size=V, tgt_vocab_size=V, pad_id=PAD).eval()
+    model = Transformer(config, src_vocab_size=V, tgt_vocab_size=V, pad_id=PAD).eval()
     for parameter in model.parameters():
         parameter.data += 0.2 * torch.randn(parameter.shape)
     return model

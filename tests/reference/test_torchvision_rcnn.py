@@ -43,7 +43,7 @@ def images() -> Tensor:
 def own(images: Tensor) -> Rcnn:
     """None of its weights and statistics has the value that it is born with, and no class is likely everywhere."""
     torch.manual_seed(1)
-    model = CONFIG.build(num_classes=K, masks=True).eval()
+    model = Rcnn(CONFIG, num_classes=K, masks=True).eval()
     for name, parameter in model.named_parameters():
         if not name.startswith("backbone"):
             parameter.data += (0.03 if name.startswith("rpn.deltas") else 0.1) * torch.randn(parameter.shape)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.swin_transformer import SwinTransformer as TorchvisionSwin
 
+from attnkit.models.build import build_model
 from attnkit.models.config import SwinConfig
 from attnkit.models.layers.relative_bias import resize_bias_table
 from attnkit.models.swin import SwinTransformer
@@ -29,7 +30,7 @@ def images(height: int, width: int, *, batch: int = 1) -> Tensor:
 def own() -> SwinTransformer:
     """A model none of whose weights has the value that it is born with, and whose logits are of the size of 1."""
     torch.manual_seed(1)
-    model = CONFIG.build(num_classes=K, image_size=224).eval()
+    model = build_model(CONFIG, num_classes=K, image_size=224).eval()
     for parameter in model.parameters():
         parameter.data += 0.2 * torch.randn(parameter.shape)
     return model.requires_grad_(False)

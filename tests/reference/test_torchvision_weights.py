@@ -14,6 +14,7 @@ from torchvision.models.vision_transformer import VisionTransformer
 from attnkit.interop.export_weights import export_weights
 from attnkit.interop.foreign_file import ForeignFile, read_foreign_file
 from attnkit.interop.recognise import recognise
+from attnkit.models.build import build_model
 from attnkit.models.config import AlexNetConfig, ClassifierConfig, ResNetConfig, SwinConfig, ViTConfig
 from tests.interop.foreign_weights import HEADS, K, classifier, close, images, imported_logits, read, shaken
 
@@ -77,7 +78,7 @@ def test_published_networks_are_recognised_by_shapes_alone(name: str, config: Cl
     assert imported.model == config
     assert (imported.image.size, imported.num_classes, imported.source) == (224, 1000, "torchvision")
     with torch.device("meta"):
-        own = config.build(num_classes=1000, image_size=224)
+        own = build_model(config, num_classes=1000, image_size=224)
     assert {key: tensor.shape for key, tensor in imported.weights.items()} == {
         key: tensor.shape for key, tensor in own.state_dict().items()
     }

@@ -15,6 +15,7 @@ from attnkit.interop.export_weights import TrainedNetwork, export_weights
 from attnkit.interop.foreign_file import read_foreign_file
 from attnkit.interop.recognise import recognise
 from attnkit.interop.transformers_upernet import export_upernet
+from attnkit.models.build import build_model
 from attnkit.models.config import SwinConfig, UperNetConfig
 from tests.interop.foreign_weights import K, close, fit, imported_logits, network, read, shaken
 from tests.reference.test_transformers_weights import as_version_4
@@ -127,7 +128,7 @@ FOUR_STAGES = UPERNET.model_copy(
 )
 def test_out(tmp_path: Path, config: UperNetConfig, said: list[str]) -> None:
     torch.manual_seed(3)
-    model = with_statistics(config.build(num_classes=K, image_size=48))
+    model = with_statistics(build_model(config, num_classes=K, image_size=48))
     image = SegmentationImageConfig(crop=(48, 60), short_side=48)
     own = TrainedNetwork(model, config, image, [f"ground {i}" for i in range(K)])
     lines = export_weights(own, "transformers", tmp_path / "out")
@@ -157,7 +158,7 @@ def test_its_image_processor_prepares_the_same(tmp_path: Path) -> None:
     pytest.importorskip("PIL")
     from PIL import Image
 
-    model = UPERNET.build(num_classes=K, image_size=48)
+    model = build_model(UPERNET, num_classes=K, image_size=48)
     own = TrainedNetwork(
         model.eval(), UPERNET, SegmentationImageConfig(crop=(48, 60)), [f"ground {i}" for i in range(K)]
     )

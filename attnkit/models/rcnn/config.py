@@ -1,16 +1,13 @@
-"""What a recipe may say about detectors. Sizes that come from the data are arguments of `build`."""
+"""What a recipe may say about detectors. What the data says is no field: see build.py."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from attnkit.config import MOST, Config, Count, Positive, Width
 from attnkit.models.config import ResNetConfig, SwinConfig
-
-if TYPE_CHECKING:
-    from attnkit.models.rcnn.rcnn import Rcnn
 
 _Overlap = Annotated[float, Field(gt=0.0, le=1.0)]
 
@@ -95,19 +92,6 @@ class RcnnConfig(Config):
                 "mend depths and num_heads"
             )
         return self
-
-    def build(self, *, num_classes: int, masks: bool, semantic_classes: int | None = None) -> Rcnn:
-        """Make the detector, with fresh weights.
-
-        Args:
-            num_classes: K, without the background.
-            masks: whether there is a mask head.
-            semantic_classes: of the semantic branch of HTC; None leaves that branch out.
-        """
-        from attnkit.models.rcnn.rcnn import Rcnn
-
-        assert isinstance(self, MaskRcnnConfig | CascadeConfig | HtcConfig), "this one is what they share"
-        return Rcnn(self, num_classes=num_classes, masks=masks, semantic_classes=semantic_classes)
 
 
 class MaskRcnnConfig(RcnnConfig):

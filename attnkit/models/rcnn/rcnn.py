@@ -17,14 +17,17 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
+from attnkit.models.backbones import build_backbone
+from attnkit.models.config import ResNetConfig, SwinConfig
 from attnkit.models.rcnn.box_head import BOX_CELLS, BoxHead
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
 from attnkit.models.rcnn.fpn import Fpn
+from attnkit.models.rcnn.global_block import GlobalBlock
 from attnkit.models.rcnn.maps import Maps, RegionReader
 from attnkit.models.rcnn.mask_head import MASK_CELLS, MASK_SIZE, MaskHead
-from attnkit.models.rcnn.parts import make_backbone, make_global_block, make_semantic_head
 from attnkit.models.rcnn.rpn import Rpn
 from attnkit.models.rcnn.select import select
+from attnkit.models.rcnn.semantic_head import SemanticHead
 from attnkit.models.rcnn.stage_losses import StageTraining
 from attnkit.models.rcnn.stages import Sizes, Stage, stage_settings
 from attnkit.structures.boxes import decode_boxes
@@ -44,7 +47,7 @@ class Rcnn(nn.Module):
         *,
         num_classes: int,
         masks: bool,
-        semantic_classes: int | None,
+        semantic_classes: int | None = None,
     ) -> None:
         """Make the detector, with fresh weights.
 
@@ -57,8 +60,9 @@ class Rcnn(nn.Module):
         super().__init__()
         self.config, self.num_classes, self.has_masks = config, num_classes, masks
         self._settings = stage_settings(config)
-        self.backbone, strides = make_backbone(config.backbone)
-        self.global_block = make_global_block(config)
+        self.backbone = build_backbone(config.backbone)
+        strides = _strides(config.backbone)
+        self.global_block = _global_block(config)
         self.fpn = Fpn(self.backbone.channels, config.channels)
         self.rpn = Rpn(config.rpn, config.channels, strides=strides)
         self.read = RegionReader(config.roi_align, strides=strides)
@@ -71,7 +75,7 @@ class Rcnn(nn.Module):
             MaskHead(config.mask_head, config.channels, num_classes=num_classes, flow=is_htc and stage > 0)
             for stage in (stages if masks else ())
         )
-        self.semantic = make_semantic_head(config, semantic_classes)
+        self.semantic = _semantic_head(config, semantic_classes)
         self.num_layers = self.backbone.num_layers
         """Layers for layer-wise learning rates, see `layer_of`."""
         self.no_weight_decay = frozenset(f"backbone.{name}" for name in self.backbone.no_weight_decay)
@@ -275,3 +279,29 @@ class Rcnn(nn.Module):
         if not self.config.frozen_norms:
             return []
         return [module for module in self.backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def _strides(backbone: SwinConfig | ResNetConfig) -> list[int]:
+    """Pixels of a cell of each level of the pyramid."""
+    finest = backbone.patch_size if isinstance(backbone, SwinConfig) else 4
+    return [finest * 2**level for level in range(5)]
+
+
+def _global_block(config: MaskRcnnConfig | CascadeConfig | HtcConfig) -> GlobalBlock | None:
+    """That of HTC++, as wide as Swin's last stage, and skipped as often as its last block; None elsewhere."""
+    backbone = config.backbone
+    if not isinstance(config, HtcConfig) or not config.global_block or not isinstance(backbone, SwinConfig):
+        return None
+    return GlobalBlock(
+        backbone.embed_dim * 2 ** (len(backbone.depths) - 1),
+        backbone.num_heads[-1],
+        mlp_ratio=backbone.mlp_ratio,
+        drop_path_rate=backbone.drop_path_rate,
+    )
+
+
+def _semantic_head(config: MaskRcnnConfig | CascadeConfig | HtcConfig, num_classes: int | None) -> SemanticHead | None:
+    """The semantic branch of HTC, if its config and its data have one."""
+    if not isinstance(config, HtcConfig) or config.semantic == "none" or num_classes is None:
+        return None
+    return SemanticHead(config.channels, num_classes=num_classes)

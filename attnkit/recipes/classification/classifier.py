@@ -21,6 +21,7 @@ from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.engine.memory import keep_pages
 from attnkit.engine.precision import Precision, decide_precision, find_device
 from attnkit.metrics.accuracy import top_classes
+from attnkit.models.build import build_model
 from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.recipes.scored_images import known_classes, scored_images
@@ -127,7 +128,7 @@ def load_classifier(
     path = weights or run.weights()
     tensors, facts = load_tensors(path)
     names = class_names_in(facts, path, run, task=recipe.task)
-    model = recipe.model.build(num_classes=len(names), image_size=recipe.image.size)
+    model = build_model(recipe.model, num_classes=len(names), image_size=recipe.image.size)
     fit_weights(path, tensors, model)
     return Classifier(recipe.image, model, names, device=place, precision=precision)
 

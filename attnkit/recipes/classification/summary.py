@@ -9,6 +9,7 @@ from torch import nn
 
 from attnkit.data.classification.config import CifarConfig, ImageFolderConfig, ImagesConfig, ShapesConfig
 from attnkit.errors import DataError
+from attnkit.models.build import build_model
 from attnkit.models.config import ClassifierConfig
 from attnkit.models.macs import Convention
 from attnkit.recipes.classification.architectures import ARCHITECTURES, NUM_CLASSES, published_name
@@ -81,7 +82,7 @@ def count(
     """What one network costs: counted on shapes alone, but for the speed, which is measured."""
 
     def build() -> nn.Module:
-        return config.build(num_classes=num_classes, image_size=image_size)
+        return build_model(config, num_classes=num_classes, image_size=image_size)
 
     facts = {"model": config.name, "classes": num_classes, "image_size": image_size}
     return facts | network_costs(build, (image_size, image_size), convention=convention, speed=speed)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from attnkit.data.classification.image_batches import ImageBatch
 from attnkit.engine.task import Loss, Task
 from attnkit.metrics.accuracy import top_classes, top_k
+from attnkit.models.build import build_model
 from attnkit.models.vit import VisionTransformer
 from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.recipes.classification.teacher import Teacher
@@ -112,5 +113,5 @@ class TopAccuracy:
 def build_task(recipe: ClassificationRecipe, class_names: Sequence[str]) -> ClassificationTask:
     """A model with fresh weights, which depend on the seed alone, in its task."""
     torch.manual_seed(recipe.train.seed)
-    model = recipe.model.build(num_classes=len(class_names), image_size=recipe.image.size)
+    model = build_model(recipe.model, num_classes=len(class_names), image_size=recipe.image.size)
     return ClassificationTask(recipe, model, class_names)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from attnkit.data.classification.config import ImageConfig
 from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.errors import AttnkitError
+from attnkit.models.build import build_model
 from attnkit.models.config import ViTConfig
 from attnkit.recipes.classification.recipe import ClassificationRecipe, TeacherConfig
 from attnkit.run_dir import open_run
@@ -80,6 +81,6 @@ def open_teacher(
             f"loss.teacher.from: {run.path} is a ViT for images of {recipe.image.size} pixels; "
             f"expected image.size {student.size}; set image.size, or take a Swin or ResNet for a teacher"
         )
-    model = recipe.model.build(num_classes=len(class_names), image_size=recipe.image.size)
+    model = build_model(recipe.model, num_classes=len(class_names), image_size=recipe.image.size)
     fit_weights(path, tensors, model)
     return Teacher(config, model.to(device), image=recipe.image, student=student)

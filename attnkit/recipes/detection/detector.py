@@ -180,8 +180,8 @@ def load_detector(
     tensors, facts = load_tensors(path)
     names = class_names_in(facts, path, run, task=recipe.task)
     has_masks = _has_masks(facts, path, run)
-    model = recipe.model.build(
-        num_classes=len(names), masks=has_masks, semantic_classes=facts.get("semantic_classes") or None
+    model = Rcnn(
+        recipe.model, num_classes=len(names), masks=has_masks, semantic_classes=facts.get("semantic_classes") or None
     )
     fit_weights(path, tensors, model)
     ids = _category_ids(facts, len(names))

@@ -89,7 +89,7 @@ def _count(
     speed: bool | None,
 ) -> dict[str, Any]:
     def build() -> Rcnn:
-        return config.build(num_classes=kind.num_classes, masks=kind.masks, semantic_classes=kind.semantic_classes)
+        return Rcnn(config, num_classes=kind.num_classes, masks=kind.masks, semantic_classes=kind.semantic_classes)
 
     def look(model: nn.Module, images: Tensor) -> object:
         return cast("Rcnn", model).detect(

@@ -97,8 +97,8 @@ def build_task(recipe: DetectionRecipe, data: DetectionSet) -> DetectionTask:
     """A detector with fresh weights, which depend on the seed alone, in its task."""
     torch.manual_seed(recipe.train.seed)
     semantic_classes = semantic_classes_of(recipe, len(data.class_names), masks=data.has_masks)
-    model = recipe.model.build(
-        num_classes=len(data.class_names), masks=data.has_masks, semantic_classes=semantic_classes
+    model = Rcnn(
+        recipe.model, num_classes=len(data.class_names), masks=data.has_masks, semantic_classes=semantic_classes
     )
     return DetectionTask(
         model,

@@ -20,6 +20,7 @@ from attnkit.data.segmentation.segmentation_transforms import segmentation_input
 from attnkit.engine.checkpoint import fit_weights, load_tensors
 from attnkit.engine.memory import keep_pages
 from attnkit.engine.precision import Precision, decide_precision, find_device
+from attnkit.models.build import build_model
 from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.upernet import UperNet
 from attnkit.recipes.scored_images import known_classes, scored_images
@@ -184,7 +185,7 @@ def load_segmenter(
     path = weights or run.weights()
     tensors, facts = load_tensors(path)
     names = class_names_in(facts, path, run, task=recipe.task)
-    model = recipe.model.build(num_classes=len(names), image_size=recipe.image.crop[0])
+    model = build_model(recipe.model, num_classes=len(names), image_size=recipe.image.crop[0])
     fit_weights(path, tensors, model)
     colours = _colours(facts.get("colours"), len(names))
     return Segmenter(recipe, model, names, colours, device=place, precision=precision, memory=memory, say=say)

@@ -8,6 +8,7 @@ from torch import nn
 
 from attnkit.data.open import open_data
 from attnkit.errors import DataError
+from attnkit.models.build import build_model
 from attnkit.models.config import UperNetConfig
 from attnkit.models.macs import Convention
 from attnkit.recipes.network_costs import network_costs
@@ -58,7 +59,7 @@ def _count(
     config: UperNetConfig, size: tuple[int, int], num_classes: int, *, convention: Convention, speed: bool | None
 ) -> dict[str, Any]:
     def build() -> nn.Module:
-        return config.build(num_classes=num_classes, image_size=size[0])
+        return build_model(config, num_classes=num_classes, image_size=size[0])
 
     facts = {
         "model": config.name,

@@ -15,6 +15,7 @@ from attnkit.data.segmentation.segmentation_batches import SegmentationBatch
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.engine.task import Loss, Task
 from attnkit.metrics.mean_iou import SegmentationCounts, iou_scores
+from attnkit.models.build import build_model
 from attnkit.models.layers.resize import resize
 from attnkit.models.upernet import UperNet
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
@@ -114,5 +115,5 @@ def build_task(
 ) -> SegmentationTask:
     """A model with fresh weights, which depend on the seed alone, in its task."""
     torch.manual_seed(recipe.train.seed)
-    model = recipe.model.build(num_classes=len(data.class_names), image_size=recipe.image.crop[0])
+    model = build_model(recipe.model, num_classes=len(data.class_names), image_size=recipe.image.crop[0])
     return SegmentationTask(recipe, model, data.class_names, data.colours, class_weights=class_weights)

@@ -30,7 +30,7 @@ def summarize(recipe: TranslationRecipe) -> dict[str, Any]:
     """
     vocab_size = getattr(recipe.tokenizer, "vocab_size", 256)
     with torch.device("meta"):
-        model = recipe.model.build(src_vocab_size=vocab_size, tgt_vocab_size=vocab_size, pad_id=0)
+        model = Transformer(recipe.model, src_vocab_size=vocab_size, tgt_vocab_size=vocab_size, pad_id=0)
     facts: dict[str, Any] = {"recipe": recipe.name, "vocabulary": vocab_size, "parameters": _parameters(model)}
     tokens = recipe.batch.tgt_tokens * recipe.train.accumulate
     facts["training"] = {

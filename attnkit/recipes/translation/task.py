@@ -10,6 +10,7 @@ from attnkit.decoding.config import DecodeConfig
 from attnkit.decoding.search import search
 from attnkit.engine.task import Loss, Task
 from attnkit.metrics.text import score_text
+from attnkit.models.decoder_state import DecoderState
 from attnkit.models.layers.cross_entropy import linear_cross_entropy
 from attnkit.models.transformer import Transformer
 from attnkit.recipes.translation.recipe import BleuConfig, TranslationRecipe
@@ -58,7 +59,7 @@ class TranslationTask(Task):
         """Translate the sources of a batch as the recipe says."""
         tokenizer = self.tokenizer
         found = search(
-            self.model.start_decoding(batch.src),
+            DecoderState(self.model, batch.src),
             self.recipe.decode,
             max_lengths=max_output_lengths(self.model, self.recipe.decode, batch.src),
             bos_id=tokenizer.bos_id,
@@ -112,7 +113,10 @@ class Bleu:
 def build_task(recipe: TranslationRecipe, src_tokenizer: Tokenizer, tgt_tokenizer: Tokenizer) -> TranslationTask:
     """A model with fresh weights, which depend on the seed alone, in its task."""
     torch.manual_seed(recipe.train.seed)
-    model = recipe.model.build(
-        src_vocab_size=src_tokenizer.vocab_size, tgt_vocab_size=tgt_tokenizer.vocab_size, pad_id=tgt_tokenizer.pad_id
+    model = Transformer(
+        recipe.model,
+        src_vocab_size=src_tokenizer.vocab_size,
+        tgt_vocab_size=tgt_tokenizer.vocab_size,
+        pad_id=tgt_tokenizer.pad_id,
     )
     return TranslationTask(recipe, model, tgt_tokenizer)

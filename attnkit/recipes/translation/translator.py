@@ -20,6 +20,7 @@ from attnkit.engine.checkpoint import load_weights
 from attnkit.engine.memory import keep_pages
 from attnkit.engine.precision import find_device
 from attnkit.errors import DataError
+from attnkit.models.decoder_state import DecoderState
 from attnkit.models.transformer import Transformer
 from attnkit.recipes.translation.recipe import TranslationRecipe
 from attnkit.recipes.translation.task import build_task, max_output_lengths
@@ -107,7 +108,7 @@ class Translator:
         for rows in self._batches([part for _, part in flat], batch_size):
             batch = make_batch([flat[row][1] for row in rows], [[] for _ in rows]).to(self.device)
             hypotheses = search(
-                self.model.start_decoding(batch.src),
+                DecoderState(self.model, batch.src),
                 decode,
                 max_lengths=max_output_lengths(self.model, decode, batch.src),
                 bos_id=self.tgt_tokenizer.bos_id,

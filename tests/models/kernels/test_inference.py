@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from attnkit.models.build import build_model
 from attnkit.models.config import ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.kernels.inference import prepare_for_inference
 
@@ -29,7 +30,7 @@ every_model = pytest.mark.parametrize("name", MODELS)
 def build(name: str) -> nn.Module:
     """A model none of whose weights has the value that it is born with."""
     torch.manual_seed(1)
-    model = MODELS[name].build(num_classes=K, image_size=SIZE)
+    model = build_model(MODELS[name], num_classes=K, image_size=SIZE)
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape)
     return model
@@ -119,7 +120,7 @@ def build_upernet(name: str) -> nn.Module:
     torch.manual_seed(1)
     backbone, neck = UPERNETS[name]
     config = UperNetConfig(backbone=backbone, neck=neck, channels=12, pool_scales=(1, 3), auxiliary_channels=6)
-    model = config.build(num_classes=K, image_size=SIZE)
+    model = build_model(config, num_classes=K, image_size=SIZE)
     for parameter in model.parameters():
         parameter.data += 0.03 * torch.randn(parameter.shape)
     for module in model.modules():

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from attnkit.models.decoder_state import DecoderState
 from attnkit.models.kernels.packed_linear import PackedLinear, can_be_packed, pack_linears
 from attnkit.models.kernels.packed_mlp import PackedMlp, pack_mlps
 from attnkit.models.kernels.packed_patches import PackedPatches
@@ -118,7 +119,7 @@ def test_a_packed_transformer_decodes_the_same(case: TransformerCase) -> None:
     names = list(model.state_dict())
 
     def two_steps() -> list[torch.Tensor]:
-        state = model.start_decoding(src)
+        state = DecoderState(model, src)
         return [state.step(torch.full((len(src), 1), token)) for token in (BOS, 5)]
 
     before = two_steps()

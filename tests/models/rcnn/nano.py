@@ -45,7 +45,7 @@ def build(name: str, *, masks: bool = True, shaken: float = 0.05, **changes: obj
     """A detector none of whose weights and statistics has the value that it is born with."""
     torch.manual_seed(1)
     config = CONFIGS[name].model_copy(update=changes)
-    model = config.build(num_classes=K, masks=masks, semantic_classes=S if config.name == "htc" else None)
+    model = Rcnn(config, num_classes=K, masks=masks, semantic_classes=S if config.name == "htc" else None)
     for parameter in model.parameters():
         parameter.data += shaken * torch.randn(parameter.shape)
     for module in model.modules():

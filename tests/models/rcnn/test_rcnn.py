@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from attnkit.models.rcnn.config import BoxHeadConfig
+from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.structures.boxes import decode_boxes
 from attnkit.structures.objects import Objects
 from tests.models.rcnn.nano import (
@@ -292,8 +293,8 @@ def test_nothing_for_the_semantic_branch() -> None:
 def test_the_semantic_branch_is_left_out() -> None:
     """Where the recipe says so, and where there is nothing to learn for it."""
     assert build("htc", semantic="none").semantic is None
-    assert CONFIGS["htc"].build(num_classes=K, masks=True).semantic is None
-    assert CONFIGS["cascade"].build(num_classes=K, masks=True, semantic_classes=S).semantic is None
+    assert Rcnn(CONFIGS["htc"], num_classes=K, masks=True).semantic is None
+    assert Rcnn(CONFIGS["cascade"], num_classes=K, masks=True, semantic_classes=S).semantic is None
 
 
 def test_the_weight_of_the_semantic_loss() -> None:
@@ -342,7 +343,7 @@ def test_head_names_are_what_has_classes(name: str) -> None:
     """Another number of classes changes them and nothing else."""
     model = build(name)
     shapes = {key: value.shape for key, value in model.state_dict().items()}
-    other = CONFIGS[name].build(num_classes=K + 1, masks=True, semantic_classes=S + 1 if "htc" in name else None)
+    other = Rcnn(CONFIGS[name], num_classes=K + 1, masks=True, semantic_classes=S + 1 if "htc" in name else None)
     changed = {key for key, value in other.state_dict().items() if value.shape != shapes[key]}
     assert {key.rpartition(".")[0] for key in changed} == set(model.head_names)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from attnkit.models.build import build_model
 from attnkit.models.config import SwinConfig, ViTConfig
 from attnkit.models.macs import count_macs
 from attnkit.recipes.classification.architectures import ARCHITECTURES, NUM_CLASSES
@@ -32,8 +33,8 @@ def build(name: str, *, num_classes: int = NUM_CLASSES, **changes: object) -> nn
     """Without memory for its weights."""
     architecture = ARCHITECTURES[name]
     with torch.device("meta"):
-        return architecture.model.model_copy(update=changes).build(
-            num_classes=num_classes, image_size=architecture.image_size
+        return build_model(
+            architecture.model.model_copy(update=changes), num_classes=num_classes, image_size=architecture.image_size
         )
 
 
@@ -45,7 +46,7 @@ def parameters(model: nn.Module) -> int:
 def size_and_gmacs(model: ViTConfig | SwinConfig, image_size: int) -> tuple[int, float]:
     """DeiT's networks without distillation are those of ViT, which need not be counted again."""
     with torch.device("meta"):
-        network = model.build(num_classes=NUM_CLASSES, image_size=image_size)
+        network = build_model(model, num_classes=NUM_CLASSES, image_size=image_size)
     return parameters(network), count_macs(network, image_size, image_size) / 1e9
 
 

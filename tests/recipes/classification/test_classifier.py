@@ -8,6 +8,7 @@ from torch import nn
 from attnkit.data.open import OpenedData
 from attnkit.engine.checkpoint import load_tensors, save_tensors
 from attnkit.errors import CheckpointError, DataError
+from attnkit.models.build import build_model
 from attnkit.recipes.classification.classifier import Classifier, classify_split, load_classifier
 from tests.recipes.image_runs import CLASSES, colour_recipe, colour_run, write_picture
 
@@ -41,7 +42,7 @@ def test_names_and_order(classifier, tmp_path):
 
 def test_probabilities_are_the_softmax_of_the_model(run, tmp_path):
     recipe = colour_recipe()
-    model = recipe.model.build(num_classes=3, image_size=8)
+    model = build_model(recipe.model, num_classes=3, image_size=8)
     tensors, _ = load_tensors(run.model)
     model.load_state_dict(tensors)
     images = torch.randn(5, 3, 8, 8)

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from attnkit import recipe_file
 from attnkit.cli import app
 from attnkit.engine.checkpoint import save_weights
+from attnkit.models.build import build_model
 from attnkit.recipes import network_costs
 from attnkit.recipes.classification.summary import classes_of
 
@@ -79,7 +80,7 @@ def test_a_run_knows_its_classes(folder):
     (folder / "a").mkdir()
     (folder / "a" / "recipe.yaml").write_text(recipe_file.dump(recipe))
     assert facts("a", "--no-speed")["classes"] == "1000, assumed; the data is not here"
-    model = recipe.model.build(num_classes=7, image_size=32)
+    model = build_model(recipe.model, num_classes=7, image_size=32)
     save_weights(folder / "a" / "model.safetensors", model, {"classes": list("abcdefg")})
     found = facts("a", "--no-speed")
     assert (found["classes"], found["params"]) == (7, sum(p.numel() for p in model.parameters()))

@@ -38,8 +38,11 @@ def build(name: str, **changes: object) -> Rcnn:
     """Without memory for its weights."""
     architecture = DETECTION_ARCHITECTURES[name]
     with torch.device("meta"):
-        return architecture.model.model_copy(update=changes).build(
-            num_classes=NUM_CLASSES, masks=True, semantic_classes=architecture.semantic_classes
+        return Rcnn(
+            architecture.model.model_copy(update=changes),
+            num_classes=NUM_CLASSES,
+            masks=True,
+            semantic_classes=architecture.semantic_classes,
         )
 
 

@@ -9,6 +9,7 @@ from attnkit.data.detection.detection_transforms import detection_input
 from attnkit.data.open import OpenedData, open_data
 from attnkit.engine.checkpoint import load_tensors, load_weights, save_tensors
 from attnkit.errors import CheckpointError, DataError
+from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.recipes.detection import detector as module
 from attnkit.recipes.detection.detector import Detector, detect_split, load_detector
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig
@@ -179,7 +180,7 @@ def test_it_finds_what_its_model_does(run):
     detector = load_detector(recipe, run, device="cpu", precision="float32")
     torch.manual_seed(0)
     pixels = torch.randint(256, (3, 31, 47), dtype=torch.uint8)
-    model = recipe.model.build(num_classes=3, masks=True)
+    model = Rcnn(recipe.model, num_classes=3, masks=True)
     load_weights(run.model, model)
     shown = detection_input(pixels, recipe.image)
     height, width = shown.shape[1:]

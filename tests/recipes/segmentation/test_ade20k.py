@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from attnkit import recipe_file
+from attnkit.models.build import build_model
 from attnkit.recipes.segmentation.architectures import NUM_CLASSES, SEGMENTATION_ARCHITECTURES
 
 ARCHITECTURES = {
@@ -25,7 +26,7 @@ def test_the_network_is_the_published_one(name):
     recipe, published = load(name), SEGMENTATION_ARCHITECTURES[ARCHITECTURES[name]]
     assert recipe.model == published.model
     with torch.device("meta"):
-        model = recipe.model.build(num_classes=NUM_CLASSES, image_size=recipe.image.crop[0])
+        model = build_model(recipe.model, num_classes=NUM_CLASSES, image_size=recipe.image.crop[0])
     assert sum(p.numel() for p in model.parameters()) == published.params
     assert recipe.image.crop == (published.crop, published.crop)
 

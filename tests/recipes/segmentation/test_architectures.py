@@ -4,6 +4,7 @@ import sys
 import pytest
 import torch
 
+from attnkit.models.build import build_model
 from attnkit.models.macs import count_macs
 from attnkit.models.upernet import UperNet
 from attnkit.recipes.segmentation.architectures import NUM_CLASSES, SEGMENTATION_ARCHITECTURES
@@ -51,7 +52,7 @@ def build(name: str) -> UperNet:
     """Without memory for its weights."""
     architecture = SEGMENTATION_ARCHITECTURES[name]
     with torch.device("meta"):
-        return architecture.model.build(num_classes=NUM_CLASSES, image_size=architecture.crop)
+        return build_model(architecture.model, num_classes=NUM_CLASSES, image_size=architecture.crop)
 
 
 def parameters(model: torch.nn.Module) -> int:
@@ -108,7 +109,7 @@ def test_the_auxiliary_head_counts_in_parameters_alone() -> None:
         assert parameters(model.auxiliary) == count
     changed = SEGMENTATION_ARCHITECTURES["upernet_swin_t"].model.model_copy(update={"auxiliary_channels": 0})
     with torch.device("meta"):
-        without = changed.build(num_classes=NUM_CLASSES, image_size=512)
+        without = build_model(changed, num_classes=NUM_CLASSES, image_size=512)
     assert count_macs(without, 64, 96) == count_macs(build("upernet_swin_t"), 64, 96)
 
 

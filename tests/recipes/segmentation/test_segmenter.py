@@ -10,6 +10,7 @@ from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_transforms import segmentation_input
 from attnkit.engine.checkpoint import load_tensors, save_tensors
 from attnkit.errors import CheckpointError, DataError
+from attnkit.models.build import build_model
 from attnkit.recipes.segmentation.recipe import InferenceConfig
 from attnkit.recipes.segmentation.segmenter import load_segmenter, segment_split
 from attnkit.structures.arrays import IGNORE
@@ -60,7 +61,7 @@ def test_the_model_s_logits_enlarged(tmp_path):
     """Random weights, an image that is resized first: logits are brought to the image in one step."""
     recipe = scene_recipe(image={"crop": [16, 16], "short_side": 22})
     torch.manual_seed(3)
-    model = recipe.model.build(num_classes=3, image_size=16)
+    model = build_model(recipe.model, num_classes=3, image_size=16)
     run = scene_run(tmp_path / "run", recipe)
     _, facts = load_tensors(run.model)
     save_tensors(run.model, model.state_dict(), facts)

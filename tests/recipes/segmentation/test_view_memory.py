@@ -2,6 +2,7 @@
 
 import pytest
 
+from attnkit.models.build import build_model
 from attnkit.models.config import UperNetConfig
 from attnkit.recipes.segmentation.view_memory import bytes_of_views, pixels_per_cell, values_per_cell
 
@@ -10,7 +11,7 @@ SWIN = {"name": "swin", "embed_dim": 12, "depths": [1, 1], "num_heads": [2, 3], 
 
 def model(**changes):
     config = UperNetConfig.model_validate({"backbone": SWIN | changes, "channels": 5, "pool_scales": [1]})
-    return config.build(num_classes=3, image_size=16)
+    return build_model(config, num_classes=3, image_size=16)
 
 
 def test_values_of_a_cell():

@@ -10,6 +10,7 @@ from attnkit.data.open import open_data
 from attnkit.data.text.batching import batches_in_order_of_length, make_batch
 from attnkit.engine.evaluate import evaluate
 from attnkit.models.config import TransformerConfig
+from attnkit.models.decoder_state import DecoderState
 from attnkit.recipes.translation.task import TranslationTask, build_task, max_output_lengths
 from tests.recipes.tiny import recipe_with
 
@@ -38,9 +39,6 @@ class Reverser(nn.Module):
     def forward(self, src, tgt_in):
         return self.sure * torch.eye(self.vocab_size)[self.truth(src)[:, : tgt_in.shape[1]]]
 
-    def start_decoding(self, src):
-        return ReverserSteps(self, src)
-
 
 class ReverserSteps:
     def __init__(self, model, src):
@@ -56,6 +54,14 @@ class ReverserSteps:
 
     def reorder(self, sentences, beams):
         self.truth = self.truth[sentences]
+
+
+@pytest.fixture(autouse=True)
+def decode_stand_ins(monkeypatch):
+    def start(model, src):
+        return (ReverserSteps if isinstance(model, Reverser) else DecoderState)(model, src)
+
+    monkeypatch.setattr("attnkit.recipes.translation.task.DecoderState", start)
 
 
 def score(recipe, *, batch_tokens=40, **model):
