@@ -16,7 +16,7 @@ from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.file_tree import FileTree
 from attnkit.data.finding import Finding
 from attnkit.data.images.decode import decode_image
-from attnkit.data.images.hold_back import held_back
+from attnkit.data.images.hold_back import hold_back
 from attnkit.data.images.shapes import CLASS_NAMES, FIRST_INDEX, generate
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
@@ -184,7 +184,7 @@ def split_off(
         has_test: whether it has test images of its own.
         name: of each image; where it has none, its number.
     """
-    rows = held_back(images.labels, name, config, valid=not has_valid, test=not has_test)[split]
+    rows = hold_back(images.labels, name, config, valid=not has_valid, test=not has_test)[split]
     if not len(rows):
         return None
     return images if len(rows) == len(images) else images.select(rows)

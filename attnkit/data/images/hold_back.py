@@ -19,7 +19,7 @@ _BEGINNING = 4096
 """Bytes."""
 
 
-def held_back(
+def hold_back(
     labels: IntArray, name: Callable[[int], str], config: HoldBackConfig, *, valid: bool, test: bool
 ) -> dict[Split, IntArray]:
     """Share images out.
@@ -88,7 +88,7 @@ def hold_files_back(
     first = _first_of_equals(tree, numbers)
     ones = np.unique(first)
     labels = np.zeros(len(ones), dtype=np.int64)
-    shares = held_back(labels, lambda row: name(int(ones[row])), config, valid=valid, test=test)
+    shares = hold_back(labels, lambda row: name(int(ones[row])), config, valid=valid, test=test)
     return np.flatnonzero(np.isin(first, ones[shares[split]]))
 
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnkit.data.text.length_buckets import by_length, cut, cut_into
-from attnkit.data.text.ragged import IntArray, Ragged, Rows, concatenate, ragged
+from attnkit.data.text.ragged import Integers, Ragged, Rows, concatenate, ragged
 from attnkit.data.text.token_cache import TokenCache
 from attnkit.errors import DataError
 
-Sampler = Callable[[IntArray, int], tuple[Rows, Rows]]
+Sampler = Callable[[Integers, int], tuple[Rows, Rows]]
 """Indices of pairs and the epoch to source and target ids, freshly cut."""
 
 _PAIRS_AT_ONCE = 10_000
@@ -36,7 +36,7 @@ class Batch:
     """(B, T) int64: begin of sentence, then the target: what the decoder reads."""
     tgt_out: Tensor
     """(B, T) int64: the target, then end of sentence: what it should say."""
-    indices: IntArray
+    indices: Integers
     """(B,) int64: which pairs these are."""
     num_tgt_tokens: int
     """Target tokens, end of sentence counted and padding not: what the loss is a mean over."""
@@ -155,7 +155,7 @@ class TokenBatches:
                     self._cache.release()
             start = (start - len(cuts)) % every
 
-    def _plan(self, epoch: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
+    def _plan(self, epoch: int) -> Iterator[tuple[Integers, Integers, Integers]]:
         """For every pool: its pairs, the order that sorts them by length, and where that order is cut."""
         count = len(self._cache)
         everything = np.arange(count, dtype=np.int32 if count < 2**31 else np.int64)
@@ -166,7 +166,7 @@ class TokenBatches:
             order = by_length(src_lengths, tgt_lengths)
             yield pairs, order, cut(src_lengths[order], tgt_lengths[order], self._limits)
 
-    def _lengths(self, pairs: IntArray | slice) -> tuple[IntArray, IntArray]:
+    def _lengths(self, pairs: Integers | slice) -> tuple[Integers, Integers]:
         """Tokens with end of sentence, as far as they are known beforehand."""
         cached = self._cache.src_lengths[pairs], self._cache.tgt_lengths[pairs]
         if self._sampler is None:
@@ -214,7 +214,7 @@ def _growth(cache: TokenCache, sampler: Sampler) -> tuple[float, float]:
     return src_growth * _GROWTH_MARGIN, tgt_growth * _GROWTH_MARGIN
 
 
-def _draw(sampler: Sampler, pairs: IntArray, epoch: int) -> tuple[Ragged, Ragged]:
+def _draw(sampler: Sampler, pairs: Integers, epoch: int) -> tuple[Ragged, Ragged]:
     """Cut the pairs of a pool anew, some at a time."""
     src, tgt = [], []
     for begin in range(0, len(pairs), _PAIRS_AT_ONCE):
@@ -224,7 +224,7 @@ def _draw(sampler: Sampler, pairs: IntArray, epoch: int) -> tuple[Ragged, Ragged
     return concatenate(src), concatenate(tgt)
 
 
-def _pad(src: Ragged, tgt: Ragged, indices: IntArray, *, pad_id: int, bos_id: int, eos_id: int) -> Batch:
+def _pad(src: Ragged, tgt: Ragged, indices: Integers, *, pad_id: int, bos_id: int, eos_id: int) -> Batch:
     return Batch(
         src=_rectangle(src, pad_id, last=eos_id),
         tgt_in=_rectangle(tgt, pad_id, first=bos_id),

@@ -9,9 +9,9 @@ import numpy as np
 
 from attnkit.data.config import Split
 from attnkit.data.finding import DataReport, Finding
-from attnkit.data.text.check_split import SplitCheck, SplitStats, UnknowingEncoder, hashes
+from attnkit.data.text.check_split import EncoderWithUnknown, TextSplitCheck, TextStats, hashes
 from attnkit.data.text.parallel_text import Pair, ParallelText
-from attnkit.data.text.ragged import IntArray
+from attnkit.data.text.ragged import Integers
 from attnkit.errors import DataError
 
 _QUICK_PAIRS = 50_000
@@ -29,23 +29,23 @@ def check_parallel_text(
     quick: bool = False,
     max_length: int = 256,
     max_ratio: float = 4.0,
-    tokenizers: tuple[UnknowingEncoder, UnknowingEncoder] | None = None,
+    tokenizers: tuple[EncoderWithUnknown, EncoderWithUnknown] | None = None,
     progress: Callable[[Split, int], None] | None = None,
-) -> DataReport[SplitStats]:
-    """Look for everything in a recipe's data that makes training fail or its scores misleading.
+) -> DataReport[TextStats]:
+    """Find everything in a recipe's data that makes training fail or its scores misleading.
 
     Text is streamed. What grows with the corpus is a number for each training pair, to find duplicates.
 
     Args:
         data: the opened splits.
-        quick: look only at the first pairs of each split, which takes about a second. What comes later goes unseen.
-        max_length: tokens of the longest sentence that training keeps; looked at with `tokenizers` only.
-        max_ratio: longer side over shorter that training keeps; looked at with `tokenizers` only.
+        quick: check only the first pairs of each split, which takes about a second. Later ones are not checked.
+        max_length: tokens of the longest sentence that training keeps; needs `tokenizers`.
+        max_ratio: longer side over shorter that training keeps; needs `tokenizers`.
         tokenizers: of source and target, to count tokens and unknown ones.
-        progress: called now and then with a split and how many of its pairs have been looked at.
+        progress: called now and then with a split and how many of its pairs have been checked.
     """
     found: dict[Split, list[Finding]] = {"train": [], "valid": [], "test": []}
-    report = DataReport[SplitStats]()
+    report = DataReport[TextStats]()
     held_out: list[tuple[Split, HeldOut]] = []
     limit = _QUICK_PAIRS if quick else None
     # Training text comes last: while it streams by, it is compared with what is held out.
@@ -55,11 +55,11 @@ def check_parallel_text(
             if pairs is None:
                 found[split].append(_missing(split))
                 continue
-            check = SplitCheck(split, pairs, max_length=max_length, max_ratio=max_ratio, tokenizers=tokenizers)
-            check.look_at_files(limit=limit)
+            check = TextSplitCheck(split, pairs, max_length=max_length, max_ratio=max_ratio, tokenizers=tokenizers)
+            check.check_files(limit=limit)
             held = HeldOut(pairs) if split != "train" else None
             for first, chunk in _chunks(pairs, limit):
-                check.look_at(chunk, first)
+                check.add(chunk, first)
                 if held is not None:
                     held.add(chunk)
                 else:
@@ -99,13 +99,13 @@ def _missing(split: Split) -> Finding:
 
 
 class HeldOut:
-    """The sentences of a split that training must not see, and where training text was found to have them."""
+    """The sentences of a held-out split, and where the training text has them too."""
 
     def __init__(self, pairs: ParallelText) -> None:
         """Start with no sentence."""
         self._pairs = pairs
-        self._hashes: dict[str, list[IntArray]] = {kind: [] for kind in _KINDS}
-        self._sorted: dict[str, tuple[IntArray, IntArray]] = {}
+        self._hashes: dict[str, list[Integers]] = {kind: [] for kind in _KINDS}
+        self._sorted: dict[str, tuple[Integers, Integers]] = {}
 
     def add(self, chunk: Sequence[Pair]) -> None:
         """Take held-out pairs."""
@@ -113,23 +113,23 @@ class HeldOut:
             self._hashes[kind].append(numbers)
 
     def compare(self, chunk: Sequence[Pair], first: int) -> None:
-        """Look at training pairs; the first of them has the number `first`, counted from 1."""
+        """Compare training pairs; the first of them has the number `first`, counted from 1."""
         if not self._sorted:
             self._sorted = {kind: _known(parts) for kind, parts in self._hashes.items()}
         for kind, numbers in _all_hashes(chunk).items():
-            known, seen_at = self._sorted[kind]
+            known, found_at = self._sorted[kind]
             slots = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
             matches = np.flatnonzero(known[slots] == numbers)[::-1]  # backwards, so that the earliest is kept
-            new = matches[seen_at[slots[matches]] == 0]
-            seen_at[slots[new]] = first + new
+            new = matches[found_at[slots[matches]] == 0]
+            found_at[slots[new]] = first + new
 
     def findings(self, train: ParallelText) -> list[Finding]:
-        """What was shared, after the last training pair."""
+        """What is in both, after the last training pair."""
         found = []
         for kind in _KINDS if self._sorted else ():
-            known, seen_at = self._sorted[kind]
+            known, found_at = self._sorted[kind]
             own = np.concatenate(self._hashes[kind])
-            where = seen_at[np.searchsorted(known, own)]
+            where = found_at[np.searchsorted(known, own)]
             where[own == 0] = 0
             if count := int(np.count_nonzero(where)):
                 first = int(np.flatnonzero(where)[0])
@@ -149,7 +149,7 @@ class HeldOut:
         )
 
 
-def _all_hashes(chunk: Sequence[Pair]) -> dict[str, IntArray]:
+def _all_hashes(chunk: Sequence[Pair]) -> dict[str, Integers]:
     """A number for each pair, source and target; 0 for what is empty."""
     src, tgt = [pair.src.strip() for pair in chunk], [pair.tgt.strip() for pair in chunk]
     empty = np.array([not a or not b for a, b in zip(src, tgt, strict=True)])
@@ -159,7 +159,7 @@ def _all_hashes(chunk: Sequence[Pair]) -> dict[str, IntArray]:
     return found
 
 
-def _known(parts: list[IntArray]) -> tuple[IntArray, IntArray]:
-    """The different numbers, sorted, and for each the training pair where it was seen first: none yet."""
+def _known(parts: list[Integers]) -> tuple[Integers, Integers]:
+    """The different numbers, sorted, and for each the first training pair that has it: none yet."""
     known = np.unique(np.concatenate(parts))
     return known, np.zeros(len(known), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The part of the data check that looks at lines: odd characters in them, and what reading removes in silence."""
+"""The check of the lines of a text: odd characters in them, and what is removed silently when they are read."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Place = Callable[[int], str]
 
 
 @dataclass
-class Sightings:
+class Occurrences:
     """One kind of trouble."""
 
     count: int = 0
     first: int = 0
     """Its number; 0 is nowhere."""
     example: str = ""
-    """What was seen there."""
+    """What was found there."""
 
     def add(self, number: int, example: str = "") -> None:
         """Count one more."""
@@ -59,20 +59,20 @@ class OddCharacters:
     """Those in the sentences of one side."""
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
-        self._spaces, self._invisible, self._tabs = Sightings(), Sightings(), Sightings()
+        """Start with no line."""
+        self._spaces, self._invisible, self._tabs = Occurrences(), Occurrences(), Occurrences()
 
-    def look_at(self, lines: list[str], first: int) -> None:
-        """Look at some lines; the first of them has the number `first`, counted from 1."""
+    def add(self, lines: list[str], first: int) -> None:
+        """Check some lines; the first of them has the number `first`, counted from 1."""
         if not _ODD.search("\n".join(lines)):
             return
         for number, line in enumerate(lines, start=first):
-            for seen, pattern in ((self._spaces, _ODD_SPACE), (self._invisible, _INVISIBLE), (self._tabs, _TAB)):
+            for occurrences, pattern in ((self._spaces, _ODD_SPACE), (self._invisible, _INVISIBLE), (self._tabs, _TAB)):
                 if match := pattern.search(line):
-                    seen.add(number, f"U+{ord(match[0]):04X}")
+                    occurrences.add(number, f"U+{ord(match[0]):04X}")
 
     def findings(self, place: Place) -> list[Finding]:
-        """What was seen; `place` names a line."""
+        """What was found; `place` names a line."""
         return [
             *self._spaces.warning(
                 place,
@@ -95,15 +95,15 @@ class OddCharacters:
         ]
 
 
-def look_at_file(name: str, file: Traversable, *, limit: int | None) -> list[Finding]:
-    """Look for a byte order mark and for carriage returns.
+def check_file(name: str, file: Traversable, *, limit: int | None) -> list[Finding]:
+    """Find a byte order mark and carriage returns.
 
     Args:
         name: of the file.
         file: its content.
-        limit: look at so many lines at the head; None is all.
+        limit: check so many lines at the beginning; None is all.
     """
-    marks, returns = Sightings(), Sightings()
+    marks, returns = Occurrences(), Occurrences()
     for number, raw in enumerate(islice(raw_lines(file, name), limit), start=1):
         if number == 1 and raw.startswith(BYTE_ORDER_MARK):
             marks.add(number)

@@ -1,4 +1,4 @@
-"""The part of the data check that looks at one split: its lines, their tokens, its pairs."""
+"""The check of one split of parallel text: its lines, their tokens, its pairs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from attnkit.data.config import Split
 from attnkit.data.finding import Finding
-from attnkit.data.text.check_lines import OddCharacters, Place, Sightings, look_at_file
+from attnkit.data.text.check_lines import Occurrences, OddCharacters, Place, check_file
 from attnkit.data.text.parallel_text import Pair, ParallelText
-from attnkit.data.text.ragged import IntArray, ragged
+from attnkit.data.text.ragged import Integers, ragged
 from attnkit.data.text.token_cache import Encoder, left_out
 
 _UNKNOWN_RATE = 0.001
 _UNTRANSLATED_WORDS = 4
 
 
-class UnknowingEncoder(Encoder, Protocol):
+class EncoderWithUnknown(Encoder, Protocol):
     """A tokenizer that has an id for what it does not know."""
 
     @property
@@ -46,7 +46,7 @@ class SideStats:
 
 
 @dataclass
-class SplitStats:
+class TextStats:
     """Counts over one split."""
 
     description: str
@@ -55,28 +55,28 @@ class SplitStats:
     tgt: SideStats
     pairs: int = 0
     complete: bool = True
-    """False when only its head was looked at."""
+    """False when only its beginning was checked."""
     duplicates: int = 0
-    """Pairs that stood there before."""
+    """Pairs that are copies of earlier ones."""
     left_out: int = 0
-    """Pairs that training passes over: a side is empty, too long, or too long for the other."""
+    """Pairs that training skips: a side is empty, too long, or too long for the other."""
 
 
 @dataclass
 class _Side:
-    """One side of a split while it is looked at."""
+    """One side of a split while it is checked."""
 
     stats: SideStats
     place: Place
-    tokenizer: UnknowingEncoder | None
+    tokenizer: EncoderWithUnknown | None
     odd: OddCharacters = field(default_factory=OddCharacters)
-    unknown: Sightings = field(default_factory=Sightings)
-    one_sided: Sightings = field(default_factory=Sightings)
+    unknown: Occurrences = field(default_factory=Occurrences)
+    one_sided: Occurrences = field(default_factory=Occurrences)
     """Empty here, text on the other side."""
 
 
-class SplitCheck:
-    """Looks at the pairs of a split, a chunk at a time."""
+class TextSplitCheck:
+    """Checks the pairs of a split, a chunk at a time."""
 
     def __init__(
         self,
@@ -85,35 +85,35 @@ class SplitCheck:
         *,
         max_length: int,
         max_ratio: float,
-        tokenizers: tuple[UnknowingEncoder, UnknowingEncoder] | None,
+        tokenizers: tuple[EncoderWithUnknown, EncoderWithUnknown] | None,
     ) -> None:
-        """Start with nothing seen."""
+        """Start with no pair."""
         src_tokenizer, tgt_tokenizer = tokenizers or (None, None)
         names = [name for name, _ in pairs.files()] or [pairs.describe()]
         self.split = split
         self.pairs = pairs
-        self.stats = SplitStats(pairs.describe(), SideStats(names[0]), SideStats(names[-1]))
+        self.stats = TextStats(pairs.describe(), SideStats(names[0]), SideStats(names[-1]))
         self._src = _Side(self.stats.src, pairs.src_place, src_tokenizer)
         self._tgt = _Side(self.stats.tgt, pairs.tgt_place, tgt_tokenizer)
         self._limits = max_length, max_ratio
-        self._both_empty, self._too_long = Sightings(), Sightings()
-        self._uneven, self._untranslated = Sightings(), Sightings()
-        self._hashes: list[IntArray] = []
+        self._both_empty, self._too_long = Occurrences(), Occurrences()
+        self._uneven, self._untranslated = Occurrences(), Occurrences()
+        self._hashes: list[Integers] = []
         self._file_findings: list[Finding] = []
 
-    def look_at_files(self, *, limit: int | None) -> None:
-        """Look at what reading removes in silence: byte order marks and carriage returns.
+    def check_files(self, *, limit: int | None) -> None:
+        """Find what is removed silently when a file is read: byte order marks and carriage returns.
 
         Args:
-            limit: look at so many lines at the head of each file; None is all.
+            limit: check so many lines at the beginning of each file; None is all.
         """
         for name, file in self.pairs.files():
-            self._file_findings += look_at_file(name, file, limit=limit)
+            self._file_findings += check_file(name, file, limit=limit)
 
-    def look_at(self, chunk: Sequence[Pair], first: int) -> None:
-        """Look at some pairs; the first of them has the number `first`, counted from 1."""
+    def add(self, chunk: Sequence[Pair], first: int) -> None:
+        """Check some pairs; the first of them has the number `first`, counted from 1."""
         src, tgt = [pair.src for pair in chunk], [pair.tgt for pair in chunk]
-        src_empty, tgt_empty = _look_at_lines(self._src, src, first), _look_at_lines(self._tgt, tgt, first)
+        src_empty, tgt_empty = _check_lines(self._src, src, first), _check_lines(self._tgt, tgt, first)
         self._src.one_sided.add_where(src_empty & ~tgt_empty, first)
         self._tgt.one_sided.add_where(tgt_empty & ~src_empty, first)
         self._both_empty.add_where(src_empty & tgt_empty, first)
@@ -134,7 +134,7 @@ class SplitCheck:
         self.stats.left_out += int(dropped.sum())
 
     def conclude(self) -> list[Finding]:
-        """Complete the counts after the last pair, and say everything that was seen."""
+        """Complete the counts after the last pair, and return all findings."""
         if self.split == "train" and self.stats.pairs == self.stats.left_out:
             return [*self._file_findings, self._nothing_left()]
         sides = [_about_lines(self._src, self._tgt), _about_lines(self._tgt, self._src)]
@@ -180,7 +180,7 @@ class SplitCheck:
         if not self.pairs.files():
             return []
         self.stats.duplicates, first, again = duplicates(self._hashes)
-        return Sightings(self.stats.duplicates, again).warning(
+        return Occurrences(self.stats.duplicates, again).warning(
             self.pairs.src_place,
             f"the pair is a copy of line {first}",
             "a copy counts twice",
@@ -188,13 +188,13 @@ class SplitCheck:
         )
 
 
-def hashes(lines: Sequence[object]) -> IntArray:
+def hashes(lines: Sequence[object]) -> Integers:
     """A number for each line or pair, equal for equal ones; it holds within this process."""
     return np.fromiter(map(hash, lines), dtype=np.int64, count=len(lines))
 
 
-def duplicates(parts: list[IntArray]) -> tuple[int, int, int]:
-    """How many were there before, and the numbers, from 1, of the earliest such and of the one that it repeats."""
+def duplicates(parts: list[Integers]) -> tuple[int, int, int]:
+    """How many are copies, and the numbers, from 1, of the first copied pair and of its first copy."""
     all_hashes = np.concatenate(parts)
     order = np.argsort(all_hashes, kind="stable")
     ordered = all_hashes[order]
@@ -205,8 +205,8 @@ def duplicates(parts: list[IntArray]) -> tuple[int, int, int]:
     return len(repeats), int(order[earliest - 1]) + 1, int(order[earliest]) + 1
 
 
-def _look_at_lines(side: _Side, lines: list[str], first: int) -> NDArray[np.bool_]:
-    """Note what is odd in lines; return which are empty."""
+def _check_lines(side: _Side, lines: list[str], first: int) -> NDArray[np.bool_]:
+    """Count, and note what is odd in lines; return which are empty."""
     lengths = np.fromiter((len(line.strip()) for line in lines), dtype=np.int64, count=len(lines))
     stats = side.stats
     stats.chars += int(lengths.sum())
@@ -214,11 +214,11 @@ def _look_at_lines(side: _Side, lines: list[str], first: int) -> NDArray[np.bool
     stats.longest = max(stats.longest, int(lengths.max()))
     empty: NDArray[np.bool_] = lengths == 0
     stats.empty += int(empty.sum())
-    side.odd.look_at(lines, first)
+    side.odd.add(lines, first)
     return empty
 
 
-def _count_tokens(side: _Side, lines: list[str], first: int) -> IntArray | None:
+def _count_tokens(side: _Side, lines: list[str], first: int) -> Integers | None:
     """The tokens of each line; unknown ones are noted."""
     if side.tokenizer is None:
         return None
@@ -248,7 +248,7 @@ def _about_lines(side: _Side, other: _Side) -> list[Finding]:
             "remove the pair from both files, or fill the line",
         ),
         *side.odd.findings(side.place),
-        *(side.unknown if rate > _UNKNOWN_RATE else Sightings()).warning(
+        *(side.unknown if rate > _UNKNOWN_RATE else Occurrences()).warning(
             side.place,
             f"{unknown} of {tokens} tokens ({rate:.2%}) are unknown to the tokenizer, first here",
             "the model can neither read nor write them",

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from attnkit.data.text.ragged import IntArray
+from attnkit.data.text.ragged import Integers
 
 _LIMIT_STEP = 1.02
 
 
-def by_length(src_lengths: IntArray, tgt_lengths: IntArray) -> NDArray[np.intp]:
+def by_length(src_lengths: Integers, tgt_lengths: Integers) -> NDArray[np.intp]:
     """The order in which neighbours are alike in both lengths; equals stay in the order in which they came."""
     return np.lexsort((src_lengths, tgt_lengths))
 
 
-def cut(src_lengths: IntArray, tgt_lengths: IntArray, limits: tuple[int, int]) -> IntArray:
+def cut(src_lengths: Integers, tgt_lengths: Integers, limits: tuple[int, int]) -> Integers:
     """Cut a sequence of pairs into runs, each as long as fits the limits.
 
     Args:
@@ -40,7 +40,7 @@ def cut(src_lengths: IntArray, tgt_lengths: IntArray, limits: tuple[int, int]) -
     return np.array(cuts, dtype=np.int64).reshape(-1, 2)
 
 
-def cut_into(src_lengths: IntArray, tgt_lengths: IntArray, limits: tuple[int, int], count: int) -> IntArray:
+def cut_into(src_lengths: Integers, tgt_lengths: Integers, limits: tuple[int, int], count: int) -> Integers:
     """Cut a sequence of pairs into a given number of runs, at the least stretch of the limits that allows it.
 
     Args:

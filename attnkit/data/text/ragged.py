@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.integer[Any]]
+Integers = NDArray[np.integer[Any]]
 Rows = Sequence[Sequence[int]]
 
 _OFFSET, _LENGTH = np.dtype("<i8"), np.dtype("<i4")
@@ -26,7 +26,7 @@ class MappedArray:
         """Map a file that is not empty."""
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.values: IntArray = np.frombuffer(self._map, dtype=dtype)
+        self.values: Integers = np.frombuffer(self._map, dtype=dtype)
 
     def release(self) -> None:
         """Let go of the pages that are in memory; they are read again when needed, mostly from the system's cache."""
@@ -37,25 +37,25 @@ class MappedArray:
 class Ragged:
     """Rows of integers that stand end to end."""
 
-    def __init__(self, values: IntArray, lengths: IntArray, offsets: IntArray | None = None) -> None:
+    def __init__(self, values: Integers, lengths: Integers, offsets: Integers | None = None) -> None:
         """Take the rows end to end, the length of each, and where each starts (found if not given)."""
         self._values = values
         self.lengths = lengths
         self._offsets = np.cumsum(lengths, dtype=np.int64) - lengths if offsets is None else offsets
 
-    def row(self, index: int) -> IntArray:
+    def row(self, index: int) -> Integers:
         """One row, not copied."""
         start = int(self._offsets[index])
         return self._values[start : start + int(self.lengths[index])]
 
-    def rows(self, indices: IntArray) -> Ragged:
+    def rows(self, indices: Integers) -> Ragged:
         """Several rows, copied."""
         lengths = self.lengths[indices].astype(np.int64)
         offsets = np.cumsum(lengths) - lengths
         places = np.arange(int(lengths.sum())) + np.repeat(self._offsets[indices] - offsets, lengths)
         return Ragged(self._values[places], lengths, offsets)
 
-    def flat(self) -> IntArray:
+    def flat(self) -> Integers:
         """All rows end to end."""
         return self._values
 

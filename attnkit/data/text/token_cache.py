@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from attnkit.data.cached_folder import cached_folder
 from attnkit.data.files import cache_folder
 from attnkit.data.text.parallel_text import Pair, ParallelText
-from attnkit.data.text.ragged import IntArray, MappedArray, MappedRagged, Ragged, RaggedWriter, ragged, write_ragged
+from attnkit.data.text.ragged import Integers, MappedArray, MappedRagged, Ragged, RaggedWriter, ragged, write_ragged
 from attnkit.errors import DataError
 from attnkit.run_dir import write_json
 
@@ -91,33 +91,33 @@ class TokenCache:
         return self.counts.kept
 
     @property
-    def src_lengths(self) -> IntArray:
+    def src_lengths(self) -> Integers:
         """Tokens of every source, int32, mapped; end of sentence not counted."""
         return self._src.lengths
 
     @property
-    def tgt_lengths(self) -> IntArray:
+    def tgt_lengths(self) -> Integers:
         """Tokens of every target, int32, mapped; end of sentence not counted."""
         return self._tgt.lengths
 
     @property
-    def numbers(self) -> IntArray:
+    def numbers(self) -> Integers:
         """Which pair of the data each one was, counted from 1: ParallelText.src_place turns it into `file:line`."""
         return self._numbers.values
 
-    def src(self, index: int) -> IntArray:
+    def src(self, index: int) -> Integers:
         """Ids of one source."""
         return self._src.row(index)
 
-    def tgt(self, index: int) -> IntArray:
+    def tgt(self, index: int) -> Integers:
         """Ids of one target."""
         return self._tgt.row(index)
 
-    def rows(self, indices: IntArray) -> tuple[Ragged, Ragged]:
+    def rows(self, indices: Integers) -> tuple[Ragged, Ragged]:
         """Ids of several pairs, copied: sources, targets."""
         return self._src.rows(indices), self._tgt.rows(indices)
 
-    def lines(self, indices: IntArray) -> tuple[list[str], list[str]]:
+    def lines(self, indices: Integers) -> tuple[list[str], list[str]]:
         """The text of several pairs: sources, targets.
 
         Raises:
@@ -191,7 +191,7 @@ class SubwordSampler:
         self._tgt_tokenizer = tgt_tokenizer
         self._seed = seed
 
-    def __call__(self, indices: IntArray, epoch: int) -> tuple[list[list[int]], list[list[int]]]:
+    def __call__(self, indices: Integers, epoch: int) -> tuple[list[list[int]], list[list[int]]]:
         """Cut the pairs of a batch."""
         about = f"{self._seed} {epoch} ".encode() + indices.astype("<i8").tobytes()
         seed = int.from_bytes(hashlib.sha256(about).digest()[:4], "little")
@@ -237,7 +237,7 @@ class _Builder:
         about = {"format": _FORMAT, "ids": ids.str, "keeps_text": self.keep_text, "counts": asdict(counts)}
         write_json(folder / "cache.json", {**about, "sizes": _sizes(folder)})
 
-    def _write_chunk(self, chunk: list[Pair], writers: list[RaggedWriter]) -> tuple[NDArray[np.bool_], IntArray]:
+    def _write_chunk(self, chunk: list[Pair], writers: list[RaggedWriter]) -> tuple[NDArray[np.bool_], Integers]:
         """Append one chunk; say which pairs were kept, and how many were dropped as empty, too long, uneven."""
         sides = [[pair.src for pair in chunk], [pair.tgt for pair in chunk]]
         src, tgt = ragged(self.src_tokenizer.encode(sides[0])), ragged(self.tgt_tokenizer.encode(sides[1]))
@@ -261,7 +261,7 @@ class _Builder:
 
 
 def left_out(
-    src_lengths: IntArray, tgt_lengths: IntArray, *, max_length: int, max_ratio: float
+    src_lengths: Integers, tgt_lengths: Integers, *, max_length: int, max_ratio: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Which pairs training passes over because they are empty, too long, or uneven: one reason each."""
     shorter, longer = np.minimum(src_lengths, tgt_lengths), np.maximum(src_lengths, tgt_lengths)

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from attnkit.data.config import Split
 from attnkit.data.finding import DataReport, Finding
 from attnkit.data.text.check import check_parallel_text
-from attnkit.data.text.check_split import SideStats, SplitStats
+from attnkit.data.text.check_split import SideStats, TextStats
 from attnkit.data.text.parallel_text import ParallelText
 from attnkit.errors import DataError
 from attnkit.recipes.base import CheckedData
@@ -40,7 +40,7 @@ def check(
 
 def _report(
     recipe: TranslationRecipe, data: Mapping[Split, ParallelText | None], *, tokens: bool, say: Say
-) -> DataReport[SplitStats]:
+) -> DataReport[TextStats]:
     """The findings; with tokens those that need the tokenizer, which is learned for it where the files are sound."""
     look = partial(
         check_parallel_text,
@@ -78,7 +78,7 @@ def _learn_tokenizers(
         )
 
 
-def _split_lines(split: str, stats: SplitStats) -> tuple[str, str, str]:
+def _split_lines(split: str, stats: TextStats) -> tuple[str, str, str]:
     head = "" if stats.complete else " (only the beginning was checked)"
     return (
         f"{split}: {stats.pairs:,} pairs{head}, {stats.duplicates:,} seen before, {stats.left_out:,} left out",

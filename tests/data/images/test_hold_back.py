@@ -4,7 +4,7 @@ import pytest
 from attnkit.data.config import HoldBackConfig
 from attnkit.data.data_root import open_tree
 from attnkit.data.file_tree import FolderTree
-from attnkit.data.images.hold_back import held_back, hold_files_back
+from attnkit.data.images.hold_back import hold_back, hold_files_back
 from attnkit.errors import DataError
 from tests.data.image_files import write_files, write_tar
 
@@ -13,7 +13,7 @@ LABELS = np.repeat([0, 1, 2], [50, 20, 11])
 
 def split(labels=LABELS, names=None, *, valid=True, test=True, **changes):
     config = HoldBackConfig(valid=0.2, test=0.1).model_copy(update=changes)
-    return held_back(
+    return hold_back(
         labels, (names or [f"{i}.jpg" for i in range(len(labels))]).__getitem__, config, valid=valid, test=test
     )
 
@@ -55,7 +55,7 @@ def test_only_what_is_missing_is_held_back():
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_training_image_of_each_class_is_left(count):
     config = HoldBackConfig(valid=0.9, test=0.9)
-    parts = held_back(np.zeros(count, dtype=np.int64), str, config, valid=True, test=True)
+    parts = hold_back(np.zeros(count, dtype=np.int64), str, config, valid=True, test=True)
     assert len(parts["train"]) == 1
     assert len(parts["test"]) == count - 1
 
