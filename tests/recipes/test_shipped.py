@@ -123,7 +123,7 @@ def test_title_is_the_first_line_that_says_something(name):
 def test_schema_file_is_the_schema():
     path = recipe_file.shipped_folder() / "schema.json"
     assert path.read_text(encoding="utf-8") == recipe_file.schema_text(), (
-        "make it anew: attnkit recipe schema > recipes/schema.json"
+        "make it again: attnkit recipe schema > recipes/schema.json"
     )
 
 

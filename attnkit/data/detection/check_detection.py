@@ -40,7 +40,7 @@ class DetectionStats(SplitStats):
     full_images: int = 0
     """How many images have more objects than a detector finds; see DetectionLimits."""
     by_size: tuple[int, int, int] = (0, 0, 0)
-    """Objects that are small, medium and large, as COCO tells them apart."""
+    """Objects that are small, medium and large, as COCO divides them."""
     usual_sides: tuple[float, float, float] | None = None
     """Square roots of the areas of boxes: the 10th, 50th and 90th percentile; None where there are no boxes."""
     has_masks: bool = False
@@ -156,7 +156,7 @@ class _DetectionCheck(SplitCheck[DetectionSet, DetectionStats]):
             found.append(Finding("error", place, what, why, "give both the same categories"))
         elif own.category_ids != trained.category_ids:
             what = f"category ids {listed(own.category_ids)}, but training has {listed(trained.category_ids)}"
-            why = "results that are written carry those of training, and fit no json but its own"
+            why = "written results have the ids of training, and fit only its json"
             found.append(Finding("warning", place, what, why, "give the categories the same ids in both"))
         if trained.has_masks and not own.has_masks:
             what, why = "boxes alone, but the training objects have masks", "masks cannot be scored"

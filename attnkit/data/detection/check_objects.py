@@ -19,7 +19,7 @@ from attnkit.structures.objects import Objects
 _BEYOND = 1.0
 """Pixels that a box may reach over the edge: annotations are rounded."""
 _MUCH = 0.2
-"""Share of an area that another may differ from it, and half a pixel all around."""
+"""Share of an area by which another may differ from it, beside half a pixel all around."""
 _LEAST_OVERLAP = 0.5
 """IoU of a box and the box around its outline, where they are not near."""
 _NEAR = 5.0
@@ -43,7 +43,7 @@ class ObjectTable:
     image_sizes: FloatArray
     """(R, 2) height and width of its image."""
     areas: FloatArray
-    """(R,) as annotated; NaN where it is not said."""
+    """(R,) as annotated; NaN where the file gives none."""
     crowd: _Bools
     outlined: _Bools
     short_polygons: IntArray
@@ -63,7 +63,7 @@ class ObjectTable:
         return _areas_of(self.clipped())
 
     def sizes(self) -> FloatArray:
-        """(R,) the areas by which scores tell small from large."""
+        """(R,) the areas by which scores divide small from large."""
         drawn = np.where(self.mask_areas > 0, self.mask_areas, self.box_areas())
         return np.where(np.isnan(self.areas), drawn, self.areas)
 
@@ -76,7 +76,7 @@ class ObjectsCheck:
 
         Args:
             images: of the split.
-            with_areas: whether their annotations are of a kind that says areas.
+            with_areas: whether their format gives areas.
         """
         self._images, self._with_areas = images, with_areas
         none = np.zeros(0)
@@ -125,19 +125,19 @@ class ObjectsCheck:
 
         fix = "fix or remove it"
         return [
-            *self._say(
+            *self._warnings(
                 empty,
                 lambda row: f"the box of object {self._id(row)} is empty, {sides[row, 0]:g} x {sides[row, 1]:g} pixels",
                 _MISSED,
                 fix,
             ),
-            *self._say(
+            *self._warnings(
                 outside,
                 lambda row: f"the box of object {self._id(row)} is outside of the image, {where(row)}",
                 _MISSED,
                 fix,
             ),
-            *self._say(
+            *self._warnings(
                 beyond,
                 lambda row: f"the box of object {self._id(row)} is partly outside of the image, {where(row)}",
                 "that part is cut off",
@@ -147,31 +147,31 @@ class ObjectsCheck:
 
     def _areas(self) -> list[Finding]:
         table = self.table()
-        said, box, drawn = table.areas, _areas_of(table.boxes), table.mask_areas
+        given, box, drawn = table.areas, _areas_of(table.boxes), table.mask_areas
         margin = (table.boxes[:, 2:] - table.boxes[:, :2]).sum(1)
         with np.errstate(invalid="ignore"):
-            off_mask = abs(said - drawn) > _MUCH * drawn + margin
-            off_box = (said <= 0) | (said > (1 + _MUCH) * box + margin)
-        known = ~np.isnan(said) & ~table.crowd & (table.box_areas() > 0)
+            off_mask = abs(given - drawn) > _MUCH * drawn + margin
+            off_box = (given <= 0) | (given > (1 + _MUCH) * box + margin)
+        known = ~np.isnan(given) & ~table.crowd & (table.box_areas() > 0)
         wrong = known & np.where(drawn > 0, off_mask, off_box)
 
         def instead(row: int) -> str:
             return f"its mask has {drawn[row]:g}" if drawn[row] > 0 else f"its box has {box[row]:g}"
 
-        unsaid = np.isnan(said) & self._with_areas
+        missing = np.isnan(given) & self._with_areas
         return [
-            *self._say(
-                unsaid,
+            *self._warnings(
+                missing,
                 lambda row: f"the area of object {self._id(row)} is not given",
                 f"that of the {'mask' if self._images.has_masks else 'box'} stands in for it, and tools that expect it "
                 "cannot score the file",
                 "write it",
             ),
-            *self._say(
+            *self._warnings(
                 wrong,
-                lambda row: f"the area of object {self._id(row)} is wrong, {said[row]:g} pixels where {instead(row)}",
+                lambda row: f"the area of object {self._id(row)} is wrong, {given[row]:g} pixels where {instead(row)}",
                 "the scores of small, medium and large objects go by it",
-                "compute it anew, or leave it out",
+                "compute it again, or leave it out",
             ),
         ]
 
@@ -185,13 +185,13 @@ class ObjectsCheck:
         return [
             *self._short_polygons(),
             *self._some_without(),
-            *self._say(
+            *self._warnings(
                 table.outlined & (table.mask_areas == 0) & inside,
                 lambda row: f"the outline of object {self._id(row)} is empty",
                 "it is left out of training, and its mask counts as missed in scores",
                 "fix or remove it",
             ),
-            *self._say(
+            *self._warnings(
                 table.overlaps < _LEAST_OVERLAP,
                 lambda row: (
                     f"the outline of object {self._id(row)} is not where its box is, they overlap by "
@@ -204,7 +204,7 @@ class ObjectsCheck:
 
     def _short_polygons(self) -> list[Finding]:
         short = self.table().short_polygons
-        return self._say(
+        return self._warnings(
             short > 0,
             lambda row: f"the outline of object {self._id(row)} is a polygon of {short[row]} numbers",
             f"expected {LEAST_COORDINATES} or more: it counts as none",
@@ -216,7 +216,7 @@ class ObjectsCheck:
         if not self.table().outlined[~self.table().crowd].any():
             return []
         why = "masks are learned where nine in ten have one, so here boxes alone are learned and scored"
-        return self._without(why, "outline them; or set data.masks=false, and this is not said")
+        return self._without(why, "outline them; or set data.masks=false, which silences this")
 
     def _some_without(self) -> list[Finding]:
         why = "they are left out of training, and their masks count as missed in scores"
@@ -240,14 +240,14 @@ class ObjectsCheck:
         ordered = keys[order]
         again = np.zeros(len(keys), dtype=np.bool_)
         again[order[1:]] = (ordered[1:] == ordered[:-1]).all(1)
-        return self._say(
+        return self._warnings(
             again & (table.box_areas() > 0),
             lambda row: f"object {self._id(row)} is there twice, with the same class and box",
             "one of the two counts as missed in scores",
             "remove it",
         )
 
-    def _say(self, rows: _Bools, what: Callable[[int], str], why: str, fix: str) -> list[Finding]:
+    def _warnings(self, rows: _Bools, what: Callable[[int], str], why: str, fix: str) -> list[Finding]:
         """One warning for all of a kind, at the first."""
         found = np.flatnonzero(rows).tolist()
         if not found:

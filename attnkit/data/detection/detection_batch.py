@@ -26,7 +26,7 @@ from attnkit.structures.arrays import IGNORE, IntArray, Size
 from attnkit.structures.objects import Objects
 
 Semantic: TypeAlias = Literal["none", "instances", "maps"]
-"""The class of every pixel: not wanted, that of the masks on it, or that of the maps which the data has."""
+"""Where the class of every pixel comes from: it is not needed, from the objects' masks, or from the data's maps."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class DetectionBatch:
     images: Tensor
     """(B, 3, H, W) float32, normalised, zero where there is no image; H and W are multiples of 32."""
     sizes: list[Size]
-    """Of each image without what is added."""
+    """The size of each image without its padding."""
     objects: list[Objects]
-    """In training in the pixels of `images`, without crowds; in evaluation in those of the files, all."""
+    """In training in the pixels of `images`, without crowds; in evaluation all of them, in the pixels of the files."""
     originals: list[Size]
-    """Of the files."""
+    """The sizes of the files' images."""
     indices: IntArray
     """(B,) which images of the set these are."""
     semantic: Tensor | None
@@ -95,7 +95,7 @@ class TrainMaker:
 
     data: DetectionSet
     indices: IntArray
-    """Images that take part, in their order."""
+    """(N,) the images that are trained on, ascending."""
     order: ObjectOrder
     vary: DetectionVariation
     semantic: Semantic
@@ -123,8 +123,8 @@ class TrainMaker:
         return _Varied(shown, original, seed)
 
     def _pasted(self, onto: ObjectImage, index: int, rng: np.random.Generator) -> ObjectImage:
-        """With objects of another image, which is varied likewise; without, where that cannot be read: it is told when
-        its own turn comes.
+        """With objects of another image, which is varied in the same way; without, where that cannot be read, which
+        is an error when its own turn comes.
         """
         if len(self.indices) < 2:
             return onto
@@ -163,7 +163,7 @@ class TrainMaker:
 
 
 def _maps(given: Sequence[Tensor | None], size: Size) -> Tensor | None:
-    """One of them all, IGNORE where there is no image."""
+    """All maps in one tensor, IGNORE where there is no image."""
     found = [one for one in given if one is not None]
     if not found:
         return None

@@ -40,7 +40,7 @@ def train_detection(
 
     An image without an object that is learned is left out: one of crowds alone, of boxes of no area, of nothing. Every
     epoch has as many batches, though sizes are drawn: see `ObjectOrder`. No image is decoded to know it, for a size
-    follows from seed, epoch, number of the image, and the size that the annotations or the header of the file say.
+    follows from seed, epoch, number of the image, and the size in the annotations or in the header of the file.
 
     Args:
         data: the training set.
@@ -49,9 +49,9 @@ def train_detection(
         batch_size: B at most.
         pixels: B x H x W at most: batches of large images have fewer. None: no bound.
         seed: of the order, and of what is drawn for each image.
-        semantic: what batches say of every pixel.
+        semantic: what batches hold of every pixel.
         workers: processes that make batches; 0 is this one; see `num_workers` for `auto`.
-        warn: told once about each image that cannot be read; another of the epoch stands in for it.
+        warn: called once for each image that cannot be read; another of the epoch replaces it.
 
     Raises:
         DataError: no image has an object, or one has more pixels than a batch may have, or objects without masks
@@ -88,7 +88,7 @@ def trained_images(data: DetectionSet, warn: Callable[[str], None] | None) -> tu
 
     Args:
         data: the training set.
-        warn: told of each image whose size or annotations cannot be read; it is left out.
+        warn: called for each image whose size or annotations cannot be read; it is left out.
 
     Returns:
         (N,) their numbers, and (N, 2) their heights and widths.
@@ -116,7 +116,7 @@ def trained_images(data: DetectionSet, warn: Callable[[str], None] | None) -> tu
 
 
 def _is_learned(annotation: Annotation, size: Size, *, masks: bool) -> bool:
-    """By its box, where it has one; an outline alone is not drawn to know."""
+    """By its box, where it has one; an outline is not drawn to find out."""
     if annotation.crowd or (masks and not is_outline(annotation.outline)):
         return False
     if annotation.box is None:

@@ -54,7 +54,7 @@ class DetectionSet(ABC):
 
     @abstractmethod
     def header_size(self, index: int) -> tuple[int, int]:
-        """The same, and the header of the image's file says so too.
+        """The same, checked against the header of the image's file.
 
         Raises:
             DataError: it is broken, or the annotations are for another size.

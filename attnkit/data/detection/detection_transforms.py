@@ -57,7 +57,7 @@ class DetectionVariation:
 
     @property
     def resizing(self) -> Resizing:
-        """How sizes are drawn."""
+        """How crops and sizes are drawn."""
         image, augment = self.image, self.augment
         if augment.jitter is not None:
             return LargeScaleJitter(augment.jitter.scale, augment.jitter.size)
@@ -79,12 +79,12 @@ class DetectionVariation:
         crops = self.resizing.draw(np.array([given.size]), random[:, :NUM_UNIFORMS])
         part = given.learned().cut(_window(crops)).learned()
         height, width = crops.sizes[0].tolist()
-        seen = part.resized((height, width)).learned()
+        shown = part.resized((height, width)).learned()
         if random[0, _FLIP] < self.augment.flip:
-            seen = seen.flip()
+            shown = shown.flip()
         if random[0, _FLIP_VERTICAL] < self.augment.flip_vertical:
-            seen = seen.flip_vertical()
-        return seen
+            shown = shown.flip_vertical()
+        return shown
 
     def pastes(self, seed: int) -> bool:
         """Whether the image of a seed gets objects of another."""

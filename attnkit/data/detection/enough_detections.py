@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from attnkit.data.finding import Finding
 
 USUAL_DETECTIONS = 100
-"""Of an image: what AP looks at, as it is usually said, and what a detector gives, where nobody says otherwise."""
+"""Detections of an image that AP usually counts, and that a detector gives by default."""
 
 
 def enough_detections(most_objects: int) -> int:
@@ -26,7 +26,7 @@ class DetectionLimits:
     detections: int = USUAL_DETECTIONS
     """inference.max_detections."""
     proposals: int = 1000
-    """model.rpn.proposals: no more objects are found than regions are looked at."""
+    """model.rpn.proposals: no more objects are found than regions are proposed."""
 
     @property
     def objects(self) -> int:
@@ -34,7 +34,7 @@ class DetectionLimits:
         return min(self.detections, self.proposals)
 
     def finding(self, place: str, *, full_images: int, images: int, most_objects: int) -> Finding:
-        """What to say of images that have more.
+        """The warning of images that have more.
 
         Args:
             place: what to call their split.

@@ -30,11 +30,11 @@ from attnkit.structures.run_lengths import Code
 
 
 class ObjectFiles(DetectionSet):
-    """Images that are decoded when they are read, and their annotations likewise.
+    """Images and annotations that are decoded when they are read.
 
-    Where the annotations say for which size they are, that tells whether they are for the pixels as they are stored or
-    for the image as its EXIF data turns it, and the image is read so; for the stored pixels where both have that size,
-    as COCO means it.
+    Where the annotations give the size that they are for, it decides whether they are for the pixels as they are stored
+    or for the image as its EXIF data turns it, and the image is read that way; for the stored pixels where both have
+    that size, as in COCO.
     """
 
     def __init__(self, images: AnnotatedImages, *, semantic: SemanticMaps | None = None) -> None:
@@ -71,11 +71,11 @@ class ObjectFiles(DetectionSet):
         return self.source.image_id(int(self.rows[index]))
 
     def size(self, index: int) -> Size:
-        """As the annotations say; else of the header of the file."""
+        """As the annotations give it, or else the header of the file."""
         return self.source.size(int(self.rows[index])) or self.header_size(index)
 
     def header_size(self, index: int) -> Size:
-        """Of the header of the file."""
+        """As the header of the file gives it."""
         return self._size_and_turn(index, self._images.tree.source(int(self._images.numbers[index])))[0]
 
     def read(self, index: int) -> tuple[Tensor, Objects]:
@@ -139,14 +139,14 @@ class ObjectFiles(DetectionSet):
 
     def _size_and_turn(self, index: int, source: Path | bytes) -> tuple[Size, bool]:
         """Height and width that boxes are for, and whether the EXIF data is to be followed."""
-        stored, seen = stored_and_seen(source, self.place(index))
+        stored, turned = stored_and_seen(source, self.place(index))
         size = self.source.size(int(self.rows[index]))
         if size is None:
-            return seen, True
+            return turned, True
         if size == stored:
             return stored, False
-        if size == seen:
-            return seen, True
+        if size == turned:
+            return turned, True
         raise DataError(
             f"{self.annotation_place(index)}: for {size[1]} x {size[0]} pixels, but its image {self.place(index)} has "
             f"{stored[1]} x {stored[0]}; expected the same size; correct the annotations, or remove the image"
@@ -172,11 +172,11 @@ def objects_of(annotations: Sequence[Annotation], size: Size, *, masks: bool, di
     areas = box_areas(boxes)
     if drawn is not None:
         areas = torch.where(drawn.areas() > 0, drawn.areas(), areas)
-    said = torch.tensor([math.nan if one.area is None else one.area for one in annotations], dtype=torch.float32)
+    given = torch.tensor([math.nan if one.area is None else one.area for one in annotations], dtype=torch.float32)
     return Objects(
         boxes=boxes,
         labels=torch.tensor([one.label for one in annotations], dtype=torch.int64),
-        areas=torch.where(said.isnan(), areas, said),
+        areas=torch.where(given.isnan(), areas, given),
         crowd=torch.tensor([one.crowd for one in annotations], dtype=torch.bool),
         masks=drawn,
         difficult=torch.tensor([one.difficult for one in annotations], dtype=torch.bool) if difficult else None,
@@ -212,7 +212,7 @@ def _code(annotation: Annotation, size: Size, place: str) -> Code:
 
 
 def _clipped(boxes: Tensor, size: Size) -> Tensor:
-    """What lies outside has no width or no height then."""
+    """What lies outside is left without width or height."""
     height, width = size
     first = torch.minimum(boxes[:, :2].clamp(min=0), boxes.new_tensor([width, height]))
     last = torch.minimum(boxes[:, 2:].clamp(min=0), boxes.new_tensor([width, height]))

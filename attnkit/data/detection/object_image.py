@@ -125,7 +125,7 @@ def paste(source: ObjectImage, onto: ObjectImage, rng: np.random.Generator) -> O
 
     Args:
         source: where they are taken from; its objects have masks, none of them empty.
-        onto: where they are pasted; likewise. It stays as it is.
+        onto: where they are pasted, with masks too; it is not changed.
         rng: decides which, and where an image lies on one of another size.
 
     Returns:

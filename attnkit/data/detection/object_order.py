@@ -1,4 +1,4 @@
-"""Which images stand in which batch of an epoch, where images are of many sizes."""
+"""Which images are in which batch of an epoch, where images are of many sizes."""
 
 from __future__ import annotations
 
@@ -55,8 +55,10 @@ class BatchLimit:
 
 
 class ObjectOrder:
-    """The images of every epoch, shuffled, cut into batches: upright ones together, and the others, as mmdetection
-    does, for a batch is padded to its highest and its widest image. What is left of both makes mixed ones.
+    """The images of every epoch, shuffled and divided into batches.
+
+    Upright images are together, and the others, as in mmdetection, for a batch is padded to its highest and its widest
+    image. What is left of both makes mixed batches.
 
     Without a bound on pixels an epoch has as many full batches as its images make. With one their number follows from
     the sizes that are drawn for the first epoch, and others are brought to it: of more batches some are left out, by
@@ -72,7 +74,7 @@ class ObjectOrder:
         limit: BatchLimit,
         seed: int,
     ) -> None:
-        """Say how to shuffle and to cut.
+        """Set how to shuffle and to divide.
 
         Args:
             indices: (N,) which images of the set take part.
@@ -89,7 +91,7 @@ class ObjectOrder:
     def draw(self, job: Job) -> tuple[IntArray, int]:
         """The images of the epoch with those of a batch in front, and how many these are.
 
-        The others may stand in for broken ones: they begin with those that fit into the batch as it is padded.
+        The others may replace broken ones: they begin with those that fit into the batch as it is padded.
         """
         epoch, number = job
         made, padded = self._epoch(epoch)
@@ -123,7 +125,7 @@ class ObjectOrder:
         return Batches([batches[place] for place in rng.permutation(len(batches))], mixed.spare)
 
     def _brought_to_number(self, found: Batches) -> Batches:
-        """As many batches as in every epoch."""
+        """The same batches, as many as in every epoch."""
         batches = [batch for batch in (*found.rows, found.spare) if len(batch)]
         while len(batches) < self.batches_per_epoch:
             largest = max(range(len(batches)), key=lambda place: len(batches[place]))

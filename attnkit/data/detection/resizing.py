@@ -107,15 +107,15 @@ class MultiScale(Resizing):
 
     def draw(self, sizes: IntArray, uniforms: FloatArray) -> Crops:
         """Draw a part or take the whole, then draw its size."""
-        windows, seen = np.concatenate([np.zeros_like(sizes), sizes[:, ::-1]], axis=1), sizes
+        windows, shown = np.concatenate([np.zeros_like(sizes), sizes[:, ::-1]], axis=1), sizes
         if self.crop_branch is not None:
             is_cut = uniforms[:, :1] < self.crop_branch.probability
             parts, sides = self._parts(self.crop_branch, sizes, uniforms)
-            windows, seen = np.where(is_cut, parts, windows), np.where(is_cut, sides, seen)
+            windows, shown = np.where(is_cut, parts, windows), np.where(is_cut, sides, shown)
         return Crops(
             windows,
             brought_to(
-                seen, np.array(self.short_sides)[_integers(uniforms[:, 6], len(self.short_sides))], self.long_side
+                shown, np.array(self.short_sides)[_integers(uniforms[:, 6], len(self.short_sides))], self.long_side
             ),
         )
 

@@ -48,7 +48,9 @@ class SemanticMaps:
         values = as_numbers(decode_mask(self.files.tree.read(number), place))
         if values.shape != size:
             found = " x ".join(map(str, values.shape))
-            raise DataError(f"{place}: values of {found}; expected one for each of {size[0]} x {size[1]}; make it anew")
+            raise DataError(
+                f"{place}: values of {found}; expected one for each of {size[0]} x {size[1]}; make it again"
+            )
         self._check(values, place)
         return values.astype(np.uint8)
 
@@ -58,7 +60,7 @@ class SemanticMaps:
         if others:
             raise DataError(
                 f"{place}: pixel value {others[0]} of no class; expected 0 to {self.num_classes - 1}, or {IGNORE} for "
-                "none; correct data.semantic_classes, or make it anew"
+                "none; correct data.semantic_classes, or make it again"
             )
 
 

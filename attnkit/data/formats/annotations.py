@@ -1,4 +1,4 @@
-"""What files of annotations say about images, whatever their format. It is read when an image is."""
+"""What files of annotations hold about images, whatever their format; they are read when an image is."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Annotations(ABC):
 
     @abstractmethod
     def size(self, row: int) -> Size | None:
-        """Size of the image that boxes are for; None: that of the image as people see it."""
+        """The size of image that the boxes are for; None where it is that of the image as its EXIF data turns it."""
 
     @abstractmethod
     def read(self, row: int, size: Size) -> list[Annotation]:

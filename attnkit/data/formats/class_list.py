@@ -1,4 +1,4 @@
-"""Files that say which classes images are of, predicted or true, read and written. Free of torch.
+"""Lists of the classes of images, predicted or true, read and written. Free of torch.
 
 They may be
 - what `attnkit classify --json` or `--csv` printed;
@@ -47,7 +47,7 @@ class NamedClass:
 
 @dataclass(frozen=True)
 class ImageClasses:
-    """What is said of one image: its classes, the most probable first; none where it could not be read."""
+    """One image and its classes, the most probable first; none where it could not be read."""
 
     input: str | None
     """The image; None where the file holds classes alone."""
@@ -62,7 +62,7 @@ def read_classes(name: str) -> list[ImageClasses]:
     """Read a file of predictions or labels, or a folder of images per class.
 
     Raises:
-        DataError: it is missing, empty, or a line does not say what it should; with file and line.
+        DataError: it is missing, empty, or a line has another form; with file and line.
     """
     if Path(name).is_dir():
         return _of_folder(Path(name))
@@ -174,7 +174,7 @@ def _of_table(lines: Sequence[str], header: list[str], name: str) -> Iterator[Im
         of_image = found.setdefault(row["input"], [])
         first = places.setdefault(row["input"], place)
         if first != place and "rank" not in header:
-            raise DataError(f"{place}: '{row['input']}' stands in {first}, too; expected each image once; remove one")
+            raise DataError(f"{place}: '{row['input']}' is in {first} too; expected each image once; remove one")
         if not row.get("error"):
             of_image.append(_table_class(row, place))
             if row.get("rank", str(len(of_image))) != str(len(of_image)):
@@ -226,7 +226,7 @@ def _refuse_twice(rows: Sequence[ImageClasses]) -> None:
             continue
         first = places.setdefault(row.input, row.place)
         if first != row.place:
-            raise DataError(f"{row.place}: '{row.input}' stands in {first}, too; expected each image once; remove one")
+            raise DataError(f"{row.place}: '{row.input}' is in {first} too; expected each image once; remove one")
 
 
 def format_json(rows: Iterable[ImageClasses]) -> str:
@@ -261,10 +261,10 @@ def _rounded(probability: float | None) -> float | None:
 
 
 def match_inputs(wanted: Sequence[str], known: Sequence[str]) -> list[int | None]:
-    """For each wanted name its place among the known ones; none where it is not there.
+    """For each wanted name its position among the known ones; None where it is not there.
 
     Names are compared as they are, then as paths from the working directory, then by folder and file name, then by file
-    name alone; the first of these counts that tells all names apart and finds every wanted one.
+    name alone; the first of these counts that keeps all names distinct and finds every wanted one.
     """
     for key in _KEYS:
         places = {key(name): place for place, name in enumerate(known)}

@@ -49,14 +49,14 @@ class CocoObject(NamedTuple):
     """An annotation of instances or stuff."""
 
     category: int
-    """Its number, in the order of their ids."""
+    """The number of its category, in the order of the ids."""
     id: str
     segmentation: Any
-    """Polygons, or a run-length code; None where it is not said."""
+    """Polygons or a run-length code; None where there is no outline."""
     box: list[float] | None
     """Left, top, width and height."""
     area: float | None
-    """None where it is not said."""
+    """In pixels; None where the json does not give it."""
     crowd: bool
 
 
@@ -74,7 +74,7 @@ class CocoImage:
     """The PNG; None where there is none."""
 
     def objects(self) -> list[CocoObject]:
-        """What instances and stuff have on it, in the order of the json."""
+        """The annotations of instances or stuff on it, in the order of the json."""
         return [CocoObject(*one) for one in json.loads(self.annotations)]
 
     def segments(self) -> dict[int, int]:
@@ -84,24 +84,24 @@ class CocoImage:
 
 @dataclass(frozen=True)
 class CocoJson:
-    """What a json says."""
+    """The content of a json."""
 
     kind: Kind
     names: tuple[str, ...]
-    """Of the categories, in the order of their ids."""
+    """The names of the categories, in the order of their ids."""
     ids: tuple[int, ...]
     colours: tuple[tuple[int, int, int] | None, ...]
     images: list[CocoImage]
     has_outlines: bool = False
     """Whether objects have masks: nine tenths or more of those that are no crowds have an outline."""
     images_unknown: tuple[int, ...] = ()
-    """For each annotation of an image that is not there, the id of that image."""
+    """The id of the image, for each annotation of an image that the json does not list."""
     repeated: tuple[tuple[str, int], ...] = ()
-    """Name and id of each category that is left out: another has its name, and no annotation is of it."""
+    """Name and id of each category that is left out, because another has its name and it has no annotation."""
 
 
 class _Image(NamedTuple):
-    """One of the json, before its annotations are known."""
+    """An image of the json, before its annotations are known."""
 
     id: int
     file_name: str
@@ -110,7 +110,7 @@ class _Image(NamedTuple):
 
 
 class _Annotation(NamedTuple):
-    """One of the json, of which only what says where it belongs is still Python."""
+    """An annotation of the json; all of it is bytes but what is needed to assign it to its image."""
 
     id: str
     image: int
@@ -125,7 +125,7 @@ class _Annotation(NamedTuple):
 
 
 def read_coco_json(content: bytes, place: str) -> CocoJson:
-    """Take a json apart.
+    """Read a json.
 
     Args:
         content: its bytes.
@@ -144,13 +144,13 @@ def read_coco_json(content: bytes, place: str) -> CocoJson:
 
 
 def _packed(found: dict[str, Any]) -> dict[str, Any] | _Annotation:
-    """Every object of the json comes here once it is whole; annotations are packed, the others stay."""
+    """Called with every object of the json once it is parsed; annotations are packed, the others stay as they are."""
     if "image_id" not in found:
         return found
     try:
         return _panoptic(found) if "segments_info" in found else _annotation(found)
     except NOT_AS_EXPECTED:
-        return found  # what is wrong with it is told when its place among the others is known
+        return found  # read_each names what is wrong, when it knows the number of the annotation
 
 
 def _annotation(found: dict[str, Any]) -> _Annotation:
@@ -208,7 +208,7 @@ def _fields_of(annotation: dict[str, Any]) -> Fields:
 
 
 def _used(annotations: Sequence[_Annotation]) -> set[int | None]:
-    """Ids of categories."""
+    """The ids of categories that have an annotation."""
     of_segments = (one.segments.values() for one in annotations if one.segments is not None)
     return {one.category for one in annotations}.union(*of_segments)
 
@@ -216,7 +216,7 @@ def _used(annotations: Sequence[_Annotation]) -> set[int | None]:
 def _check_ids(count: int, different: int, what: str, place: str) -> None:
     if different < count:
         raise DataError(
-            f"{place}: {count} {what} have but {different} different ids; expected an id for each; fix the file"
+            f"{place}: {count} {what} have only {different} different ids; expected an id for each; fix the file"
         )
 
 
@@ -257,9 +257,9 @@ class CocoFiles:
     place: str
     """The name of the json in messages."""
     option: str
-    """What the recipe calls the two together."""
+    """The key of the recipe that names both."""
     files: Files
-    """The images lie there."""
+    """The files below the folder of the images."""
     numbers: IntArray
     """(N,) of each image in their tree."""
     rows: IntArray
@@ -269,7 +269,7 @@ class CocoFiles:
 
 
 class CocoPaths(Protocol):
-    """What a recipe says of a split."""
+    """The files of a split, as a recipe names them."""
 
     @property
     def annotations(self) -> str:
@@ -285,7 +285,7 @@ def open_coco_files(root: DataRoot, given: Mapping[Split, CocoPaths | None], spl
 
     Args:
         root: where the data is.
-        given: what the recipe says of each split.
+        given: the files of each split, as the recipe names them.
         split: which one.
 
     Raises:
@@ -311,7 +311,7 @@ def open_coco_files(root: DataRoot, given: Mapping[Split, CocoPaths | None], spl
 
 
 def _left_out(about: CocoJson, place: str, files: Files, found: Sequence[int | None], *, shared: bool) -> list[Finding]:
-    """Images that are missing, that stand there twice, or that the json does not name; categories of nothing."""
+    """Images that are missing, listed twice, or not in the json; categories without annotations."""
     missing = [image.file_name for image, file in zip(about.images, found, strict=True) if file is None]
     findings = []
     if missing:
@@ -346,7 +346,7 @@ def _twice(about: CocoJson, place: str, files: Files, found: Sequence[int | None
 
 
 def _repeated_categories(about: CocoJson, place: str) -> list[Finding]:
-    """What to say of categories that were left out; see `CocoJson.repeated`."""
+    """The warning of categories that were left out; see `CocoJson.repeated`."""
     if not about.repeated:
         return []
     name, own = about.repeated[0]

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, TypeVar
 from attnkit.errors import DataError
 
 LARGEST_SIDE = 1_000_000
-"""Pixels that annotations may give an image in width or height; no file has as many."""
+"""Largest width or height that annotations may give; no file has as many pixels."""
 NOT_AS_EXPECTED = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
-"""What reading a field of another form raises."""
+"""Errors that reading a field of another form raises."""
 NOT_DRAWN = (*NOT_AS_EXPECTED, IndexError)
-"""What drawing an outline that cannot be drawn may raise."""
+"""Errors that drawing an outline raises where it cannot be drawn."""
 
 _MOST_NAMED = 10
 _LONGEST = 60
@@ -55,17 +55,17 @@ def pixels(value: Any) -> int:
 
 
 def numbers(value: Any) -> list[float] | None:
-    """A box, of however many numbers; None where nothing is said."""
+    """A box of any count of numbers; None where there is none."""
     return [float(one) for one in value] if value else None
 
 
 def number(value: Any) -> float | None:
-    """An area; None where nothing is said."""
+    """An area; None where there is none."""
     return None if value is None else float(value)
 
 
 def crowd(value: Any) -> bool:
-    """Whether it is one; nothing is no."""
+    """Whether an object is a crowd; by default it is not."""
     return bool(whole(value or 0))
 
 
@@ -114,7 +114,7 @@ def read_each(
         found: the objects.
         what: to call one in errors.
         read: one of them; it raises one of `NOT_AS_EXPECTED`.
-        fields: that one has, to tell what is wrong.
+        fields: those of one object, to find out what is wrong.
         place: the name of the json.
 
     Raises:
@@ -131,12 +131,12 @@ def read_each(
     named = wrong[:_MOST_NAMED]
     lines = [f"{place}: {_what_is_wrong(one, f'{what} number {n}', what, fields)}; fix the file" for n, one in named]
     if more := len(wrong) - len(named):
-        lines.append(f"{place}: fields of {more} more are wrong; expected what is said above; fix them too")
+        lines.append(f"{place}: fields of {more} more are wrong; expected the same as above; fix them too")
     raise DataError("\n".join(lines))
 
 
 def _what_is_wrong(found: Any, numbered: str, what: str, fields: Callable[[Any], Fields]) -> str:
-    """Which field it is, what it holds, and what was expected."""
+    """The first field that is wrong, what it holds, and what was expected."""
     if not isinstance(found, dict):
         return f"{numbered} is {brief(found, _LONGEST)}; expected an object with fields"
     name = numbered if found.get("id") is None else f"{what} {brief(found['id'], _LONGEST)}"
@@ -151,7 +151,7 @@ def _what_is_wrong(found: Any, numbered: str, what: str, fields: Callable[[Any],
 
 
 def brief(value: Any, longest: int = 40) -> str:
-    """A value as the json has it, shortened to so many characters."""
+    """A value as the json has it, shortened to fit into a message."""
     try:
         written = json.dumps(value, ensure_ascii=False, default=str)
     except RecursionError:  # what could just be read
@@ -160,17 +160,17 @@ def brief(value: Any, longest: int = 40) -> str:
 
 
 class CocoCategory(NamedTuple):
-    """One of the json."""
+    """A category of the json."""
 
     id: int
     name: str
     colour: tuple[int, int, int] | None
     is_other: bool
-    """As stuff has it for everything that is a thing."""
+    """Whether it stands for all things, as in stuff annotations."""
 
 
 def read_categories(found: Sequence[Any], place: str) -> list[CocoCategory]:
-    """All of a json, by their ids.
+    """The categories of a json, by their ids.
 
     Args:
         found: its list.
@@ -183,7 +183,7 @@ def read_categories(found: Sequence[Any], place: str) -> list[CocoCategory]:
 
 
 def without_repeated(categories: Sequence[CocoCategory], used: AbstractSet[int | None]) -> list[CocoCategory]:
-    """Those that are classes: of several with one name the ones that are used, or else the last.
+    """The categories that are classes: of several with one name the ones that are used, or else the last.
 
     Exports of Roboflow have a root category that no annotation is of, at times with the name of a class.
 
@@ -202,10 +202,10 @@ def _category(found: dict[str, Any]) -> CocoCategory:
     return CocoCategory(whole(found["id"]), name, _colour(found.get("color")), is_other)
 
 
-def _colour(said: Any) -> tuple[int, int, int] | None:
-    """None where it is written in another way, for it decides nothing."""
+def _colour(value: Any) -> tuple[int, int, int] | None:
+    """None where it is written in another form: nothing depends on it."""
     try:
-        red, green, blue = (min(255, max(0, int(value))) for value in said)
+        red, green, blue = (min(255, max(0, int(part))) for part in value)
     except NOT_AS_EXPECTED:
         return None
     return red, green, blue

@@ -1,4 +1,4 @@
-"""COCO's json of results, a list with an object per detection: anyone's are read, a run's are written."""
+"""COCO's json of results, a list with an object per detection, read and written."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class CocoResults:
         return [codes.get(row) or empty[size] for row, size in enumerate(sizes)]
 
     def notes(self) -> list[str]:
-        """What is strange about the masks."""
+        """Warnings about the masks."""
         found = []
         if self._truth.has_outlines and not self.has_masks:
             found.append(f"{self._place}: none of {len(self)} detections has a segmentation; boxes alone are scored")
@@ -116,7 +116,7 @@ class CocoResults:
 
 
 class _Reader:
-    """Takes each object of the json as it comes, and keeps its numbers."""
+    """Takes each object of the json as it is parsed, and keeps its numbers."""
 
     def __init__(self, place: str, truth: CocoJson, truth_place: str) -> None:
         self._place, self._truth, self._truth_place = place, truth, truth_place
@@ -126,12 +126,12 @@ class _Reader:
         self.images, self.labels, self.scores, self.boxes = array("q"), array("q"), array("d"), array("d")
         self.codes: list[Rle] = []
         self.coded = array("q")
-        """Which detections have them."""
+        """The detections that have codes."""
         self.empty: list[tuple[int, str]] = []
-        """Which detections have polygons without an area, counted from 1, and why."""
+        """The detections whose polygons have no area, counted from 1, and why."""
         self.saw_outlines = False
         self._boxed: list[int] = []
-        """Which codes tell where the box is."""
+        """The codes that boxes are computed from."""
 
     def read(self, content: bytes) -> None:
         try:
@@ -151,7 +151,7 @@ class _Reader:
     def _take(self, found: dict[str, Any]) -> dict[str, Any] | None:
         """Every object of the json comes here: detections, and the run-length codes in them, which stay.
 
-        There may be hundreds of thousands, and nearly always all are right: only of one that is not it is asked why.
+        There may be hundreds of thousands, and nearly always all are right: only where one is not, it is examined why.
         """
         if "image_id" not in found:
             return found
@@ -178,8 +178,8 @@ class _Reader:
         return None
 
     def _code(self, outline: Any, image: int, *, boxed: bool) -> Rle | None:
-        """The mask; where nothing is to be compared with, it is as if there were none, unless the box is that of it."""
-        if not outline or not any(outline):  # [[]] says nothing either
+        """The mask; None where the truth has no masks to compare it with, unless the box is computed from it."""
+        if not outline or not any(outline):  # [[]] is empty too
             return None
         self.saw_outlines = True
         if boxed and not self._truth.has_outlines:
@@ -322,5 +322,5 @@ def _as_json(one: CocoResult) -> dict[str, Any]:
 
 
 def _digits(value: float) -> float:
-    """As many as float32 has, so that results score as what was found does."""
+    """As many digits as float32 has, so that written results score the same."""
     return float(f"{value:.9g}")

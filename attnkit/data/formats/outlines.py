@@ -1,7 +1,7 @@
 """Outlines of objects as COCO's files have them: polygons, and both kinds of run-length codes.
 
 pycocotools trusts what it is given: of a broken code it reads memory that is not its own, or it never ends. So codes
-are checked before it sees them, polygons one by one, compressed codes hundreds at a time by `first_broken`.
+are checked before it gets them, polygons one by one, compressed codes hundreds at a time by `first_broken`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _LONGEST_NUMBER = 7
 
 
 def is_outline(segmentation: Any) -> bool:
-    """Whether there is something to draw: None, [] and [[]] stand for an object that has but a box.
+    """Whether there is something to draw: None, [] and [[]] stand for an object that has only a box.
 
-    So do polygons of too few corners; what is no polygon at all is told when it is drawn.
+    So do polygons with too few corners; what is no polygon at all is refused when it is drawn.
     """
     if not isinstance(segmentation, list):
         return bool(segmentation)
@@ -106,8 +106,8 @@ def code_of(segmentation: Any, height: int, width: int) -> Code:
 
 
 def code_unchecked(outline: Any, height: int, width: int) -> Code:
-    """The code of an outline, of nothing for None. A compressed code is taken as it is: `first_broken` looks at
-    hundreds of them at a time, which has to be done before pycocotools sees one.
+    """The code of an outline, of nothing for None. A compressed code is taken as it is: `first_broken` has
+    to check it, hundreds at a time, before pycocotools gets it.
 
     Args:
         outline: polygons, or a run-length code of either kind.
@@ -133,7 +133,7 @@ def can_have_masks(height: int, width: int) -> bool:
 
 
 def why_empty(outline: Any) -> str | None:
-    """Why polygons cover nothing: none has corners enough. None of all else, of an outline that says nothing too."""
+    """Why polygons cover nothing: none has enough corners. None for everything else, and for an empty outline."""
     if not isinstance(outline, list) or all(one == [] for one in outline):
         return None
     strange = [one for one in outline if not isinstance(one, list)]
@@ -162,7 +162,7 @@ def cannot_be_drawn(outline: Any, height: int, width: int) -> str:
 
 
 def first_broken(codes: Sequence[Code], *, at_once: int = _AT_ONCE) -> int | None:
-    """Which code is the first whose runs do not add up to its image, or are negative; None if all are whole.
+    """The number of the first code whose runs do not add up to its image, or are negative; None if all are whole.
 
     Args:
         codes: of any sizes, with counts as COCO writes them; see structures/run_lengths.py.
@@ -177,7 +177,7 @@ def first_broken(codes: Sequence[Code], *, at_once: int = _AT_ONCE) -> int | Non
 
 
 def _code_of_polygons(polygons: Sequence[Any], height: int, width: int) -> Code | None:
-    """What any of them covers; None if none has an area."""
+    """The pixels that any of the polygons covers; None if none has an area."""
     polygons = [polygon for polygon in polygons if len(polygon) >= LEAST_COORDINATES]
     if not polygons:
         return None
@@ -225,7 +225,7 @@ def _broken(codes: Sequence[bytes], pixels: NDArray[np.int64]) -> NDArray[np.boo
 
 
 def _numbers(characters: NDArray[np.uint8], last: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What is written: five bits a character, the lowest first, and in the last one the sign."""
+    """The numbers of a code: five bits a character, the lowest first, and in the last one the sign."""
     first = last - length + 1
     numbers = (characters & 31)[first].astype(np.int64)
     for place in range(1, int(length.max())):
@@ -240,13 +240,13 @@ def _runs(numbers: NDArray[np.int64], firsts: NDArray[np.int64]) -> NDArray[np.i
     """The lengths of all runs of codes that begin at some of the numbers.
 
     From the fourth on a number says by how much its run is longer than the one two before. So runs are sums in steps of
-    two, which begin anew with the first, the second and the third number of a code: what was summed until there is
+    two, which start again with the first, the second and the third number of a code: what was summed until there is
     taken off.
     """
     runs = numbers.copy()
-    anew = np.unique(np.concatenate([firsts, firsts + 1, firsts + 2]))  # of short codes they are the next one's
+    restarts = np.unique(np.concatenate([firsts, firsts + 1, firsts + 2]))  # of short codes they are the next one's
     for odd in (0, 1):
-        chain, starts = runs[odd::2], anew[(anew % 2 == odd) & (anew < len(runs))] // 2
+        chain, starts = runs[odd::2], restarts[(restarts % 2 == odd) & (restarts < len(runs))] // 2
         if len(starts):
             chain[starts[1:]] -= np.add.reduceat(chain, starts)[:-1]
             np.cumsum(chain, out=chain)

@@ -1,4 +1,4 @@
-"""ImageNet-ReaL's labels (Beyer et al. 2020): all the classes that are really in a picture, for each image."""
+"""ImageNet-ReaL's labels (Beyer et al. 2020): all the classes that are really on each image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_real_labels(
     own_numbers: Mapping[int, int] | None = None,
     warn: Callable[[str], None],
 ) -> list[set[int]]:
-    """The classes of each image, none of an image that has none.
+    """The classes of each image; an empty set where it has none.
 
     The file is JSON: a list with a list of classes per image, as ImageNet-ReaL's real.json, or an object from path to
     list. A class is a number from 0 or a name. Images find their list by the number in ImageNet's file names, by their
@@ -36,7 +36,7 @@ def read_real_labels(
         class_names: of the K classes.
         own_numbers: the place in `class_names` of each numbered class, where not all classes are there; a class that
             is missing was never predicted. None where a class's number is its place.
-        warn: is told where only the order of the images can say which list is whose.
+        warn: called with a message where only their order assigns the lists to the images.
 
     Raises:
         DataError: the file is something else, an image is not in it, or a class does not exist.
@@ -86,7 +86,7 @@ def _of_inputs(
 
 
 def _place_of(one: Any, places: Mapping[str, int], numbers: Mapping[int, int], name: str, *, all_known: bool) -> int:
-    """The place of a class that the file names or numbers; NEVER of one that no prediction names."""
+    """The number of a class that the file names or numbers; NEVER where no prediction can name it."""
     place = places.get(one) if isinstance(one, str) else numbers.get(one) if isinstance(one, int) else None
     if place is not None:
         return place

@@ -100,7 +100,7 @@ class VocAnnotations(Annotations):
 
 
 def found_names(tree: FileTree, xmls: Iterable[int]) -> tuple[str, ...]:
-    """The classes of all objects, sorted. A broken xml is told of when its image is read, unless all are broken.
+    """The classes of all objects, sorted. A broken xml is an error when its image is read, unless all are broken.
 
     Raises:
         DataError: none can be read.
@@ -134,7 +134,7 @@ def _name(one: ElementTree.Element) -> str:
 
 
 def _number(within: ElementTree.Element, name: str) -> float:
-    """0 where there is none; NaN where it is no number."""
+    """The value of a field: 0 where there is none, NaN where it is no number."""
     text = (within.findtext(name) or "").strip()
     try:
         return float(text) if text else 0.0
@@ -200,11 +200,11 @@ def _is_empty(root: DataRoot, number: int, split: Split) -> bool:
 
 
 def _given(root: DataRoot, name: str, option: str) -> VocPairs:
-    """Of a folder or a list that the recipe names."""
+    """The pairs of a folder or of a list that the recipe names."""
     if (folder := named_folder(root, name)) is not None:
         return _paired(root, folder, folder)
     if not name.endswith(".txt"):
-        root.folder(name, option)  # which says what is there instead
+        root.folder(name, option)  # whose error lists what is there instead
     content, place = root.read(name, option)
     base = _base(root)
     files = root.below(root.top if base is None else base)
@@ -228,14 +228,14 @@ def _base(root: DataRoot) -> str | None:
 
 
 def _by_list(root: DataRoot, files: Files, lines: list[str], place: str) -> VocPairs:
-    """Of the images that a list names by their ids, or by their paths."""
+    """The pairs of images that a list names by their ids, or by their paths."""
     images, xmls = _by_stem(files, _image_numbers(files)), _by_stem(files, _xml_numbers(files))
     found = VocPairs()
     without_image: list[int] = []
     without_xml: list[str] = []
     for line, name in enumerate(lines, start=1):
         first, *more = name.split() or [""]
-        if not name or more == ["-1"]:  # a list of one class says so of an image without it
+        if not name or more == ["-1"]:  # in the list of one class, an image without it
             continue
         stem = next((stem for one in (name, first) for stem in (_last(one), _stem(one)) if stem in xmls), None)
         if stem is None:
@@ -249,7 +249,7 @@ def _by_list(root: DataRoot, files: Files, lines: list[str], place: str) -> VocP
 
 
 def _paired(root: DataRoot, images: Files, xmls: Files) -> VocPairs:
-    """All that have an image and an xml."""
+    """All pairs of an image and an xml of one name."""
     by_stem = _by_stem(images, _image_numbers(images))
     of_xmls = _by_stem(xmls, _xml_numbers(xmls))
     both = sorted(by_stem.keys() & of_xmls.keys(), key=by_stem.__getitem__)
@@ -304,7 +304,7 @@ def _by_stem(files: Files, numbers: Iterable[int]) -> dict[str, int]:
 
 
 def _image_numbers(files: Files) -> list[int]:
-    """Of VOC's own images alone where it has that folder, and not of its masks, which have the same names."""
+    """VOC's own images alone where it has their folder, without its masks, which have the same names."""
     numbers = [number for number in files.numbers if files.is_image(number)]
     own = [number for number in numbers if f"{_IMAGES}/" in files.below(number)]
     return own or numbers

@@ -4,7 +4,7 @@
     class  x1 y1  x2 y2  x3 y3  ...         corners of a polygon
 
 They are for the image as people see it, turned as its EXIF data says. An image without labels has no object.
-Classes and folders stand in data.yaml; images lie in images/train or train/images, say, their labels in labels/train or
+Classes and folders are named in data.yaml; images lie in images/train or train/images, their labels in labels/train or
 train/labels, or beside them.
 """
 
@@ -79,12 +79,12 @@ class YoloAnnotations(Annotations):
         return None
 
     def read(self, row: int, size: Size) -> list[Annotation]:
-        """One per line."""
+        """An object per line."""
         place = self.place(row)
         return [self._annotation(values, line, size, f"{place}:{line}") for line, values in self._rows(row)]
 
     def _rows(self, row: int) -> list[tuple[int, list[float]]]:
-        """The numbers of each line that is not empty, and which it is."""
+        """The number of each line that is not empty, and the values on it."""
         if self._labels[row] == _NONE:
             return []
         place = self.place(row)
@@ -122,7 +122,7 @@ class YoloAnnotations(Annotations):
         return are_masks(sum(polygons), len(polygons))
 
     def _polygons(self, row: int) -> list[bool]:
-        """Whether each object is one."""
+        """Whether each object on an image is a polygon."""
         try:
             return [len(values) > _BOX for _, values in self._rows(row)]
         except DataError:  # the error comes when its image is read
@@ -130,7 +130,7 @@ class YoloAnnotations(Annotations):
 
 
 def _may_be_labels(name: str, folder: str) -> bool:
-    """Whether it is a text in a folder, and not the one with the names of the classes."""
+    """Whether a file is a text in the folder, other than the names of the classes."""
     where, _, last = name.rpartition("/")
     return where == folder and last.endswith(".txt") and last not in _NAME_FILES
 
@@ -178,7 +178,7 @@ def find_labels(root: DataRoot, images: Sequence[int], names: tuple[str, ...], *
 
 
 def _without_labels(root: DataRoot, images: Sequence[int], labels: list[int | None]) -> list[Finding]:
-    """Images whose labels may have been forgotten: there is no other sign that nothing is on them."""
+    """Images whose labels may have been forgotten: nothing else tells them from images without objects."""
     bare = [image for image, label in zip(images, labels, strict=True) if label is None]
     if not bare:
         return []
@@ -188,7 +188,7 @@ def _without_labels(root: DataRoot, images: Sequence[int], labels: list[int | No
 
 
 def _labels_alone(root: DataRoot, labels: list[int | None]) -> list[Finding]:
-    """Labels in the same folders that no image has."""
+    """Labels in the same folders that belong to no image."""
     names = root.tree.names
     taken = {number for number in labels if number is not None}
     folders = {names[number].rpartition("/")[0] for number in taken}
@@ -216,7 +216,7 @@ def _find_label(root: DataRoot, image: int) -> int | None:
 
 
 class YoloYaml:
-    """What data.yaml says; nothing where there is none."""
+    """The content of data.yaml; empty where there is none."""
 
     def __init__(self, root: DataRoot) -> None:
         """Find and read it: the first file of yaml, nearest to the root, that has names.
@@ -318,19 +318,19 @@ def _names_of(content: dict[str, Any], place: str) -> tuple[str, ...]:
 
 
 def _images_of(root: DataRoot, name: str, option: str) -> list[int]:
-    """Of a folder or a list that the recipe names."""
+    """The images of a folder or of a list that the recipe names."""
     if (folder := named_folder(root, name)) is not None:
         if images := _images_in(folder):
             return images
         raise DataError(f"{folder.place}: has no image; expected JPEG, PNG or the like; correct {option}")
     if not name.endswith(".txt"):
-        return _images_in(root.folder(name, option))  # which says what is there instead
+        return _images_in(root.folder(name, option))  # whose error lists what is there instead
     content, place = root.read(name, option)
     return sorted(set(find_listed(root.below(root.top), read_list(content, place), place)))
 
 
 def _images_of_yaml(root: DataRoot, name: str) -> list[int] | None:
-    """Of a folder or a list that data.yaml names from a place of its own: what stands in front is dropped.
+    """The images of a folder or of a list that data.yaml names from a folder of its own: leading folders are dropped.
 
     Not all of it: `../valid/images` is not the folder images.
     """

@@ -19,7 +19,7 @@ from attnkit.structures.arrays import IntArray
 _RARE = 0.001
 """Share of the labelled pixels."""
 _FEW_IMAGES = 5
-"""That a class is to be seen on in training."""
+"""Fewer images of a class than this are too few to learn it from."""
 _MOSTLY = 0.97
 """Share of the labelled pixels of one class, of which nearly all of a score comes then."""
 _HALF = 0.5
@@ -146,7 +146,7 @@ class _SegmentationCheck(SplitCheck[SegmentationSet, SegmentationStats]):
         pixels, ignored = int(self._counts.sum()), int(self._ignored.sum())
         if ignored > _HALF * (pixels + ignored):
             what = f"{ignored / (pixels + ignored):.0%} of the pixels are ignored"
-            why = "the model is never told what is there, and its scores say nothing of it"
+            why = "the model never learns what is there, and no score covers it"
             found.append(Finding("warning", place, what, why, "see data.ignore; give them a class if they are of one"))
         return found
 
@@ -172,14 +172,14 @@ class _SegmentationCheck(SplitCheck[SegmentationSet, SegmentationStats]):
             found.append(Finding("error", place, what, "there is nothing to tell apart", fix))
         elif shares.max() > _MOSTLY:
             what = f"{shares.max():.1%} of the pixels are {names[int(shares.argmax())]}"
-            why = "a model that always says so is nearly always right"
+            why = "a model that always predicts it is nearly always right"
             fix = "see the scores per class; loss.class_weights=median_frequency helps"
             found.append(Finding("warning", place, what, why, fix))
         rare = [f"{name} ({share:.2%})" for name, share in zip(names, shares, strict=True) if 0 < share < _RARE]
         if rare:
             what = f"under {_RARE:.1%} of the pixels are of {len(rare)} of {len(names)} classes, {listed(rare)}"
             fix = "loss.class_weights=median_frequency; see the scores per class"
-            found.append(Finding("warning", place, what, "the loss hardly sees them", fix))
+            found.append(Finding("warning", place, what, "they hardly count in the loss", fix))
         few = [f"{name} ({count})" for name, count in zip(names, masks, strict=True) if 0 < count < _FEW_IMAGES]
         if few and self._read.all() and len(self.images) > _FEW_IMAGES:
             what = f"on fewer than {_FEW_IMAGES} images are {len(few)} of {len(names)} classes, {listed(few)}"
@@ -232,13 +232,13 @@ class _OutsideValues:
         return [Finding("error", place, what, why, self._fix(values)), *self._some_white()]
 
     def _some_white(self) -> list[Finding]:
-        """Masks to be looked at among those of class ids: their objects are taken for no class."""
+        """Masks of 0 and white among those of class ids: their objects are ignored."""
         if not self._white:
             return []
         more = f", as are {len(self._white) - 1} more" if len(self._white) > 1 else ""
         what = f"its pixels are 0 and {WHITE} alone{more}, and {WHITE} is ignored"
         why = "expected the ids of what is there"
-        fix = "make it anew if its objects are white; nothing is wrong if there are none"
+        fix = "make it again if its objects are white; nothing is wrong if there are none"
         return [Finding("warning", self._images.mask_place(self._white[0]), what, why, fix)]
 
     def _fix(self, values: list[int]) -> str:
@@ -249,7 +249,7 @@ class _OutsideValues:
             )
         if len(values) >= _GREYS:
             return (
-                "if the masks were resized or saved as JPEG, make them anew, resized to the nearest pixel and as PNG; "
+                "if the masks were resized or saved as JPEG, make them again, resized to the nearest pixel and as PNG; "
                 "else add to data.classes"
             )
         return "add to data.classes or data.ignore, or fix the masks"

@@ -91,7 +91,7 @@ class CocoMasks(SegmentationSet):
         return list(self.coco.left_out)
 
     def size(self, index: int) -> tuple[int, int]:
-        """Of the file's header; what the json says must fit."""
+        """As the header of the file gives it; the size in the json must fit."""
         image, source = self._image(index), self.coco.files.tree.source(int(self.coco.numbers[index]))
         size = image.height, image.width
         return fit(size, source, place=self.place(index), mask_place=self.mask_place(index))[0]

@@ -45,7 +45,7 @@ class MaskClasses:
         place: str,
         palette_of_masks: NDArray[np.uint8] | None = None,
     ) -> None:
-        """Take what the data says of its classes.
+        """Take the classes.
 
         Args:
             named: names and colours by pixel value.
@@ -132,13 +132,13 @@ class MaskClasses:
 
 
 def counts_of(labels: LabelMap, num_classes: int) -> MaskCounts:
-    """The same of a label map."""
+    """The counts of a label map."""
     pixels = np.bincount(labels.ravel(), minlength=IGNORE + 1)
     return MaskCounts(pixels[:num_classes], {IGNORE: int(pixels[IGNORE])} if pixels[IGNORE] else {}, {})
 
 
 def unknown_values(unknown: list[int], ids: list[int], ignored: list[int], place: str) -> DataError:
-    """What to say of pixel values outside the classes."""
+    """The error of pixel values outside the classes."""
     some = "value" if len(unknown) == 1 else "values"
     return DataError(
         f"{place}: pixel {some} {listed(unknown)} of no class; expected {_ranges(ids)}, or {listed(ignored)} to be "
@@ -147,7 +147,7 @@ def unknown_values(unknown: list[int], ids: list[int], ignored: list[int], place
 
 
 def _own_colours(of_masks: NDArray[np.uint8] | None, ids: list[int]) -> NDArray[np.uint8]:
-    """The colours that a palette of masks has for the classes, if these tell them apart and are more than greys."""
+    """The colours that a palette of masks has for the classes, if they are distinct and more than greys."""
     if of_masks is not None and ids[-1] < len(of_masks):
         colours = of_masks[ids]
         if len(np.unique(colours, axis=0)) == len(ids) and (colours != colours[:, :1]).any():

@@ -1,4 +1,4 @@
-"""Images, and masks whose pixel values say the class: files of a folder or of an archive."""
+"""Images, and masks whose pixel values are classes: files of a folder or of an archive."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _HELD_OUT: tuple[Split, ...] = ("valid", "test")
 class MaskFiles(SegmentationSet):
     """Images and masks that are decoded when they are read.
 
-    An image is seen as its EXIF data turns it. Its mask is taken to be turned already if it has that size, and else, if
-    it has the size of the stored pixels, is turned likewise.
+    An image is turned as its EXIF data says. Its mask is taken to be turned already if it has that size; if it has the
+    size of the stored pixels, it is turned in the same way.
     """
 
     def __init__(self, pairs: Pairs, rows: IntArray, classes: MaskClasses) -> None:
@@ -105,7 +105,7 @@ def open_mask_files(config: MaskFilesConfig, split: Split) -> MaskFiles | None:
     """Open one split; None if there is none and nothing is held back for it.
 
     Raises:
-        DataError: the data is not found, has no masks or no classes, or not the form that the recipe says.
+        DataError: the data is not found, has no masks or no classes, or another form than the recipe names.
     """
     root = DataRoot(config.path)
     train = find_pairs(root, config, "train")
@@ -129,7 +129,7 @@ def open_mask_files(config: MaskFilesConfig, split: Split) -> MaskFiles | None:
 
 
 def find_classes(root: DataRoot, config: MaskFilesConfig, train: Pairs) -> MaskClasses:
-    """The classes as the recipe says; where it says nothing, all up to the largest value of the training masks.
+    """The classes of the recipe; where it names none, all up to the largest value of the training masks.
 
     Raises:
         DataError: there are none, too many, or the pixels of masks are not what pixels of masks are.

@@ -44,7 +44,7 @@ _OF_MASKS = (
 )
 """The first that is there is taken, but the image's own name comes before all of them."""
 _NOT_MASKS = ("_gtFine_color", "_gtFine_instanceIds", "_gtCoarse_color", "_gtCoarse_instanceIds")
-"""Images beside the masks that stand for nothing here."""
+"""Images beside the masks that are not used."""
 _Kind = Literal["images", "masks"]
 _SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("training", "train"),
@@ -145,7 +145,7 @@ def _usual_folders(root: DataRoot, split: Split) -> tuple[str, str] | None:
 
 
 def _two_folders(root: DataRoot, by_role: _ByRole, split: Split | None) -> tuple[str, str] | None:
-    """A folder named by its split alone holds images if there is none that says so."""
+    """A folder named by its split alone holds images if no folder is named so."""
     images = by_role.get(_Role(split, "images")) or by_role.get(_Role(split, "either"), [])
     masks = by_role.get(_Role(split, "masks"), [])
     if not images or not masks:
@@ -161,7 +161,7 @@ def _two_folders(root: DataRoot, by_role: _ByRole, split: Split | None) -> tuple
 
 
 def _role(path: str) -> _Role | None:
-    """What a folder is by the parts of its path; None where a part says nothing, or two say different things."""
+    """What a folder is by the parts of its path; None where a part has no meaning, or two contradict each other."""
     splits: set[Split] = set()
     kinds: set[_Kind] = set()
     for part in path.lower().split("/"):
@@ -289,8 +289,8 @@ def _is_mask(number: int, files: Files) -> bool:
 
 def _no_pair(images: Files, masks: Files, found: Pairs, option: str) -> DataError:
     if not found.images_alone:
-        seen = f"has {'no image' if not found.others else 'files, but no image'}"
-        return DataError(f"{images.place}: {seen}; expected JPEG, PNG or the like; correct the folder of images")
+        there = f"has {'no image' if not found.others else 'files, but no image'}"
+        return DataError(f"{images.place}: {there}; expected JPEG, PNG or the like; correct the folder of images")
     image = images.below(found.images_alone[0])
     count = len(found.masks_alone)
     there = f"{count} mask{'s' * (count > 1)}, such as {masks.below(found.masks_alone[0])}" if count else "none"

@@ -1,4 +1,4 @@
-"""Which pixel values and colours stand for which classes: as the recipe or a file says, or else as the masks show.
+"""Which pixel values and colours stand for which classes: by the recipe, by a file, or else by what the masks hold.
 
 What masks hold is counted once, and kept in the cache.
 """
@@ -56,7 +56,7 @@ def read_classes(content: bytes, place: str, *, first: int) -> NamedIds:
     Args:
         content: its bytes.
         place: its name in errors.
-        first: pixel value of the first name, where the file says none.
+        first: pixel value of the first name, where the file gives none.
 
     Raises:
         DataError: it has another form.
@@ -128,7 +128,7 @@ def _from_json(about: Any, first: int) -> NamedIds:
         row = {"name": row} if isinstance(row, str) else row
         number = int(row.get("id", number))
         if number in names:
-            raise ValueError(f"id {number} stands there twice")
+            raise ValueError(f"id {number} is there twice")
         names[number] = str(row["name"])
         if colour := _colour(row):
             colours[number] = colour
@@ -157,7 +157,7 @@ def _values(tree: FileTree, numbers: Sequence[int]) -> list[int]:
 
 
 def _count(tree: FileTree, numbers: Sequence[int], folder: Path) -> None:
-    """A broken mask is left out, for training and the check to tell of, unless all are."""
+    """A broken mask is left out here, and is an error in training and in the check, unless all are broken."""
     errors = []
     pixels: IntArray = np.zeros(1 << 16, dtype=np.int64)
     for number in numbers:

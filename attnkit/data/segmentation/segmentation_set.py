@@ -74,7 +74,7 @@ class SegmentationSet(ABC):
 
 
 def check_classes(names: tuple[str, ...], place: str) -> None:
-    """Refuse class names that cannot be told apart, and more classes than a label map has numbers for.
+    """Refuse class names that are not distinct, and more classes than a label map has numbers for.
 
     Raises:
         DataError: there are none, too many, or two of one name.

@@ -92,31 +92,31 @@ class SegmentationVariation:
     def _vary(
         self, pixels: Tensor, labels: Tensor, rng: np.random.Generator, varied: Tensor, varied_labels: Tensor
     ) -> None:
-        """Write a variation into the upper left of what it is for: memory is slow to get anew for each step."""
+        """Write a variation into the upper left of what it is for: allocating it for each step would be slow."""
         size = segmentation_size((pixels.shape[1], pixels.shape[2]), self.image, rng.uniform(*self.augment.scale))
-        window, seen = self._crop(labels.numpy(), size, rng)
+        window, target = self._crop(labels.numpy(), size, rng)
         shown = window.of_pixels(pixels)
         if rng.random() < self.augment.flip:
-            shown, seen = shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT), seen[:, ::-1].copy()
+            shown, target = shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT), target[:, ::-1].copy()
         varied = varied[:, : window.height, : window.width].copy_(functional.pil_to_tensor(shown))
         if self.augment.photometric:
             distort(varied, rng)
         _normalise(varied, self.image)
-        varied_labels[: window.height, : window.width] = torch.from_numpy(seen)
+        varied_labels[: window.height, : window.width] = torch.from_numpy(target)
 
     def _crop(self, labels: LabelMap, size: Size, rng: np.random.Generator) -> tuple[_Window, LabelMap]:
         """Where to crop, and the labels there; drawn again while they are nearly all of one class."""
         windows = self._drawn(size, rng)
         window = next(windows)
-        seen = window.of_labels(labels)
+        target = window.of_labels(labels)
         if window.is_whole or self.augment.most_of_one_class == 1:
-            return window, seen
+            return window, target
         for _ in range(_MOST_REDRAWN):
-            if share_of_commonest(seen) <= self.augment.most_of_one_class:
+            if share_of_commonest(target) <= self.augment.most_of_one_class:
                 break
             window = next(windows)
-            seen = window.of_labels(labels)
-        return window, seen
+            target = window.of_labels(labels)
+        return window, target
 
     def _drawn(self, size: Size, rng: np.random.Generator) -> Iterator[_Window]:
         height, width = (min(side, most) for side, most in zip(size, self.image.crop, strict=True))

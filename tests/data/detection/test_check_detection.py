@@ -144,8 +144,8 @@ def test_categories_with_other_ids(tmp_path):
     annotations = [annotation(box, number=i, image=11, category=i) for i, (box, _) in enumerate(BOTH, start=1)]
     root = folder(tmp_path, files={"a/valid.json": coco(annotations, categories=other, images=SPLITS["valid"])})
     assert lines(check(root, quick=True), root) == [
-        "warning data.valid: category ids 1, 2, but training has 3, 8; results that are written carry those of "
-        "training, and fit no json but its own; give the categories the same ids in both"
+        "warning data.valid: category ids 1, 2, but training has 3, 8; written results have the ids of training, and "
+        "fit only its json; give the categories the same ids in both"
     ]
 
 
@@ -203,7 +203,7 @@ def test_wrong_areas(quick, tmp_path):
     """By the mask where it is drawn, with half a pixel of it all around to spare; else by the box."""
     triangle = {"segmentation": [[0, 0, 10, 0, 0, 10]]}
     drawn = [annotation((0, 0, 10, 10), number=number, area=area, **triangle) for number, area in ((3, 81), (4, 80))]
-    why = "the scores of small, medium and large objects go by it; compute it anew, or leave it out"
+    why = "the scores of small, medium and large objects go by it; compute it again, or leave it out"
     found = of_one(tmp_path, drawn[0], quick=quick)
     assert len(found) == 1
     assert "the area of object 3 is wrong, 81 pixels where its mask has " in found[0]
@@ -238,8 +238,8 @@ def test_outlines_that_are_too_few_for_masks(tmp_path):
     report = check(root, quick=True)
     assert lines(report, root) == [
         "warning a/train.json: image 2: 3 of 23 objects have no outline, object 3 first; masks are learned where nine "
-        "in ten have one, so here boxes alone are learned and scored; outline them; or set data.masks=false, and this "
-        "is not said"
+        "in ten have one, so here boxes alone are learned and scored; outline them; or set data.masks=false, which "
+        "silences this"
     ]
     assert [stats.has_masks for stats in report.stats.values()] == [False, True, True]
     assert lines(check(root, quick=True, masks=False), root) == []

@@ -45,12 +45,12 @@ def test_without_a_number_of_classes_there_are_none(tmp_path):
             values((0, 0, 7)),
             "stuff/1.png",
             "stuff/1.png: pixel value 7 of no class; expected 0 to 4, or 255 for none; correct data.semantic_classes, "
-            "or make it anew",
+            "or make it again",
         ),
         (
             values(size=(W, H)),
             "stuff/1.png",
-            "stuff/1.png: values of 13 x 11; expected one for each of 11 x 13; make it anew",
+            "stuff/1.png: values of 13 x 11; expected one for each of 11 x 13; make it again",
         ),
         (
             values(),

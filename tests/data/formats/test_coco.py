@@ -84,7 +84,7 @@ def test_annotations_of_images_that_are_not_there():
 def test_ids_that_stand_twice(what):
     content = about()
     content[what] = [content[what][0], content[what][1] | {"id": content[what][0]["id"]}]
-    message = rf"^x.json: 2 {what} have but 1 different ids; expected an id for each; fix the file$"
+    message = rf"^x.json: 2 {what} have only 1 different ids; expected an id for each; fix the file$"
     with pytest.raises(DataError, match=message):
         read(content)
 
@@ -196,7 +196,7 @@ def test_the_first_of_many_are_named():
         read(about(annotations=ones))
     lines = str(caught.value).splitlines()
     assert [line.split()[2] for line in lines[:-1]] == [str(number) for number in range(5, 15)]
-    assert lines[-1] == ("x.json: fields of 2 more are wrong; expected what is said above; fix them too")
+    assert lines[-1] == ("x.json: fields of 2 more are wrong; expected the same as above; fix them too")
 
 
 @pytest.mark.parametrize("colour", ["#00ff7f", [1, 2], [1, 2, float("inf")], 5])

@@ -159,7 +159,7 @@ def test_some_black_and_white_masks_among_others(tmp_path):
     white = {f"masks/train/{i}.png": mask((labels(i) > 0).astype(np.uint8) * 255) for i in (3, 5)}
     assert (
         "warning masks/train/3.png: its pixels are 0 and 255 alone, as are 1 more, and 255 is ignored; expected the "
-        "ids of what is there; make it anew if its objects are white; nothing is wrong if there are none"
+        "ids of what is there; make it again if its objects are white; nothing is wrong if there are none"
     ) in lines(check(folder(tmp_path, white)), tmp_path)
 
 
@@ -186,8 +186,8 @@ def test_masks_that_were_resized_as_photographs(tmp_path):
         "error masks/test/0.png: pixel values 7, 14, 21, 28, 35, 42, 49, 56, 63, 70 and 24 more of no"
     )
     assert line.endswith(
-        "if the masks were resized or saved as JPEG, make them anew, resized to the nearest pixel and as PNG; else add "
-        "to data.classes"
+        "if the masks were resized or saved as JPEG, make them again, resized to the nearest pixel and as PNG; else "
+        "add to data.classes"
     )
 
 
@@ -210,8 +210,8 @@ def test_many_ignored_pixels(tmp_path):
     half = values([0, 1, 2, 255, 255, 255, 255], *[[255] * 7] * 4)
     root = folder(tmp_path, {f"masks/test/{i}.png": half for i in range(2)})
     assert lines(check(root), root) == [
-        "warning data.test: 91% of the pixels are ignored; the model is never told what is there, and its scores say "
-        "nothing of it; see data.ignore; give them a class if they are of one"
+        "warning data.test: 91% of the pixels are ignored; the model never learns what is there, and no score "
+        "covers it; see data.ignore; give them a class if they are of one"
     ]
 
 
@@ -251,10 +251,10 @@ def test_balance(tmp_path):
             drawn[f"masks/{split}/{i}.png"] = large(40, 9, 30 if i < 3 or split != "train" else 0)
     names = ["a", "b", "c", "d"]
     assert lines(check(folder(tmp_path, drawn), classes=names)) == [
-        "warning data.train: 99.4% of the pixels are a; a model that always says so is nearly always right; see the "
-        "scores per class; loss.class_weights=median_frequency helps",
-        "warning data.train: under 0.1% of the pixels are of 2 of 4 classes, c (0.09%), d (0.09%); the loss hardly "
-        "sees them; loss.class_weights=median_frequency; see the scores per class",
+        "warning data.train: 99.4% of the pixels are a; a model that always predicts it is nearly always right; see "
+        "the scores per class; loss.class_weights=median_frequency helps",
+        "warning data.train: under 0.1% of the pixels are of 2 of 4 classes, c (0.09%), d (0.09%); they hardly "
+        "count in the loss; loss.class_weights=median_frequency; see the scores per class",
         "warning data.train: on fewer than 5 images are 1 of 4 classes, d (3); a class is hardly learned from so few; "
         "add images of them",
     ]

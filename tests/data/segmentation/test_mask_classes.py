@@ -113,7 +113,7 @@ def test_what_a_file_ignores():
         (b"{", "JSONDecodeError: Expecting"),
         (b"\xff", "UnicodeDecodeError: "),
         ([{"id": 1}], "KeyError: 'name'"),
-        ([{"id": 1, "name": "a"}, {"id": 1, "name": "b"}], "ValueError: id 1 stands there twice"),
+        ([{"id": 1, "name": "a"}, {"id": 1, "name": "b"}], "ValueError: id 1 is there twice"),
         ([{"id": 1, "name": "a", "colour": [1, 2, 256]}], "ValueError: colour .1, 2, 256. is not within 0..255"),
         ({"a": "b"}, "ValueError: invalid literal"),
         (3, "TypeError: 'int' object is not iterable"),
