@@ -5,7 +5,7 @@ A message reads `place: what is wrong, with the value; what was expected; what t
 
 
 class AttnkitError(Exception):
-    """A mistake that the user can mend. `str(error)` is the whole message, one line per mistake."""
+    """A mistake that the user can fix. `str(error)` is the whole message, one line per mistake."""
 
 
 class RecipeError(AttnkitError):

@@ -131,7 +131,7 @@ def test_all_mistakes_of_a_recipe_at_once(folder):
     ("version", "what"),
     [
         ("9.0", f"the recipe is for version 9.0, newer than this attnkit {__version__}; expected '0.1'; upgrade by "),
-        ("0.0", f"the recipe is for version 0.0, older than this attnkit {__version__}; expected '0.1'; mend what "),
+        ("0.0", f"the recipe is for version 0.0, older than this attnkit {__version__}; expected '0.1'; fix what "),
         ("new", "not a version, 'new'; expected '0.1'; write that"),
     ],
 )
@@ -229,7 +229,7 @@ def test_a_vocabulary_larger_than_the_data_supports(folder):
     assert attnkit("train", "my.yaml", "--set", f"tokenizer.vocab_size={found[1]}").exit_code == 0
 
 
-def test_a_mended_input_is_trained_by_the_same_command(folder):
+def test_a_fixed_input_is_trained_by_the_same_command(folder):
     (folder / "train.de").rename(folder / "elsewhere")
     refused("train", "my.yaml")
     (folder / "elsewhere").rename(folder / "train.de")

@@ -1,4 +1,4 @@
-"""What a recipe may say about decoding."""
+"""The part of a recipe about decoding."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 
 class LengthPenaltyConfig(Config):
-    """What a hypothesis' log-probability is divided by; L counts the end of sentence."""
+    """The divisor of a hypothesis' log-probability; its length L includes the end of sentence."""
 
     form: Literal["gnmt", "power", "none"] = "gnmt"
-    """gnmt: ((5 + L) / 6) ** alpha (Wu et al. 2016), the paper's; power: L ** alpha (fairseq, CTranslate2, Marian)."""
+    """The formula: gnmt is the paper's ((5 + L) / 6) ** alpha (Wu et al. 2016), power is the L ** alpha of fairseq,
+    CTranslate2 and Marian."""
     alpha: NonNegative = 0.6
+    """The exponent; with a larger one, longer translations win."""
 
     def build(self) -> LengthPenalty:
         """The divisor as a function of the length."""
@@ -28,24 +30,30 @@ class LengthPenaltyConfig(Config):
 
 
 class DecodeConfig(Config):
-    """How translations are searched for. The defaults are the paper's."""
+    """How translations are searched for, by default as in the paper."""
 
     method: Literal["beam", "greedy", "sampling"] = "beam"
+    """The way of the search: beam keeps several hypotheses, greedy the likeliest token, sampling draws tokens."""
     beam_size: Count = 4
+    """Beam search keeps this many hypotheses."""
     length_penalty: LengthPenaltyConfig = LengthPenaltyConfig()
+    """How hypotheses of different lengths are compared."""
     max_length_factor: NonNegative = 1.0
-    """The output has at most factor * source tokens + extra tokens, end of sentence not counted."""
+    """An output has at most this many times the tokens of its source, plus `max_length_extra`."""
     max_length_extra: Count = 50
+    """An output may be this many tokens longer than `max_length_factor` allows."""
     min_length: int = Field(default=0, ge=0, le=MOST)
+    """An output has at least this many tokens, not counting the end of sentence."""
     allow_unknown: bool = False
-    """Whether the unknown piece may be produced."""
+    """Whether an output may have the unknown piece in it."""
     temperature: Positive = 1.0
+    """Sampling divides the logits by this number."""
     top_k: int = Field(default=0, ge=0, le=MOST)
-    """Sample among this many likeliest tokens; 0 is all."""
+    """Sampling chooses among this many of the likeliest tokens; 0 is all."""
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-    """Sample among the likeliest tokens that together reach this probability."""
+    """Sampling chooses among the likeliest tokens that together reach this probability."""
     seed: Seed = 1
-    """Of sampling; each sentence has its own stream, so that its translation does not depend on its neighbours."""
+    """The seed of sampling; each sentence has its own random numbers, so its translation does not depend on others."""
 
     @model_validator(mode="after")
     def has_room(self) -> DecodeConfig:

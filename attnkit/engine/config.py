@@ -1,4 +1,4 @@
-"""What a recipe may say about training."""
+"""The part of a recipe about training."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ class AdamConfig(Config):
 
     name: Literal["adam"] = "adam"
     beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
+    """This share of the mean of gradients is kept at each step."""
     beta2: float = Field(default=0.98, ge=0.0, lt=1.0)
+    """This share of the mean of squared gradients is kept at each step."""
     eps: Positive = 1e-9
+    """This number is added to the root of the mean square that gradients are divided by."""
 
 
 class AdamWConfig(Config):
@@ -23,22 +26,30 @@ class AdamWConfig(Config):
 
     name: Literal["adamw"]
     beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
+    """This share of the mean of gradients is kept at each step."""
     beta2: float = Field(default=0.999, ge=0.0, lt=1.0)
+    """This share of the mean of squared gradients is kept at each step."""
     eps: Positive = 1e-8
+    """This number is added to the root of the mean square that gradients are divided by."""
     weight_decay: NonNegative = 0.01
+    """Each step takes the learning rate times this share off the weights."""
     layer_decay: float = Field(default=1.0, gt=0.0, le=1.0)
-    """Each layer learns this many times as fast as the one above it; 1 is the same rate for all."""
+    """The learning rate of each layer is that of the layer above it times this factor; 1 is the same rate for all."""
     decay_biases: bool = False
-    """Biases of linear layers and convolutions decay too, as in mmdetection's configs of Swin; norms' do not."""
+    """Whether biases of linear layers and convolutions decay too, as in mmdetection's configs of Swin; those of norms
+    never do."""
 
 
 class SgdConfig(Config):
-    """Gradient descent with momentum, which the ViT paper fine-tunes with. Its weight decay is part of the gradient."""
+    """Gradient descent with momentum, with which the ViT paper fine-tunes. Its weight decay is part of the gradient."""
 
     name: Literal["sgd"]
     momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
+    """This share of the last update is added to the next one."""
     nesterov: bool = False
+    """Whether the momentum is Nesterov's."""
     weight_decay: NonNegative = 0.0
+    """The weights times this factor are added to their gradients."""
 
     @model_validator(mode="after")
     def nesterov_needs_momentum(self) -> SgdConfig:
@@ -56,8 +67,9 @@ class InverseSqrtConfig(Config):
 
     name: Literal["inverse_sqrt"] = "inverse_sqrt"
     warmup_steps: Count = 4000
+    """The learning rate rises for this many steps."""
     lr: Positive | None = None
-    """The peak, reached at the end of the warm-up; none is the paper's embed_dim**-0.5 * warmup_steps**-0.5."""
+    """The learning rate at the end of the warm-up; none is the paper's embed_dim**-0.5 * warmup_steps**-0.5."""
 
 
 class CosineConfig(Config):
@@ -65,8 +77,11 @@ class CosineConfig(Config):
 
     name: Literal["cosine"]
     lr: Positive
+    """The learning rate at the end of the warm-up."""
     warmup_steps: int = Field(default=0, ge=0, le=MOST)
+    """The learning rate rises for this many steps."""
     final_lr: NonNegative = 0.0
+    """The learning rate at the last step."""
 
 
 class PolyConfig(Config):
@@ -74,9 +89,13 @@ class PolyConfig(Config):
 
     name: Literal["poly"]
     lr: Positive
+    """The learning rate at the end of the warm-up."""
     warmup_steps: int = Field(default=0, ge=0, le=MOST)
+    """The learning rate rises for this many steps."""
     power: Positive = 1.0
+    """The exponent of the decay; 1 is a straight line."""
     final_lr: NonNegative = 0.0
+    """The learning rate at the last step."""
 
 
 class MultiStepConfig(Config):
@@ -84,9 +103,13 @@ class MultiStepConfig(Config):
 
     name: Literal["multi_step"]
     lr: Positive
+    """The learning rate at the end of the warm-up."""
     warmup_steps: int = Field(default=0, ge=0, le=MOST)
+    """The learning rate rises for this many steps."""
     milestones: tuple[Count, ...] = ()
+    """The learning rate changes after each of these steps."""
     gamma: Positive = 0.1
+    """The factor by which the learning rate changes at a milestone."""
 
 
 ScheduleConfig = Annotated[InverseSqrtConfig | CosineConfig | PolyConfig | MultiStepConfig, Field(discriminator="name")]
@@ -96,32 +119,39 @@ class TrainConfig(Config):
     """How a model is optimised, and when it is scored and saved. Knows no task."""
 
     steps: Count
-    """Optimizer steps."""
+    """The number of optimizer steps."""
     seed: Seed = 1
+    """The seed of the initial weights, of the order of the data and of dropout."""
     accumulate: Count = 1
-    """Batches per optimizer step; the gradient is that of one batch of all their targets."""
+    """The number of batches per optimizer step; the gradient is that of one batch of all their targets."""
     optimizer: OptimizerConfig = AdamConfig()
+    """How gradients change the weights."""
     schedule: ScheduleConfig = InverseSqrtConfig()
+    """How the learning rate depends on the step."""
     clip_norm: Positive | None = None
+    """Gradients are scaled down to this norm, taken over all of them together, where it is larger."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto` is what is fastest on this machine: bfloat16 where the processor computes in it, else float32."""
+    """The numbers of matrix products; `auto` is bfloat16 where the processor computes in it, else float32."""
     compile: bool = False
-    """Compile the model by torch.compile: slow first steps, faster ones after; needs a C++ compiler on a CPU."""
+    """Whether torch.compile compiles the model: slow first steps, faster ones after; a CPU needs a C++ compiler."""
     ema_decay: float | None = Field(default=None, gt=0.0, lt=1.0)
-    """Keep an exponential moving average of the weights; it is what is scored and kept."""
+    """The decay of an exponential moving average of the weights, which is then scored and kept; none is no average."""
     log_every: Count = 50
+    """Numbers are logged each time after this many steps."""
     validate_every: Count = 1000
+    """The validation set is scored each time after this many steps."""
     save_every: Count = 1000
+    """Everything is saved each time after this many steps."""
     keep_last: Count = 5
-    """How many step checkpoints are kept."""
+    """The number of step checkpoints that are kept."""
     average_last: Count = 5
-    """How many of them the final model is the mean of."""
+    """The final weights are the mean of this many step checkpoints, unless the best single one scores higher."""
     patience: Count | None = None
-    """Stop after this many validations without a better score."""
+    """Training stops after this many validations without a better score."""
     max_minutes: Positive | None = None
-    """Stop after this much training time, counted over all resumes."""
+    """Training stops after this many minutes, counted over all resumes."""
     tensorboard: bool = False
-    """Write what metrics.jsonl holds for TensorBoard too, into the run's folder `tensorboard`."""
+    """Whether the numbers of metrics.jsonl are also written for TensorBoard, into the run's folder `tensorboard`."""
 
     @model_validator(mode="after")
     def keeps_what_it_averages(self) -> TrainConfig:

@@ -106,5 +106,5 @@ def _refuse_other_version(tree: Node) -> None:
     if theirs < ours:
         raise RecipeError(
             f"{node.place}: attnkit: the recipe is for version {node.value}, older than this attnkit {__version__}; "
-            f"{expected}; mend what CHANGELOG.md lists under Breaking, then write that"
+            f"{expected}; fix what CHANGELOG.md lists under Breaking, then write that"
         )

@@ -93,7 +93,7 @@ def slot_of(field: FieldInfo) -> Slot:
 
 
 def fill_in(node: Node, slot: Slot) -> None:
-    """Say what a recipe leaves unsaid, and mend what is only a matter of spelling.
+    """Say what a recipe leaves unsaid, and fix what is only a matter of spelling.
 
     A section without its choice gets the default one: `optimizer: {beta2: 0.997}` means the default optimizer. 1e5 is
     an integer where one is expected, and --set name=2024 a text.

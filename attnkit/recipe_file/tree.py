@@ -122,7 +122,7 @@ def _compose(text: str, name: str) -> YamlNode | None:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         detail = ", ".join(part for part in (error.context, error.problem) if part)
-        raise RecipeError(f"{name}:{line}: not YAML, {detail}; expected key: value; mend this line") from None
+        raise RecipeError(f"{name}:{line}: not YAML, {detail}; expected key: value; fix this line") from None
     except YAMLError as error:
         raise RecipeError(f"{name}:1: not YAML, {' '.join(str(error).split())}; expected key: value") from None
 

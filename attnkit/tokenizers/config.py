@@ -1,4 +1,4 @@
-"""What a recipe may say about tokenizers."""
+"""The part of a recipe about tokenizers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ class SentencePieceConfig(Config):
 
     name: Literal["sentencepiece"] = "sentencepiece"
     algorithm: Literal["bpe", "unigram"] = "bpe"
+    """How pieces are learned: by merging the most frequent pairs, or by pruning a unigram language model."""
     vocab_size: int = Field(default=8000, ge=16, le=MOST)
-    """Number of pieces, with padding, unknown, begin and end."""
+    """The number of pieces, including padding, unknown, begin and end."""
     joint: bool = True
-    """One vocabulary for both languages; needed for embeddings that are tied across them."""
+    """Whether both languages share one vocabulary, as embeddings that are tied across them need it."""
     byte_fallback: bool = False
-    """Spell characters that the vocabulary lacks as UTF-8 bytes instead of the unknown piece."""
+    """Whether characters that the vocabulary lacks are spelled as UTF-8 bytes instead of the unknown piece."""
     character_coverage: float = Field(default=1.0, gt=0.9, le=1.0)
+    """The share of the characters of the training text that the vocabulary must spell; the rarest are left out."""
     sampling: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Subword regularisation in training: BPE dropout (Provilkov et al. 2020), 1/temperature for unigram; 0 is off."""
+    """The amount of subword regularisation in training: the rate of BPE dropout (Provilkov et al. 2020), or
+    1/temperature for unigram; 0 is off."""
     lowercase: bool = False
+    """Whether text is put into lower case first."""
     max_training_lines: Count = 2_000_000
-    """The pieces are learned from at most this many lines, drawn with a fixed seed."""
+    """The pieces are learned from at most this many lines, sampled with a fixed seed."""
 
 
 class WhitespaceConfig(Config):
@@ -33,10 +37,13 @@ class WhitespaceConfig(Config):
 
     name: Literal["whitespace"]
     vocab_size: int = Field(default=32_000, ge=5, le=MOST)
-    """At most this many words, with padding, unknown, begin and end."""
+    """The largest number of words, including padding, unknown, begin and end."""
     min_count: Count = 1
+    """Words that occur less often than this in the training text are unknown."""
     joint: bool = True
+    """Whether both languages share one vocabulary, as embeddings that are tied across them need it."""
     lowercase: bool = False
+    """Whether text is put into lower case first."""
 
 
 class CharactersConfig(Config):
@@ -44,7 +51,9 @@ class CharactersConfig(Config):
 
     name: Literal["characters"]
     joint: bool = True
+    """Whether both languages share one vocabulary, as embeddings that are tied across them need it."""
     lowercase: bool = False
+    """Whether text is put into lower case first."""
 
 
 TokenizerConfig = Annotated[SentencePieceConfig | WhitespaceConfig | CharactersConfig, Field(discriminator="name")]

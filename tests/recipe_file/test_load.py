@@ -203,8 +203,8 @@ def test_rule_about_two_sections_is_shown_at_what_the_file_says_of_it(mistakes):
         ("- 1\n", "my.yaml:1: not a section of keys; expected a recipe; "
                   "start from one: attnkit recipe copy translation/toy"),
         ("a: [1\nb: 2\n", "my.yaml:2: not YAML, while parsing a flow sequence, expected ',' or ']', but got ':'; "
-                          "expected key: value; mend this line"),
-        ("a: b: c\n", "my.yaml:1: not YAML, mapping values are not allowed here; expected key: value; mend this line"),
+                          "expected key: value; fix this line"),
+        ("a: b: c\n", "my.yaml:1: not YAML, mapping values are not allowed here; expected key: value; fix this line"),
         (b"name: x\ntrain: \xfc\n", "my.yaml:2: not UTF-8, byte 0xfc; expected a text file; save it as UTF-8"),
     ],
 )  # fmt: skip
@@ -225,7 +225,7 @@ def test_schema_default_is_the_version_of_the_package():
         ("99.0", "the recipe is for version 99.0, newer than this attnkit {v}; expected '{s}'; "
                  "upgrade by pip install -U attnkit"),
         ("0.0", "the recipe is for version 0.0, older than this attnkit {v}; expected '{s}'; "
-                "mend what CHANGELOG.md lists under Breaking, then write that"),
+                "fix what CHANGELOG.md lists under Breaking, then write that"),
         ("new", "not a version, 'new'; expected '{s}'; write that"),
     ],
 )  # fmt: skip
