@@ -6,25 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from attnkit.data.config import Split
-from attnkit.data.text.config import PairOfFiles, TextPairsConfig
+from attnkit.data.text.config import PairOfFiles
 from attnkit.data.text.held_back import HeldBack, Kept, write_pairs
 from attnkit.data.text.pair_files import TextPairs
 from attnkit.data.text.parallel_text import ParallelText, language_of
-from attnkit.engine.config import TrainConfig
 from attnkit.errors import DataError
 from attnkit.new_recipe.recipe_text import NewRecipe, recipe_text, refuse_to_overwrite
-from attnkit.new_recipe.translation_size import Sizing, TextSize, measure, size_recipe
-from attnkit.recipes.translation.recipe import BatchConfig, BleuConfig, LossConfig, TranslationRecipe
+from attnkit.new_recipe.translation_size import TextSize, measure, size_recipe
 from attnkit.run_dir import write_whole
-from attnkit.tokenizers.config import SentencePieceConfig
 
 FEWEST_PAIRS = 200
 """With fewer there is nothing to learn from, and nothing to hold back."""
 FEW_PAIRS = 10_000
 """With fewer, translations are useful in a narrow domain at best."""
 MOST_HELD_BACK = 2000
-BYTE_COVERAGE = 0.9995
-"""Of the characters; the rest are spelled as bytes where the alphabet is large."""
 _SHOWN = (
     *("tokenizer.vocab_size", "model.name", "model.embed_dim", "model.encoder_depth", "model.decoder_depth"),
     *("model.num_heads", "model.mlp_dim", "model.norm", "model.dropout", "loss.label_smoothing"),
@@ -54,12 +49,11 @@ def new_translation(given: Mapping[Split, PairOfFiles], *, output: Path, name: s
     size = measure(opened["train"])
     place, words = opened["train"].describe(), f"{size.src.words:,} source and {size.tgt.words:,} target words"
     warnings = _check_size(size, place)
-    sizing = size_recipe(size)
+    sized = size_recipe(name, {**given, **written}, size)
     held_back = _hold_back(opened, written, size.pairs) if missing else ()
-    reasons = (f"{place}: {size.pairs:,} pairs, {words}", *held_back, *sizing.reasons)
-    recipe = recipe_of(name, {**given, **written}, sizing, size)
+    reasons = (f"{place}: {size.pairs:,} pairs, {words}", *held_back, *sized.reasons)
     not_measured = "What it scores and how long it takes"
-    write_whole(output, recipe_text(recipe, reasons, shown=_SHOWN, not_measured=not_measured))
+    write_whole(output, recipe_text(sized.recipe, reasons, shown=_SHOWN, not_measured=not_measured))
     return NewRecipe(output, reasons, warnings)
 
 
@@ -113,49 +107,3 @@ def _hold_back(
         f"held back: {sizes}, chosen by a hash of the lower-cased source sentence, so that no sentence is in two sets",
         f"training text: {kept.pairs:,} pairs; left out: {dropped} and {kept.empty:,} with an empty side",
     )
-
-
-def recipe_of(name: str, files: Mapping[Split, PairOfFiles], sizing: Sizing, size: TextSize) -> TranslationRecipe:
-    """The recipe that a sizing makes.
-
-    Args:
-        name: of the recipe.
-        files: of all three splits.
-        sizing: the numbers.
-        size: what was counted in the training text.
-    """
-    published, preset = sizing.published, sizing.preset
-    assert isinstance(published.tokenizer, SentencePieceConfig)
-    rare_as_bytes = {"byte_fallback": True, "character_coverage": BYTE_COVERAGE} if sizing.byte_fallback else {}
-    schedule = published.train.schedule.model_dump() | {"warmup_steps": sizing.warmup_steps, "lr": sizing.lr}
-    training = {
-        "steps": sizing.steps,
-        "accumulate": preset.accumulate,
-        "optimizer": published.train.optimizer,
-        "schedule": schedule,
-        "validate_every": sizing.validate_every,
-        "save_every": sizing.save_every,
-        "keep_last": published.train.average_last,
-        "average_last": published.train.average_last,
-        "patience": preset.patience,
-    }
-    return TranslationRecipe(
-        name=name,
-        data=TextPairsConfig(train=files["train"], valid=files["valid"], test=files["test"]),
-        tokenizer=SentencePieceConfig.model_validate(
-            {"vocab_size": sizing.vocab_size, "sampling": published.tokenizer.sampling} | rare_as_bytes
-        ),
-        model=published.model,
-        loss=LossConfig(label_smoothing=0.1),
-        batch=BatchConfig(src_tokens=sizing.batch_tokens, tgt_tokens=sizing.batch_tokens),
-        train=TrainConfig.model_validate(training),
-        decode=published.decode,
-        bleu=BleuConfig.model_validate({"tokenize": _bleu_tokenizer(files["test"].tgt, size)}),
-    )
-
-
-def _bleu_tokenizer(tgt_file: str, size: TextSize) -> str:
-    """How BLEU finds words: as sacreBLEU does in Chinese; by character in other text without spaces."""
-    if language_of(tgt_file) == "zh":
-        return "zh"
-    return "13a" if size.tgt.has_spaces else "char"

@@ -7,13 +7,16 @@ Three amounts of text have published recipes: Multi30k (29 thousand pairs; Wu et
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from attnkit.data.text.parallel_text import Pair
+from attnkit.data.config import Split
+from attnkit.data.text.config import PairOfFiles, TextPairsConfig
+from attnkit.data.text.parallel_text import Pair, language_of
+from attnkit.engine.config import TrainConfig
 from attnkit.new_recipe.sizing import two_digits
 from attnkit.recipe_file import load
-from attnkit.recipes.translation.recipe import TranslationRecipe
+from attnkit.recipes.translation.recipe import BatchConfig, BleuConfig, LossConfig, TranslationRecipe
 from attnkit.tokenizers.config import SentencePieceConfig
 
 PIECES_PER_WORD = 1.3
@@ -40,6 +43,8 @@ LARGEST_VOCABULARY = 32_000
 LARGEST_ALPHABET = 1500
 """From more different characters on (Chinese, Japanese), the rare ones are spelled as bytes."""
 LEAST_FOR_LARGE_ALPHABETS = 8000
+BYTE_COVERAGE = 0.9995
+"""Of the characters; the rest are spelled as bytes where the alphabet is large."""
 SPECIAL_PIECES = 5
 """Padding, unknown, begin, end, and the mark of a word's beginning."""
 
@@ -164,70 +169,100 @@ BASE = Preset(
 
 
 @dataclass(frozen=True)
-class Sizing:
-    """The numbers of a recipe that depend on the amount of text."""
+class SizedTranslation:
+    """A recipe whose numbers follow from the amount of text."""
 
+    recipe: TranslationRecipe
     preset: Preset
-    published: TranslationRecipe
-    """The preset's recipe."""
-    vocab_size: int
-    byte_fallback: bool
-    batch_tokens: int
-    """On each side, in one batch."""
-    steps: int
-    warmup_steps: int
-    lr: float | None
-    """None is the paper's, which follows from the width."""
-    validate_every: int
-    save_every: int
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[str, ...]
     """One line per choice: what, and why."""
 
 
-def size_recipe(size: TextSize) -> Sizing:
-    """Choose a preset by the number of pairs, and what depends on the text within it."""
+def size_recipe(name: str, files: Mapping[Split, PairOfFiles], size: TextSize) -> SizedTranslation:
+    """Choose a preset by the number of pairs, and what depends on the text within it.
+
+    Args:
+        name: of the recipe.
+        files: of all three splits.
+        size: what was counted in the training text.
+    """
     preset = TINY if size.pairs < 100_000 else IWSLT if size.pairs < 1_000_000 else BASE
     published = preset.recipe
-    vocab_size, byte_fallback, why_vocabulary = _vocabulary(size)
+    tokenizer, why_vocabulary = _tokenizer(size, published)
     batch_tokens, lr = published.batch.tgt_tokens // preset.accumulate, published.train.schedule.lr
     for limit, small_batch, small_lr in reversed(SMALL_BATCHES):
         if size.tgt_pieces < limit and preset is TINY:
             batch_tokens, lr = small_batch, small_lr
     epoch = max(1, round(size.tgt_pieces * PADDING / (batch_tokens * preset.accumulate)))
     steps = two_digits(min(max(preset.epochs * epoch, preset.least_steps), preset.most_steps))
-    save_every = two_digits(min(max(epoch, steps // 60), steps // (2 * published.train.average_last)))
-    sizing = Sizing(
-        preset=preset,
-        published=published,
-        vocab_size=vocab_size,
-        byte_fallback=byte_fallback,
-        batch_tokens=batch_tokens,
-        steps=steps,
-        warmup_steps=min(published.train.schedule.warmup_steps, steps // 4),
-        lr=lr,
-        validate_every=two_digits(steps // preset.validations),
-        save_every=save_every,
+    recipe = TranslationRecipe(
+        name=name,
+        data=TextPairsConfig(train=files["train"], valid=files["valid"], test=files["test"]),
+        tokenizer=tokenizer,
+        model=published.model,
+        loss=LossConfig(label_smoothing=0.1),
+        batch=BatchConfig(src_tokens=batch_tokens, tgt_tokens=batch_tokens),
+        train=_train(preset, published.train, steps=steps, epoch=epoch, lr=lr),
+        decode=published.decode,
+        bleu=BleuConfig.model_validate({"tokenize": _bleu_tokenizer(files["test"].tgt, size)}),
     )
-    return replace(sizing, reasons=_reasons(sizing, why_vocabulary, epochs=steps / epoch))
+    return SizedTranslation(recipe, preset, _reasons(recipe, preset, why_vocabulary, epochs=steps / epoch))
 
 
-def _reasons(sizing: Sizing, why_vocabulary: str, *, epochs: float) -> tuple[str, ...]:
-    preset, published = sizing.preset, sizing.published
-    model, lr = published.model, sizing.lr
-    depths = f"{model.encoder_depth}+{model.decoder_depth}"
-    has_bpe_dropout = isinstance(published.tokenizer, SentencePieceConfig) and published.tokenizer.sampling
+def _train(preset: Preset, published: TrainConfig, *, steps: int, epoch: int, lr: float | None) -> TrainConfig:
+    """Checkpoints are saved about once an epoch, so that those that are averaged come from the second half."""
+    average_last = published.average_last
+    warmup_steps = min(published.schedule.warmup_steps, steps // 4)
+    return TrainConfig(
+        steps=steps,
+        accumulate=preset.accumulate,
+        optimizer=published.optimizer,
+        schedule=published.schedule.changed(warmup_steps=warmup_steps, lr=lr),
+        validate_every=two_digits(steps // preset.validations),
+        save_every=two_digits(min(max(epoch, steps // 60), steps // (2 * average_last))),
+        keep_last=average_last,
+        average_last=average_last,
+        patience=preset.patience,
+    )
+
+
+def _reasons(recipe: TranslationRecipe, preset: Preset, why_vocabulary: str, *, epochs: float) -> tuple[str, ...]:
+    model, train = recipe.model, recipe.train
+    depths, lr = f"{model.encoder_depth}+{model.decoder_depth}", train.schedule.lr
+    has_bpe_dropout = isinstance(recipe.tokenizer, SentencePieceConfig) and recipe.tokenizer.sampling
     return (
         f"model: {preset.name}, {model.embed_dim} wide, {depths} layers: {preset.why}",
         f"dropout: {model.dropout}: {preset.why_dropout}"
         + ("; BPE dropout for the same reason: it splits the words anew in every epoch" if has_bpe_dropout else ""),
         why_vocabulary,
-        f"steps: {sizing.steps:,} of {sizing.batch_tokens * preset.accumulate:,} tokens a side: "
+        f"steps: {train.steps:,} of {recipe.batch.tgt_tokens * train.accumulate:,} tokens a side: "
         f"about {epochs:.0f} times through the text",
-        f"warm-up: {sizing.warmup_steps:,} steps, then the learning rate falls from "
+        f"warm-up: {train.schedule.warmup_steps:,} steps, then the learning rate falls from "
         + (f"{lr:g}" if lr else "the paper's peak for this width"),
-        f"averaging: the last {published.train.average_last} checkpoints, {sizing.save_every:,} steps apart, make the "
-        "final model",
+        f"averaging: the last {train.average_last} checkpoints, {train.save_every:,} steps apart, make the final model",
     )
+
+
+def _tokenizer(size: TextSize, published: TranslationRecipe) -> tuple[SentencePieceConfig, str]:
+    """The tokenizer, and why its vocabulary is as large as it is."""
+    assert isinstance(published.tokenizer, SentencePieceConfig)
+    pieces, rare_as_bytes, why = _vocabulary(size)
+    return (
+        SentencePieceConfig(
+            vocab_size=pieces,
+            sampling=published.tokenizer.sampling,
+            byte_fallback=rare_as_bytes,
+            character_coverage=BYTE_COVERAGE if rare_as_bytes else 1.0,
+        ),
+        why,
+    )
+
+
+def _bleu_tokenizer(tgt_file: str, size: TextSize) -> str:
+    """How BLEU finds words: as sacreBLEU does in Chinese; by character in other text without spaces."""
+    if language_of(tgt_file) == "zh":
+        return "zh"
+    return "13a" if size.tgt.has_spaces else "char"
 
 
 def _vocabulary(size: TextSize) -> tuple[int, bool, str]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from attnkit.data.text.config import PairOfFiles
 from attnkit.data.text.parallel_text import Pair
 from attnkit.new_recipe.translation_size import SideSize, TextSize, measure, size_recipe
 
@@ -11,6 +12,12 @@ def text(pairs, *, words=11, vocabulary=70_000, alphabet=90):
     side = SideSize(words=pairs * words, characters=pairs * words * 6)
     letters = {chr(33 + number) for number in range(alphabet)}
     return TextSize(pairs, side, side, letters, {str(number) for number in range(vocabulary)})
+
+
+def sized(size):
+    """A recipe for text of that size."""
+    files = {split: PairOfFiles(src=f"{split}.en", tgt=f"{split}.de") for split in ("train", "valid", "test")}
+    return size_recipe("x", files, size)
 
 
 def test_counting():
@@ -31,33 +38,42 @@ def test_text_without_spaces_is_measured_in_characters():
 
 
 def test_multi30k_gets_its_published_size_and_the_shipped_recipes_training():
-    sizing = size_recipe(text(29_000, words=12))
-    assert (sizing.preset.name, sizing.published.model.embed_dim, sizing.published.model.dropout) == ("tiny", 128, 0.3)
-    assert (sizing.vocab_size, sizing.batch_tokens) == (10_000, 4096)
-    assert 7000 <= sizing.steps <= 9000
-    published = sizing.published
+    sizing = sized(text(29_000, words=12))
+    assert (sizing.preset.name, sizing.recipe.model.embed_dim, sizing.recipe.model.dropout) == ("tiny", 128, 0.3)
+    assert (sizing.recipe.tokenizer.vocab_size, sizing.recipe.batch.tgt_tokens) == (10_000, 4096)
+    assert 7000 <= sizing.recipe.train.steps <= 9000
+    recipe = sizing.recipe
     assert (
-        *(published.model.norm, published.tokenizer.sampling),
-        *(published.train.schedule.name, sizing.preset.patience),
+        *(recipe.model.norm, recipe.tokenizer.sampling),
+        *(recipe.train.schedule.name, recipe.train.patience),
     ) == ("pre", 0.1, "cosine", None)
-    assert (sizing.warmup_steps, sizing.lr) == (600, 4e-3)
-    assert 110 <= sizing.save_every <= 140, "about an epoch"
+    assert (sizing.recipe.train.schedule.warmup_steps, sizing.recipe.train.schedule.lr) == (600, 4e-3)
+    assert 110 <= sizing.recipe.train.save_every <= 140, "about an epoch"
     assert any("26 to 31" in reason for reason in sizing.reasons)
 
 
 def test_iwslt_gets_its_published_recipe():
-    sizing = size_recipe(text(160_000, words=19))
-    assert (sizing.preset.name, sizing.published.model.mlp_dim, sizing.published.model.dropout) == ("iwslt", 1024, 0.3)
-    assert (sizing.vocab_size, sizing.batch_tokens, sizing.warmup_steps, sizing.lr) == (10_000, 4096, 4000, 5e-4)
-    assert 45_000 <= sizing.steps <= 55_000
+    sizing = sized(text(160_000, words=19))
+    assert (sizing.preset.name, sizing.recipe.model.mlp_dim, sizing.recipe.model.dropout) == ("iwslt", 1024, 0.3)
+    assert (
+        sizing.recipe.tokenizer.vocab_size,
+        sizing.recipe.batch.tgt_tokens,
+        sizing.recipe.train.schedule.warmup_steps,
+        sizing.recipe.train.schedule.lr,
+    ) == (10_000, 4096, 4000, 5e-4)
+    assert 45_000 <= sizing.recipe.train.steps <= 55_000
 
 
 def test_millions_get_the_papers_base():
-    sizing = size_recipe(text(4_500_000, words=25))
-    assert (sizing.preset.name, sizing.published.model.mlp_dim, sizing.published.model.dropout) == ("base", 2048, 0.1)
-    assert (sizing.vocab_size, sizing.steps, sizing.warmup_steps) == (32_000, 100_000, 4000)
-    assert sizing.batch_tokens * sizing.preset.accumulate == 25_000
-    assert sizing.lr is None
+    sizing = sized(text(4_500_000, words=25))
+    assert (sizing.preset.name, sizing.recipe.model.mlp_dim, sizing.recipe.model.dropout) == ("base", 2048, 0.1)
+    assert (
+        sizing.recipe.tokenizer.vocab_size,
+        sizing.recipe.train.steps,
+        sizing.recipe.train.schedule.warmup_steps,
+    ) == (32_000, 100_000, 4000)
+    assert sizing.recipe.batch.tgt_tokens * sizing.recipe.train.accumulate == 25_000
+    assert sizing.recipe.train.schedule.lr is None
     assert any("the paper's peak" in reason for reason in sizing.reasons)
 
 
@@ -65,28 +81,30 @@ def test_millions_get_the_papers_base():
     ("pairs", "name"), [(99_999, "tiny"), (100_000, "iwslt"), (999_999, "iwslt"), (1_000_000, "base")]
 )
 def test_limits(pairs, name):
-    assert size_recipe(text(pairs)).preset.name == name
+    assert sized(text(pairs)).preset.name == name
 
 
 @pytest.mark.parametrize("pairs", [200, 600, 3000, 17_000, 50_000, 99_999, 100_000, 400_000, 1_000_000, 36_000_000])
 @pytest.mark.parametrize("words", [2, 11, 40])
 def test_the_numbers_go_together(pairs, words):
-    sizing = size_recipe(text(pairs, words=words))
+    sizing = sized(text(pairs, words=words))
     preset = sizing.preset
-    assert preset.least_steps <= sizing.steps <= preset.most_steps
-    assert sizing.warmup_steps * 4 <= sizing.steps
-    assert sizing.save_every * sizing.published.train.average_last <= 0.55 * sizing.steps, (
+    assert preset.least_steps <= sizing.recipe.train.steps <= preset.most_steps
+    assert sizing.recipe.train.schedule.warmup_steps * 4 <= sizing.recipe.train.steps
+    assert sizing.recipe.train.save_every * sizing.recipe.train.average_last <= 0.55 * sizing.recipe.train.steps, (
         "what is averaged comes from the second half"
     )
-    assert 10 <= sizing.steps / sizing.validate_every <= 40
-    assert sizing.steps // sizing.save_every <= 130
+    assert 10 <= sizing.recipe.train.steps / sizing.recipe.train.validate_every <= 40
+    assert sizing.recipe.train.steps // sizing.recipe.train.save_every <= 130
     assert len(sizing.reasons) == 6
 
 
 def test_small_text_gets_small_batches():
-    sizings = [size_recipe(text(pairs)) for pairs in (1000, 9000, 25_000)]
-    assert [sizing.batch_tokens for sizing in sizings] == [1024, 2048, 4096]
-    assert [sizing.lr for sizing in sizings] == [2e-3, 3e-3, 4e-3], "smaller steps, for smaller batches say less"
+    sizings = [sized(text(pairs)) for pairs in (1000, 9000, 25_000)]
+    assert [sizing.recipe.batch.tgt_tokens for sizing in sizings] == [1024, 2048, 4096]
+    assert [sizing.recipe.train.schedule.lr for sizing in sizings] == [2e-3, 3e-3, 4e-3], (
+        "smaller steps, for smaller batches say less"
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,18 +112,18 @@ def test_small_text_gets_small_batches():
     [(300, 500), (2000, 1000), (5000, 2000), (20_000, 4000), (100_000, 10_000), (1_500_000, 16_000)],
 )
 def test_the_vocabulary_grows_with_the_text(pairs, pieces):
-    assert size_recipe(text(pairs)).vocab_size == pieces
+    assert sized(text(pairs)).recipe.tokenizer.vocab_size == pieces
 
 
 def test_the_vocabulary_is_no_larger_than_the_text_supports():
-    sizing = size_recipe(text(3000, vocabulary=90, alphabet=30))
-    assert sizing.vocab_size == 30 + 45
+    sizing = sized(text(3000, vocabulary=90, alphabet=30))
+    assert sizing.recipe.tokenizer.vocab_size == 30 + 45
     assert "only 90 of them different" in sizing.reasons[2]
 
 
 def test_large_alphabets_spell_rare_characters_as_bytes():
-    sizing = size_recipe(text(3000, alphabet=3000))
-    assert (sizing.vocab_size, sizing.byte_fallback) == (8000, True)
+    sizing = sized(text(3000, alphabet=3000))
+    assert (sizing.recipe.tokenizer.vocab_size, sizing.recipe.tokenizer.byte_fallback) == (8000, True)
     assert "of the 3,000 different characters the rare ones are spelled as bytes" in sizing.reasons[2]
-    smaller = size_recipe(text(300, alphabet=700))
-    assert (smaller.vocab_size, smaller.byte_fallback) == (1400, False)
+    smaller = sized(text(300, alphabet=700))
+    assert (smaller.recipe.tokenizer.vocab_size, smaller.recipe.tokenizer.byte_fallback) == (1400, False)
