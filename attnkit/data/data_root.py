@@ -45,7 +45,7 @@ class Files:
 
 
 class DataRoot:
-    """Where a data set lies. What a recipe names is looked for there, and in the one folder that an archive has."""
+    """The place of a data set. Paths in a recipe start there, or in the one folder that an archive has."""
 
     def __init__(self, path: str) -> None:
         """Find it.
@@ -63,7 +63,7 @@ class DataRoot:
 
     @property
     def top(self) -> str:
-        """The folder that holds everything, where there is but one at the root."""
+        """The folder that holds everything, where there is only one at the root."""
         heads = {name.split("/")[0] for name in self.tree.names}
         only = heads.pop() if len(heads) == 1 else ""
         return only if only in self.tree.folders else ""
@@ -123,7 +123,7 @@ class DataRoot:
 
 
 def open_tree(path: Path) -> FileTree:
-    """Open a folder, or a .tar, .tar.gz, .tar.bz2, .tar.xz or .zip, told by their first bytes.
+    """Open a folder, or a .tar, .tar.gz, .tar.bz2, .tar.xz or .zip, recognised by their first bytes.
 
     Raises:
         DataError: it is neither, or broken.

@@ -63,7 +63,7 @@ class DataReport(Generic[Stats]):
             raise DataError("\n".join(str(finding) for finding in self.findings if finding.severity == "error"))
 
     def raise_or_warn(self, warn: Callable[[str], None]) -> None:
-        """Stop on errors; without any, tell `warn` what else was found.
+        """Stop on errors; without any, call `warn` for each finding.
 
         Raises:
             DataError: a line for each error.

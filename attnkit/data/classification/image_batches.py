@@ -57,7 +57,7 @@ class ImageBatch:
         """Two batches of half the images each.
 
         Raises:
-            ValueError: there is but one image.
+            ValueError: there is only one image.
         """
         first, second = half_slices(len(self))
         return self._part(first), self._part(second)
@@ -88,7 +88,7 @@ def train_images(
         seed: of the order, and of what is drawn for each image.
         workers: processes that make batches; 0 is this one; see `num_workers` for `auto`.
         num_classes: K.
-        warn: told once about each image that cannot be read; another of the epoch stands in for it.
+        warn: called once for each image that cannot be read; another of the epoch replaces it.
     """
     order = EpochOrder(len(images), batch_size=batch_size, seed=seed, repeats=augment.repeats)
     transform = train_transform(image, augment)

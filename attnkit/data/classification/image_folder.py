@@ -141,7 +141,7 @@ def find_image_folders(config: ImageFolderConfig) -> ImageFolders:
 
 
 def _top(tree: FileTree) -> str:
-    """Go down while there is but one folder, and no image beside it or directly in it."""
+    """Go down while there is only one folder, and no image beside it or directly in it."""
     top = ""
     while True:
         inside = _folders_in(tree, top)

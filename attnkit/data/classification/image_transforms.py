@@ -221,7 +221,7 @@ def _colour_steps(augment: AugmentConfig, *, fill: list[int]) -> list[_Step]:
 
 
 class NoisyRandAugment:
-    """RandAugment whose magnitude is drawn anew for each operation, as timm's mstd has it.
+    """RandAugment whose magnitude is drawn for each operation, as timm's mstd has it.
 
     Source: Cubuk et al. 2019, arXiv:1909.13719; the operations are torchvision's.
     """

@@ -121,7 +121,7 @@ def _labels(arrays: _Arrays, name: str) -> IntArray:
 
 
 def _pixels(images: NDArray[Any], place: str) -> NDArray[np.uint8]:
-    """(N, 3, H, W); grey images keep one channel in memory, seen three times."""
+    """(N, 3, H, W); grey images keep one channel in memory, which is shown as three."""
     channels = 1 if images.ndim == 3 else images.shape[-1] if images.ndim == 4 else 0
     if images.dtype != np.uint8 or channels not in (1, 3):
         raise DataError(

@@ -14,14 +14,13 @@ from attnkit.data.detection.detection_batch import DetectionBatch, EvalMaker, Se
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.detection_transforms import DetectionVariation
 from attnkit.data.detection.object_order import BatchLimit, ObjectOrder
+from attnkit.data.finding import MOST_NAMED
 from attnkit.data.formats.annotations import Annotation
 from attnkit.data.formats.outlines import is_outline
 from attnkit.data.images.batches import EpochBatches, EvalBatches
 from attnkit.data.images.image_workers import Workers, num_workers
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray, Size
-
-_MOST_NAMED = 10
 
 
 def train_detection(
@@ -108,7 +107,7 @@ def trained_images(data: DetectionSet, warn: Callable[[str], None] | None) -> tu
             indices.append(index)
             sizes.append(size)
     if not indices:
-        raise DataError("\n".join(broken[:_MOST_NAMED]) if len(broken) == len(data) else _nothing(data))
+        raise DataError("\n".join(broken[:MOST_NAMED]) if len(broken) == len(data) else _nothing(data))
     if warn is not None:
         for message in broken:
             warn(f"{message}; it is left out")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, TypeVar
 
+from attnkit.data.finding import MOST_NAMED
 from attnkit.errors import DataError
 
 LARGEST_SIDE = 1_000_000
@@ -18,7 +19,6 @@ NOT_AS_EXPECTED = (ValueError, TypeError, KeyError, AttributeError, OverflowErro
 NOT_DRAWN = (*NOT_AS_EXPECTED, IndexError)
 """Errors that drawing an outline raises where it cannot be drawn."""
 
-_MOST_NAMED = 10
 _LONGEST = 60
 """Characters of a value in a message that has little else."""
 _BITS = 63
@@ -128,7 +128,7 @@ def read_each(
             wrong.append((place_in_list, one))
     if not wrong:
         return good
-    named = wrong[:_MOST_NAMED]
+    named = wrong[:MOST_NAMED]
     lines = [f"{place}: {_what_is_wrong(one, f'{what} number {n}', what, fields)}; fix the file" for n, one in named]
     if more := len(wrong) - len(named):
         lines.append(f"{place}: fields of {more} more are wrong; expected the same as above; fix them too")

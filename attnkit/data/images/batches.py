@@ -1,7 +1,7 @@
-"""The batches of an epoch: which images stand in them, reading these, and making one batch after the other.
+"""The batches of an epoch: which images are in them, reading these, and making one batch after the other.
 
 What an epoch's batches hold depends on seed and epoch alone: not on the workers, nor on where an epoch is entered. In
-training another image of the epoch stands in for a broken one; in evaluation all broken ones of a batch are named.
+training another image of the epoch replaces a broken one; in evaluation all broken ones of a batch are named.
 """
 
 from __future__ import annotations
@@ -66,22 +66,22 @@ def read_all(read: Reader[Read], indices: IntArray) -> Read:
     return images
 
 
-def read_or_replace(read: Reader[Read], order: IntArray, places: IntArray) -> tuple[Read, IntArray, Broken]:
-    """Read the images at places of an order; for what is broken, the next in the order that is not.
+def read_or_replace(read: Reader[Read], order: IntArray, positions: IntArray) -> tuple[Read, IntArray, Broken]:
+    """Read the images at some positions of an order; a broken one is replaced by the next that is not.
 
     Returns:
-        Images, the places where they stand in the order, what was broken.
+        Images, their positions in the order, what was broken.
 
     Raises:
         DataError: so many in a row are that something else must be wrong.
     """
     broken: Broken = {}
     for _ in range(_MOST_BROKEN_IN_A_ROW):
-        images, new = read(order[places])
+        images, new = read(order[positions])
         if not new:
-            return images, places, broken
+            return images, positions, broken
         broken |= new
-        places = np.where(np.isin(order[places], list(broken)), (places + 1) % len(order), places)
+        positions = np.where(np.isin(order[positions], list(broken)), (positions + 1) % len(order), positions)
     raise _unreadable(broken)
 
 
@@ -103,20 +103,20 @@ class Drawn(Generic[Read]):
     seeds: UIntArray
     """(B,) what to vary each by."""
     broken: Broken
-    """The images that others stand in for."""
+    """The images that were replaced."""
 
 
 class EpochOrder:
     """The images of every epoch, shuffled, cut into batches."""
 
     def __init__(self, count: int, *, batch_size: int, seed: int, repeats: int = 1) -> None:
-        """Say how to shuffle and to cut.
+        """Take how to shuffle and to cut.
 
         Args:
             count: images of the set.
             batch_size: B.
             seed: of the order, and of what is drawn for each image and batch.
-            repeats: how often in a row an image stands in an epoch, which has fewer of them then.
+            repeats: how often in a row an image is in an epoch, which then has fewer different ones.
         """
         self._count, self._batch_size, self._seed, self._repeats = count, batch_size, seed, repeats
         self._known: tuple[int, IntArray] | None = None
@@ -130,17 +130,17 @@ class EpochOrder:
         """
         epoch, number = job
         order = self._order(epoch)
-        places = np.arange(number * self._batch_size, min((number + 1) * self._batch_size, len(order)))
-        images, places, broken = read_or_replace(read, order, places)
-        indices = order[places]
-        return Drawn(images, indices, image_seeds(self._seed, epoch, indices, places % self._repeats), broken)
+        positions = np.arange(number * self._batch_size, min((number + 1) * self._batch_size, len(order)))
+        images, positions, broken = read_or_replace(read, order, positions)
+        indices = order[positions]
+        return Drawn(images, indices, image_seeds(self._seed, epoch, indices, positions % self._repeats), broken)
 
     def batch_rng(self, job: Job) -> np.random.Generator:
         """Random numbers for a batch as a whole, other than those of its images."""
         return np.random.default_rng([self._seed, *job, 1])
 
     def _order(self, epoch: int) -> IntArray:
-        """Which image stands where; kept, for the next batch needs it again."""
+        """Which image is at which position; kept, for the next batch needs it again."""
         if self._known is None or self._known[0] != epoch:
             shuffled = np.random.default_rng([self._seed, epoch, 0]).permutation(self._count)
             self._known = epoch, np.repeat(shuffled, self._repeats)[: self._count]
@@ -148,7 +148,7 @@ class EpochOrder:
 
 
 class EpochBatches(Generic[Batch]):
-    """The batches of every epoch, made here or by workers; broken images are told of once.
+    """The batches of every epoch, made here or by workers; each broken image is warned of once.
 
     Attributes:
         batches_per_epoch: of every epoch. The last batch is left out if it is not full, unless it is the only one.
@@ -166,10 +166,10 @@ class EpochBatches(Generic[Batch]):
         """Take what makes a batch.
 
         Args:
-            make: a batch, and which images others stand in for; see `made_in_order`.
+            make: a batch, and which images were replaced; see `made_in_order`.
             batches_per_epoch: how many.
             workers: processes that make batches; 0 is this one.
-            warn: told once about each image that cannot be read.
+            warn: called once for each image that cannot be read.
         """
         self._make, self._warn = make, warn
         self.batches_per_epoch, self.workers = batches_per_epoch, workers
@@ -187,10 +187,10 @@ class EpochBatches(Generic[Batch]):
         """
         jobs = [(epoch, number) for number in range(start, self.batches_per_epoch, every)]
         for batch, broken in made_in_order(self._make, jobs, self.workers):
-            self._tell(broken)
+            self._warn_once(broken)
             yield batch
 
-    def _tell(self, broken: Broken) -> None:
+    def _warn_once(self, broken: Broken) -> None:
         for index, message in broken.items():
             if index not in self._warned and self._warn is not None:
                 self._warn(f"{message}; another image replaces it")

@@ -12,12 +12,11 @@ import numpy as np
 from torch import Tensor
 
 from attnkit.data.config import SPLITS, Split
-from attnkit.data.finding import DataReport, Finding, and_more
+from attnkit.data.finding import MOST_NAMED, DataReport, Finding, and_more
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray, Size
 
 _REPORTED_EVERY = 500
-_MOST_NAMED = 10
 _QUICK_IMAGES = 200
 """Images of a split whose annotations are read by a quick check, evenly chosen."""
 _WHY_HELD_OUT = {
@@ -106,8 +105,8 @@ class SplitCheck(ABC, Generic[Images, Stats]):
             what: what to call those that are not named one by one.
             fix: what to do about them.
         """
-        found = [Finding.from_error(message) for message in self._broken[:_MOST_NAMED]]
-        if more := self._broken[_MOST_NAMED:]:
+        found = [Finding.from_error(message) for message in self._broken[:MOST_NAMED]]
+        if more := self._broken[MOST_NAMED:]:
             found.append(Finding("error", f"data.{self.split}", f"{len(more)} more {what}", "all should be whole", fix))
         if self.split == "train" and len(self._broken) < len(self.images):
             return [Finding("warning", one.place, one.what, one.why, one.fix) for one in found]

@@ -93,7 +93,7 @@ def stored_and_seen(source: Path | bytes, place: str) -> tuple[tuple[int, int], 
 
 @contextmanager
 def opened_image(source: Path | bytes, place: str) -> Iterator[Image.Image]:
-    """Open an image file with Pillow; what goes wrong inside is told in our words too.
+    """Open an image file with Pillow; errors inside become DataErrors too.
 
     Raises:
         DataError: it is missing, empty, truncated, or no image.
@@ -180,7 +180,7 @@ def mask_colours(source: Path | bytes, place: str) -> NDArray[np.uint8] | None:
 
 
 def fitted(values: Pixels, image: Path | bytes, *, place: str, mask_place: str) -> Pixels:
-    """The pixels of a mask as those of its image are seen, whose EXIF data may turn it.
+    """The pixels of a mask, turned as its image is shown, which its EXIF data may turn.
 
     A mask that has the size of the turned image is taken to be turned already; one of the size of the stored pixels is
     turned likewise.

@@ -1,4 +1,4 @@
-"""Images, folders and lists of a data set that are found by names: usual ones, or those that someone wrote down."""
+"""Images, folders and lists of a data set that are found by usual names, or by those that a recipe or a list has."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Batch:
         """Two batches of half the sentences each; columns that are padding in all of a half are cut off.
 
         Raises:
-            ValueError: there is but one sentence.
+            ValueError: there is only one sentence.
         """
         if len(self) < 2:
             raise ValueError("a batch of one sentence cannot be halved")
@@ -101,8 +101,8 @@ class TokenBatches:
             pad_id: fills short rows.
             bos_id: opens what the decoder reads.
             eos_id: closes source and target.
-            sampler: cuts the pairs of a pool anew in every epoch. The number of batches is then planned from the
-                cached lengths times the mean growth measured on some pairs, so that passing over batches needs no
+            sampler: cuts the pairs of a pool again in every epoch. The number of batches is then planned from the
+                cached lengths times the mean growth measured on some pairs, so that skipping batches needs no
                 sampling; if an epoch turns out longer than planned, its batches exceed their limits by the few
                 percent it takes. Nothing is ever truncated.
 
@@ -130,7 +130,7 @@ class TokenBatches:
 
         Args:
             epoch: counted from 0.
-            start: so many batches at its beginning are passed over; they are planned, but not made.
+            start: so many batches at its beginning are skipped; they are planned, but not made.
             every: of the rest, only the first is made, and every `every`-th one behind it.
         """
         made = 0
@@ -215,7 +215,7 @@ def _growth(cache: TokenCache, sampler: Sampler) -> tuple[float, float]:
 
 
 def _draw(sampler: Sampler, pairs: Integers, epoch: int) -> tuple[Ragged, Ragged]:
-    """Cut the pairs of a pool anew, some at a time."""
+    """Cut the pairs of a pool again, some at a time."""
     src, tgt = [], []
     for begin in range(0, len(pairs), _PAIRS_AT_ONCE):
         some_src, some_tgt = sampler(pairs[begin : begin + _PAIRS_AT_ONCE], epoch)

@@ -1,6 +1,6 @@
 """Holding validation and test pairs back from training text, so that no sentence of theirs is trained on.
 
-A split that is drawn by line leaks wherever a sentence stands in the text twice, and tells more of memory than of
+A split that is drawn by line leaks wherever a sentence is in the text twice, and measures memory rather than
 translation. Here the sentence decides: by a hash of its lower-cased source, so that all its lines go the same way.
 """
 

@@ -1,4 +1,4 @@
-"""Cutting pairs into batches of alike length, within a number of tokens."""
+"""Cutting pairs into batches of similar length, within a number of tokens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LIMIT_STEP = 1.02
 
 
 def by_length(src_lengths: Integers, tgt_lengths: Integers) -> NDArray[np.intp]:
-    """The order in which neighbours are alike in both lengths; equals stay in the order in which they came."""
+    """The order in which neighbours are similar in both lengths; equals stay in the order in which they came."""
     return np.lexsort((src_lengths, tgt_lengths))
 
 
