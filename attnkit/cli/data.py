@@ -48,10 +48,11 @@ def check(
     """
     from attnkit import recipe_file
     from attnkit.data.open import OpenedData
+    from attnkit.recipes.tasks import check as check_recipe
 
     loaded = recipe_file.load(recipe, overrides or [])
-    checked = loaded.check_data(
-        OpenedData(loaded.data), deep=tokens and not quick, say=lambda line: typer.echo(line, err=True)
+    checked = check_recipe(
+        loaded, OpenedData(loaded.data), deep=tokens and not quick, say=lambda line: typer.echo(line, err=True)
     )
     _print_json(checked) if as_json else _print(checked)
     errors = sum(finding.severity == "error" for finding in checked.findings)

@@ -81,6 +81,7 @@ def import_(
     from attnkit import recipe_file
     from attnkit.engine.checkpoint import save_tensors
     from attnkit.new_recipe.imported_run import import_weights
+    from attnkit.recipes.tasks import how_to_use
     from attnkit.run_dir import RunDir, create_run, write_whole
 
     imported = import_weights(
@@ -97,5 +98,5 @@ def import_(
     made: RunDir = create_run(run or Path("runs") / imported.recipe.name)
     save_tensors(made.model, imported.weights, imported.facts)
     write_whole(made.recipe, recipe_file.dump(imported.recipe))
-    typer.echo(f"imported; use it: {imported.recipe.how_to_use(made.path)}", err=True)
+    typer.echo(f"imported; use it: {how_to_use(imported.recipe, made.path)}", err=True)
     typer.echo(made.path)

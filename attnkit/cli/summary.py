@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -48,10 +47,11 @@ def summary(
       attnkit summary upernet_swin_t
       attnkit summary htcpp_swin_l
     """
-    if source in _architectures() and not Path(source).exists():
+    from attnkit.recipes.tasks import ARCHITECTURE_NAMES, summarize_architecture
+
+    if source in ARCHITECTURE_NAMES and not Path(source).exists():
         if overrides:
             raise AttnkitError(f"--set: {source} is an architecture, not a recipe; expected a recipe; leave it out")
-        summarize_architecture = import_module(f"{_architectures()[source]}.summary").summarize_architecture
         facts = summarize_architecture(source, image_size=image_size, convention=convention or "paper", speed=speed)
     elif image_size is not None:
         raise AttnkitError("--image-size: is for architectures; expected --set image.size=N for a recipe; write that")
@@ -62,6 +62,7 @@ def summary(
 
 def _of_recipe(source: str, overrides: list[str], *, convention: Counting | None, speed: bool | None) -> dict[str, Any]:
     from attnkit import recipe_file
+    from attnkit.recipes.tasks import summarize
     from attnkit.run_dir import open_run
 
     run = open_run(Path(source)) if Path(source).is_dir() else None
@@ -75,34 +76,18 @@ def _of_recipe(source: str, overrides: list[str], *, convention: Counting | None
         if convention is not None or speed is not None:
             option = "--speed" if convention is None else "--convention"
             raise AttnkitError(f"{option}: is for images, but {source} is a {recipe.task} recipe; leave it out")
-        return recipe.summarize()
+        return summarize(recipe)
     from attnkit.engine.checkpoint import load_tensors
 
     classes = load_tensors(run.weights())[1].get("classes") if run and (run.finished or run.steps()) else None
-    counted: dict[str, Any] = import_module(f"attnkit.recipes.{recipe.task}.summary").summarize(
-        recipe,
-        num_classes=len(classes) if classes else None,
-        convention=convention or "paper",
-        speed=speed,
-    )
-    return counted
-
-
-def _architectures() -> dict[str, str]:
-    """The published networks by name, and the package of their task."""
-    from attnkit.recipes.classification.architectures import ARCHITECTURES
-    from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES
-    from attnkit.recipes.segmentation.architectures import SEGMENTATION_ARCHITECTURES
-
-    return {
-        **dict.fromkeys(ARCHITECTURES, "attnkit.recipes.classification"),
-        **dict.fromkeys(SEGMENTATION_ARCHITECTURES, "attnkit.recipes.segmentation"),
-        **dict.fromkeys(DETECTION_ARCHITECTURES, "attnkit.recipes.detection"),
-    }
+    num_classes = len(classes) if classes else None
+    return summarize(recipe, num_classes=num_classes, convention=convention or "paper", speed=speed)
 
 
 def _close_architecture(name: str) -> str | None:
-    return next(iter(get_close_matches(name, _architectures(), n=1, cutoff=0.7)), None)
+    from attnkit.recipes.tasks import ARCHITECTURE_NAMES
+
+    return next(iter(get_close_matches(name, ARCHITECTURE_NAMES, n=1, cutoff=0.7)), None)
 
 
 def table(facts: Mapping[str, Any], *, indent: int = 0) -> list[str]:

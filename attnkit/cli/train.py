@@ -74,6 +74,7 @@ def train(
         SegmentationOptions,
         TextOptions,
     )
+    from attnkit.recipes.tasks import how_to_use
 
     if recipe is None and not (resume and run):
         raise RecipeError("RECIPE: missing; expected a recipe, or --resume --run DIR; see: attnkit recipe list")
@@ -87,7 +88,7 @@ def train(
         run_dir = _start(folder, loaded)
     data = OpenedData(loaded.data)
     _train(loaded, run_dir, data, resume=resume, device=device, nproc=nproc)
-    typer.echo(f"trained: {run_dir.path}; use it: {loaded.how_to_use(run_dir.path)}", err=True)
+    typer.echo(f"trained: {run_dir.path}; use it: {how_to_use(loaded, run_dir.path)}", err=True)
     if data["test"] is not None:
         asked = Evaluation(run=run_dir.path, device=device, as_json=as_json, data=data)
         score(asked, TextOptions(), ImageOptions(), ClassificationOptions(), SegmentationOptions(), DetectionOptions())
@@ -125,10 +126,11 @@ def _reopen(folder: Path, overrides: list[str], nproc: int) -> tuple[Recipe, Run
 
 def _train(recipe: Recipe, run: RunDir, data: OpenedData[Any], *, resume: bool, device: str, nproc: int) -> None:
     from attnkit.engine.processes import launch
+    from attnkit.recipes.tasks import fit
 
     try:
         if nproc == 1:
-            recipe.fit(run, data, resume=resume, device=device)
+            fit(recipe, run, data, resume=resume, device=device)
         else:
             launch(partial(_fit, recipe, run, resume=resume), nproc, device=device)
     except BaseException:
@@ -140,8 +142,9 @@ def _train(recipe: Recipe, run: RunDir, data: OpenedData[Any], *, resume: bool, 
 def _fit(recipe: Recipe, run: RunDir, *, resume: bool, device: str) -> None:
     """The part of one of several processes, each of which opens the data for itself."""
     from attnkit.data.open import OpenedData
+    from attnkit.recipes.tasks import fit
 
-    recipe.fit(run, OpenedData(recipe.data), resume=resume, device=device)
+    fit(recipe, run, OpenedData(recipe.data), resume=resume, device=device)
 
 
 def _forget(run: RunDir) -> None:

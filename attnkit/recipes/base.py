@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,11 +12,7 @@ from attnkit.config import Config, Count
 from attnkit.engine.config import TrainConfig
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from attnkit.data.finding import DataReport, Finding
-    from attnkit.data.open import OpenedData
-    from attnkit.run_dir import RunDir
 
 
 @dataclass(frozen=True)
@@ -64,43 +59,11 @@ class InitConfig(Config):
     """How a position embedding is brought to another image size."""
 
 
-class BaseRecipe(Config, ABC):
-    """The part of a recipe that knows no task, and what every task can do. Its methods import torch when called."""
+class BaseRecipe(Config):
+    """The part of a recipe that knows no task; what is done with a recipe stands in `tasks`."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """The run folder is runs/<name>."""
     attnkit: str = "0.1"
     """The version of the recipe format: major.minor of the attnkit that it was written for."""
     train: TrainConfig
-
-    @abstractmethod
-    def fit(self, run: RunDir, data: OpenedData[Any], *, resume: bool, device: str) -> None:
-        """Train the model in a run folder, from the beginning or from its last checkpoint.
-
-        Args:
-            run: the run folder.
-            data: the splits of the recipe's data.
-            resume: from the last checkpoint.
-            device: auto, cpu, cuda...
-
-        Raises:
-            AttnkitError: whatever the user can mend; the run folder then holds what was saved before.
-        """
-
-    @abstractmethod
-    def check_data(self, data: OpenedData[Any], *, deep: bool, say: Callable[[str], None]) -> CheckedData:
-        """Look for what in the data makes training fail or its scores misleading.
-
-        Args:
-            data: the splits of the recipe's data.
-            deep: also look at what takes long: learn the tokenizer, decode every image.
-            say: takes a line on how far it is.
-        """
-
-    @abstractmethod
-    def summarize(self) -> dict[str, Any]:
-        """Count what the recipe asks for: nested facts, in the order in which they are printed."""
-
-    @abstractmethod
-    def how_to_use(self, run: Path) -> str:
-        """The command that puts the trained model to work."""

@@ -6,21 +6,14 @@ is the model with its loss and score, train.py the training, classifier.py the t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from attnkit.config import Config, Positive
 from attnkit.data.classification.config import AugmentConfig, ImageConfig, ImagesConfig
 from attnkit.models.config import ClassifierConfig
-from attnkit.recipes.base import BaseRecipe, CheckedData, ImageBatchConfig, InitConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from attnkit.data.open import OpenedData
-    from attnkit.run_dir import RunDir
+from attnkit.recipes.base import BaseRecipe, ImageBatchConfig, InitConfig
 
 
 class TeacherConfig(Config):
@@ -64,25 +57,3 @@ class ClassificationRecipe(BaseRecipe):
                 "expected whole patches; change one of the two"
             )
         return self
-
-    def fit(self, run: RunDir, data: OpenedData[Any], *, resume: bool, device: str) -> None:
-        """Look at the images, then train."""
-        from attnkit.recipes.classification.train import train
-
-        train(self, run, data, resume=resume, device=device)
-
-    def check_data(self, data: OpenedData[Any], *, deep: bool, say: Callable[[str], None]) -> CheckedData:
-        """Look at every file from outside; deep: decode every image, and find equal ones."""
-        from attnkit.recipes.classification.check import check
-
-        return check(self, data, decode=deep, say=say)
-
-    def summarize(self) -> dict[str, Any]:
-        """Parameters and arithmetic, beside what was published."""
-        from attnkit.recipes.classification.summary import summarize
-
-        return summarize(self)
-
-    def how_to_use(self, run: Path) -> str:
-        """The command that classifies."""
-        return f"attnkit classify --run {run} photo.jpg"

@@ -6,7 +6,7 @@ with its losses and score, train.py the training, detector.py the trained model 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -18,14 +18,7 @@ from attnkit.data.detection.config import (
     ShortSides,
 )
 from attnkit.models.rcnn.config import DetectorConfig
-from attnkit.recipes.base import BaseRecipe, CheckedData, ImageBatchConfig, InitConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from attnkit.data.open import OpenedData
-    from attnkit.run_dir import RunDir
+from attnkit.recipes.base import BaseRecipe, ImageBatchConfig, InitConfig
 
 
 class DetectionInferenceConfig(Config):
@@ -83,25 +76,3 @@ class DetectionRecipe(BaseRecipe):
     def semantic(self) -> Literal["none", "instances", "maps"]:
         """What is learned of every pixel beside the objects; see HtcConfig."""
         return self.model.semantic if self.model.name == "htc" else "none"
-
-    def fit(self, run: RunDir, data: OpenedData[Any], *, resume: bool, device: str) -> None:
-        """Look at the images and objects, then train."""
-        from attnkit.recipes.detection.train import train
-
-        train(self, run, data, resume=resume, device=device)
-
-    def check_data(self, data: OpenedData[Any], *, deep: bool, say: Callable[[str], None]) -> CheckedData:
-        """Look at every file from outside; deep: decode every image and mask."""
-        from attnkit.recipes.detection.check import check
-
-        return check(self, data, decode=deep, say=say)
-
-    def summarize(self) -> dict[str, Any]:
-        """Parameters and arithmetic, beside what was published."""
-        from attnkit.recipes.detection.summary import summarize
-
-        return summarize(self)
-
-    def how_to_use(self, run: Path) -> str:
-        """The command that detects."""
-        return f"attnkit detect --run {run} photo.jpg --save found"

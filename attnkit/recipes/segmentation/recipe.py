@@ -6,22 +6,14 @@ with its loss and score, train.py the training, segmenter.py the trained model a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from attnkit.config import Config, NonNegative, Positive, Width
 from attnkit.data.segmentation.config import SegmentationAugmentConfig, SegmentationDataConfig, SegmentationImageConfig
 from attnkit.models.config import UperNetConfig
-from attnkit.recipes.base import BaseRecipe, CheckedData, ImageBatchConfig, InitConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from attnkit.data.open import OpenedData
-    from attnkit.run_dir import RunDir
-
+from attnkit.recipes.base import BaseRecipe, ImageBatchConfig, InitConfig
 
 _RESNET_STRIDE = 32
 """Pixels along a side of a cell of its last map."""
@@ -84,25 +76,3 @@ class SegmentationRecipe(BaseRecipe):
                 f"expected {2 * _RESNET_STRIDE} or more; enlarge image.crop"
             )
         return self
-
-    def fit(self, run: RunDir, data: OpenedData[Any], *, resume: bool, device: str) -> None:
-        """Look at the images and masks, then train."""
-        from attnkit.recipes.segmentation.train import train
-
-        train(self, run, data, resume=resume, device=device)
-
-    def check_data(self, data: OpenedData[Any], *, deep: bool, say: Callable[[str], None]) -> CheckedData:
-        """Look at every file from outside; deep: decode every image and mask."""
-        from attnkit.recipes.segmentation.check import check
-
-        return check(self, data, decode=deep, say=say)
-
-    def summarize(self) -> dict[str, Any]:
-        """Parameters and arithmetic, beside what was published."""
-        from attnkit.recipes.segmentation.summary import summarize
-
-        return summarize(self)
-
-    def how_to_use(self, run: Path) -> str:
-        """The command that segments."""
-        return f"attnkit segment --run {run} photo.jpg --save masks"

@@ -6,7 +6,7 @@ the model with its loss and score, train.py the training, translator.py the trai
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -14,15 +14,8 @@ from attnkit.config import MOST, Config, Count
 from attnkit.data.text.config import PairFilterConfig, PairsConfig
 from attnkit.decoding.config import DecodeConfig
 from attnkit.models.config import TransformerConfig
-from attnkit.recipes.base import BaseRecipe, CheckedData
+from attnkit.recipes.base import BaseRecipe
 from attnkit.tokenizers.config import SentencePieceConfig, TokenizerConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from attnkit.data.open import OpenedData
-    from attnkit.run_dir import RunDir
 
 
 class LossConfig(Config):
@@ -82,25 +75,3 @@ class TranslationRecipe(BaseRecipe):
                 f"{self.filter.max_length} and an end of sentence; expected at least {longest}; change one of the two"
             )
         return self
-
-    def fit(self, run: RunDir, data: OpenedData[Any], *, resume: bool, device: str) -> None:
-        """Learn the tokenizer, then train."""
-        from attnkit.recipes.translation.train import train
-
-        train(self, run, data, resume=resume, device=device)
-
-    def check_data(self, data: OpenedData[Any], *, deep: bool, say: Callable[[str], None]) -> CheckedData:
-        """Look at every pair; deep: count tokens and unknown ones too."""
-        from attnkit.recipes.translation.check import check
-
-        return check(self, data, tokens=deep, say=say)
-
-    def summarize(self) -> dict[str, Any]:
-        """Parameters, and the arithmetic of the training."""
-        from attnkit.recipes.translation.summary import summarize
-
-        return summarize(self)
-
-    def how_to_use(self, run: Path) -> str:
-        """The command that translates."""
-        return f"attnkit translate --run {run} < input.txt"

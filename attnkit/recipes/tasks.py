@@ -1,0 +1,156 @@
+"""The one table of tasks: what trains a recipe, checks its data, counts its cost, and puts the trained model to work.
+
+Each function imports what its task needs when it is called, so that importing this file is quick.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attnkit.recipes.classification.architectures import ARCHITECTURES
+from attnkit.recipes.classification.recipe import ClassificationRecipe
+from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES
+from attnkit.recipes.detection.recipe import DetectionRecipe
+from attnkit.recipes.segmentation.architectures import SEGMENTATION_ARCHITECTURES
+from attnkit.recipes.segmentation.recipe import SegmentationRecipe
+from attnkit.recipes.translation.recipe import TranslationRecipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from attnkit.data.open import OpenedData
+    from attnkit.models.macs import Convention
+    from attnkit.recipes import Recipe
+    from attnkit.recipes.base import CheckedData
+    from attnkit.run_dir import RunDir
+
+ARCHITECTURE_NAMES = (*ARCHITECTURES, *SEGMENTATION_ARCHITECTURES, *DETECTION_ARCHITECTURES)
+"""The published networks that `summarize_architecture` knows."""
+
+
+def fit(recipe: Recipe, run: RunDir, data: OpenedData[Any], *, resume: bool, device: str) -> None:
+    """Train the model of a recipe in a run folder, from the beginning or from its last checkpoint.
+
+    Args:
+        recipe: that of the run.
+        run: the run folder.
+        data: the splits of the recipe's data.
+        resume: whether to go on from the last checkpoint.
+        device: auto, cpu, cuda...
+
+    Raises:
+        AttnkitError: whatever the user can fix; the run folder then holds what was saved before.
+    """
+    match recipe:
+        case TranslationRecipe():
+            from attnkit.recipes.translation.train import train as train_translation
+
+            train_translation(recipe, run, data, resume=resume, device=device)
+        case ClassificationRecipe():
+            from attnkit.recipes.classification.train import train as train_classification
+
+            train_classification(recipe, run, data, resume=resume, device=device)
+        case SegmentationRecipe():
+            from attnkit.recipes.segmentation.train import train as train_segmentation
+
+            train_segmentation(recipe, run, data, resume=resume, device=device)
+        case DetectionRecipe():
+            from attnkit.recipes.detection.train import train as train_detection
+
+            train_detection(recipe, run, data, resume=resume, device=device)
+
+
+def check(recipe: Recipe, data: OpenedData[Any], *, deep: bool, say: Callable[[str], None]) -> CheckedData:
+    """Find what in the data makes training fail or its scores misleading.
+
+    Args:
+        recipe: names the data.
+        data: the splits of it.
+        deep: whether to do what takes long, too: learn the tokenizer, decode every image.
+        say: takes a line on how far the check is.
+    """
+    match recipe:
+        case TranslationRecipe():
+            from attnkit.recipes.translation.check import check as check_translation
+
+            return check_translation(recipe, data, tokens=deep, say=say)
+        case ClassificationRecipe():
+            from attnkit.recipes.classification.check import check as check_classification
+
+            return check_classification(recipe, data, decode=deep, say=say)
+        case SegmentationRecipe():
+            from attnkit.recipes.segmentation.check import check as check_segmentation
+
+            return check_segmentation(recipe, data, decode=deep, say=say)
+        case DetectionRecipe():
+            from attnkit.recipes.detection.check import check as check_detection
+
+            return check_detection(recipe, data, decode=deep, say=say)
+
+
+def summarize(
+    recipe: Recipe, *, num_classes: int | None = None, convention: Convention = "paper", speed: bool | None = None
+) -> dict[str, Any]:
+    """Count what the model of a recipe costs: nested facts, in the order in which they are printed.
+
+    Args:
+        recipe: says which model.
+        num_classes: K, of images; None looks at the data.
+        convention: how multiplications are counted, of images.
+        speed: whether to measure images per second; None does where that is quick.
+    """
+    match recipe:
+        case TranslationRecipe():
+            from attnkit.recipes.translation.summary import summarize as of_translation
+
+            return of_translation(recipe)
+        case ClassificationRecipe():
+            from attnkit.recipes.classification.summary import summarize as of_classification
+
+            return of_classification(recipe, num_classes=num_classes, convention=convention, speed=speed)
+        case SegmentationRecipe():
+            from attnkit.recipes.segmentation.summary import summarize as of_segmentation
+
+            return of_segmentation(recipe, num_classes=num_classes, convention=convention, speed=speed)
+        case DetectionRecipe():
+            from attnkit.recipes.detection.summary import summarize as of_detection
+
+            return of_detection(recipe, num_classes=num_classes, convention=convention, speed=speed)
+
+
+def summarize_architecture(
+    name: str, *, image_size: int | None = None, convention: Convention = "paper", speed: bool | None = None
+) -> dict[str, Any]:
+    """The same for a published network.
+
+    Args:
+        name: one of ARCHITECTURE_NAMES.
+        image_size: height and width of its images in pixels; None takes the published one.
+        convention: how multiplications are counted.
+        speed: whether to measure images per second; None does where that is quick.
+    """
+    if name in ARCHITECTURES:
+        from attnkit.recipes.classification.summary import summarize_architecture as of_classifier
+
+        return of_classifier(name, image_size=image_size, convention=convention, speed=speed)
+    if name in SEGMENTATION_ARCHITECTURES:
+        from attnkit.recipes.segmentation.summary import summarize_architecture as of_segmenter
+
+        return of_segmenter(name, image_size=image_size, convention=convention, speed=speed)
+    from attnkit.recipes.detection.summary import summarize_architecture as of_detector
+
+    return of_detector(name, image_size=image_size, convention=convention, speed=speed)
+
+
+def how_to_use(recipe: Recipe, run: Path) -> str:
+    """The command that puts the trained model of a run to work."""
+    match recipe:
+        case TranslationRecipe():
+            return f"attnkit translate --run {run} < input.txt"
+        case ClassificationRecipe():
+            return f"attnkit classify --run {run} photo.jpg"
+        case SegmentationRecipe():
+            return f"attnkit segment --run {run} photo.jpg --save masks"
+        case DetectionRecipe():
+            return f"attnkit detect --run {run} photo.jpg --save found"
