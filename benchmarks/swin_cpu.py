@@ -23,8 +23,7 @@ from torch import nn
 
 from attnkit.engine.memory import keep_pages
 from attnkit.models.kernels.layer_norm import LayerNorm
-from attnkit.models.layers.window_attention import by_heads, split_heads
-from attnkit.models.layers.windows import shift_mask
+from attnkit.models.layers.window_attention import by_heads, shift_mask, split_heads
 
 Way = Callable[[], None]
 

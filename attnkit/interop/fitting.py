@@ -14,8 +14,8 @@ from attnkit.errors import CheckpointError
 from attnkit.interop.imported_weights import DetectedParts, ImportedWeights, NetworkConfig
 from attnkit.models.build import build_model
 from attnkit.models.config import SwinConfig, UperNetConfig, ViTConfig
-from attnkit.models.layers.image_positions import Interpolation, resize_positions
-from attnkit.models.layers.relative_bias import resize_bias_table
+from attnkit.models.layers.patches import Interpolation, resize_positions
+from attnkit.models.layers.window_attention import resize_bias_table
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
 from attnkit.models.rcnn.rcnn import Rcnn
 

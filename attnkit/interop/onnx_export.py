@@ -21,7 +21,7 @@ from attnkit.interop.export_weights import TrainedNetwork
 from attnkit.interop.onnx_file import in_words, new_file, open_session, times, write_graph
 from attnkit.models.build import build_model
 from attnkit.models.config import AlexNetConfig, ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
-from attnkit.models.layers.image_positions import resize_positions
+from attnkit.models.layers.patches import resize_positions
 from attnkit.structures.arrays import Size
 
 INPUT, OUTPUT = "images", "logits"

@@ -16,7 +16,7 @@ from attnkit.interop.name_table import count, to_foreign_names, to_own_names
 from attnkit.interop.sizes import swin_config, swin_image_size, vit_config, vit_image_size
 from attnkit.interop.swin_official import stage_names, without_computed
 from attnkit.models.config import AlexNetConfig, ResNetConfig, SwinConfig, ViTConfig
-from attnkit.models.layers.relative_bias import relative_position_index
+from attnkit.models.layers.window_attention import relative_position_index
 
 Weights = Mapping[str, Tensor]
 

@@ -8,7 +8,7 @@ the bottom, wherever patches, windows or mergings do not cover them, as the offi
 one call to the next, so an output depends on its image alone. Two rules for the shift are in use: the classifier drops
 it along an axis that one window covers (torchvision; at 224 and 384 the official classifier does the same), whereas the
 official backbones for detection and segmentation never drop it. `SwinTransformer` follows the first, `SwinBackbone` the
-second. `mlp_convolution`, which the paper has not, lets neighbours meet inside the MLPs as well (layers/conv_mlp.py).
+second. `mlp_convolution`, which the paper has not, lets neighbours meet inside the MLPs as well (layers/mlp.py).
 """
 
 from abc import ABC, abstractmethod
@@ -24,12 +24,9 @@ from torch.utils.checkpoint import checkpoint
 from attnkit.models.config import SwinConfig
 from attnkit.models.kernels.layer_norm import LayerNorm
 from attnkit.models.kernels.linear import Linear
-from attnkit.models.layers.conv_mlp import ConvMlp
-from attnkit.models.layers.drop_path import DropPath
-from attnkit.models.layers.dropout import Dropout
-from attnkit.models.layers.mlp import Mlp
-from attnkit.models.layers.window_attention import WindowAttention
-from attnkit.models.layers.windows import Shift, classifier_shift, padded_size
+from attnkit.models.layers.dropout import Dropout, DropPath
+from attnkit.models.layers.mlp import ConvMlp, Mlp
+from attnkit.models.layers.window_attention import Shift, WindowAttention, classifier_shift, padded_size
 
 Map = Float[Tensor, "B H W C"]
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from attnkit.models.config import TransformerConfig
-from attnkit.models.kernels.packed_linear import PackedLinear, can_be_packed, pack_linears
+from attnkit.models.kernels.packed import PackedLinear, can_be_packed, pack_linears
 from attnkit.models.layers.attention import MultiHeadAttention
 from attnkit.models.layers.dropout import Dropout
 from attnkit.models.layers.mlp import Mlp

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from attnkit.models.backbones import build_backbone
 from attnkit.models.config import UperNetConfig, ViTConfig
-from attnkit.models.layers.conv_norm import ConvNorm
-from attnkit.models.layers.resize import resize
+from attnkit.models.layers.conv_norm import ConvNorm, resize
 from attnkit.models.layers.vit_neck import ViTNeck
 
 

@@ -23,11 +23,9 @@ from torch.utils.checkpoint import checkpoint
 from attnkit.errors import AttnkitError
 from attnkit.models.config import ViTConfig
 from attnkit.models.layers.attention import MultiHeadAttention, attend
-from attnkit.models.layers.drop_path import DropPath
-from attnkit.models.layers.dropout import Dropout
-from attnkit.models.layers.image_positions import resize_positions, sincos_positions
+from attnkit.models.layers.dropout import Dropout, DropPath
 from attnkit.models.layers.mlp import Mlp
-from attnkit.models.layers.patch_embed import PatchEmbed
+from attnkit.models.layers.patches import PatchEmbed, resize_positions, sincos_positions
 from attnkit.models.resnet_v2 import ResNetV2
 
 _READINGS = 4

@@ -22,7 +22,7 @@ from attnkit.interop.foreign_file import ForeignFile, read_foreign_file
 from attnkit.interop.imported_weights import GOOGLE_MEAN_STD, ImportedWeights, PixelsConfig
 from attnkit.interop.recognise import recognise
 from attnkit.models.config import UperNetConfig
-from attnkit.models.layers.image_positions import Interpolation
+from attnkit.models.layers.patches import Interpolation
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
 from attnkit.new_recipe.imported_recipe import (
     ImportedRecipe,

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from attnkit.engine.precision import autocast, find_device
 from attnkit.models.build import build_model
 from attnkit.models.config import SwinConfig, UperNetConfig
-from attnkit.models.layers.resize import resize
+from attnkit.models.layers.conv_norm import resize
 from attnkit.models.rcnn.config import MaskRcnnConfig
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.structures.arrays import Size

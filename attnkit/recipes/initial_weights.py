@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from attnkit.engine.checkpoint import fit_weights, load_tensors, named_weights
 from attnkit.errors import CheckpointError
-from attnkit.models.layers.image_positions import resize_positions
-from attnkit.models.layers.relative_bias import resize_bias_table
+from attnkit.models.layers.patches import resize_positions
+from attnkit.models.layers.window_attention import resize_bias_table
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.models.upernet import UperNet
 from attnkit.models.vit import ViTTrunk

@@ -11,8 +11,8 @@ from attnkit.interop.fitting import fit_to_model
 from attnkit.interop.imported_weights import ImportedWeights
 from attnkit.models.build import build_model
 from attnkit.models.config import ClassifierConfig, SwinConfig, UperNetConfig, ViTConfig
-from attnkit.models.layers.image_positions import resize_positions
-from attnkit.models.layers.relative_bias import resize_bias_table
+from attnkit.models.layers.patches import resize_positions
+from attnkit.models.layers.window_attention import resize_bias_table
 from tests.interop.foreign_weights import shaken
 
 VIT = ViTConfig(embed_dim=12, depth=2, num_heads=3, patch_size=4)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from attnkit.errors import AttnkitError
 from attnkit.models.build import build_model
 from attnkit.models.config import ViTConfig
-from attnkit.models.layers.image_positions import sincos_positions
+from attnkit.models.layers.patches import sincos_positions
 from attnkit.models.vit import VisionTransformer
 from tests.models.cases import VITS, ImageCase, small_vit
 

@@ -9,8 +9,8 @@ from attnkit.engine.checkpoint import load_tensors, save_weights
 from attnkit.errors import CheckpointError
 from attnkit.models.build import build_model
 from attnkit.models.config import ClassifierConfig, SwinConfig, UperNetConfig, ViTConfig
-from attnkit.models.layers.image_positions import resize_positions
-from attnkit.models.layers.relative_bias import resize_bias_table
+from attnkit.models.layers.patches import resize_positions
+from attnkit.models.layers.window_attention import resize_bias_table
 from attnkit.recipes.base import InitConfig
 from attnkit.recipes.classification.train import train
 from attnkit.recipes.initial_weights import begin_with

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from attnkit.models.build import build_model
 from attnkit.models.config import ViTConfig
-from attnkit.models.layers.image_positions import resize_positions
+from attnkit.models.layers.patches import resize_positions
 from attnkit.models.resnet_v2 import ResNetV2, StdConv2d
 from attnkit.models.vit import VisionTransformer
 

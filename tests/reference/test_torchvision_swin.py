@@ -9,7 +9,7 @@ from torchvision.models.swin_transformer import SwinTransformer as TorchvisionSw
 
 from attnkit.models.build import build_model
 from attnkit.models.config import SwinConfig
-from attnkit.models.layers.relative_bias import resize_bias_table
+from attnkit.models.layers.window_attention import resize_bias_table
 from attnkit.models.swin import SwinTransformer
 
 CONFIG = SwinConfig(name="swin", embed_dim=12, depths=(2, 2, 3, 2), num_heads=(1, 2, 3, 4), drop_path_rate=0.0)

@@ -9,10 +9,18 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from attnkit.models.cnn import ResNetBackbone
-from attnkit.models.kernels.packed_conv import PackedConv, PackedConvNorm, can_pack_convs, pack_conv_norms
-from attnkit.models.kernels.packed_linear import PackedLinear, can_be_packed, forget_unpacked, pack_linears
-from attnkit.models.kernels.packed_mlp import pack_mlps
-from attnkit.models.kernels.packed_patches import PackedPatches
+from attnkit.models.kernels.packed import (
+    PackedConv,
+    PackedConvNorm,
+    PackedLinear,
+    PackedPatches,
+    can_be_packed,
+    can_pack_convs,
+    forget_unpacked,
+    pack_conv_norms,
+    pack_linears,
+    pack_mlps,
+)
 from attnkit.models.layers.conv_norm import ConvNorm
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.models.swin import SwinTransformer, SwinTrunk

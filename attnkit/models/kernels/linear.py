@@ -24,9 +24,19 @@ _NARROW = 256
 """Where inputs or outputs are fewer, threads share the rows of such a gradient in bfloat16."""
 _ROWS_OF_A_THREAD = 2048
 """At least, where they do."""
-_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-"""The operator is not public: a torch may come without."""
-_HAS_BFLOAT16 = _HAS_ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def onednn_has(*operators: str, dtype: torch.dtype) -> bool:
+    """Whether oneDNN is here and multiplies in `dtype`. Its operators are not public: a torch may come without."""
+    return (
+        torch.backends.mkldnn.is_available()
+        and all(hasattr(torch.ops.mkldnn, name) for name in operators)
+        and (dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()))
+    )
+
+
+_HAS_ONEDNN = onednn_has("_linear_pointwise", dtype=torch.float32)
+_HAS_BFLOAT16 = onednn_has("_linear_pointwise", dtype=torch.bfloat16)
 
 
 class Linear(nn.Linear):

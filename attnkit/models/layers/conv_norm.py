@@ -1,11 +1,18 @@
-"""A convolution, batch norm and ReLU: what the heads of dense tasks are made of."""
+"""Maps of several sizes, resized and convolved: what the heads of dense tasks are made of."""
+
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attnkit.models.layers.resize import resize
+
+def resize(x: Float[Tensor, "B C h w"], size: Sequence[int]) -> Float[Tensor, "B C H W"]:
+    """A map of another height and width: bilinear, the corners not aligned; the very map where it has that size."""
+    if tuple(x.shape[2:]) == tuple(size):
+        return x
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 class ConvNorm(nn.Module):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnkit.models.layers.resize import resize
+from attnkit.models.layers.conv_norm import resize
 
 _TIMES = (4.0, 2.0, 1.0, 0.5)
 """Patches of 16 pixels become cells of 4, 8, 16 and 32, as those of Swin."""

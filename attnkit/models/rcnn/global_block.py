@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnkit.models.layers.attention import MultiHeadAttention
-from attnkit.models.layers.drop_path import DropPath
+from attnkit.models.layers.dropout import DropPath
 from attnkit.models.layers.mlp import Mlp
 
 

@@ -16,7 +16,7 @@ from attnkit.data.segmentation.segmentation_set import SegmentationSet
 from attnkit.engine.task import Loss, Task
 from attnkit.metrics.mean_iou import SegmentationCounts, iou_scores
 from attnkit.models.build import build_model
-from attnkit.models.layers.resize import resize
+from attnkit.models.layers.conv_norm import resize
 from attnkit.models.upernet import UperNet
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
 from attnkit.structures.arrays import IGNORE

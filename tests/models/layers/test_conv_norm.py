@@ -3,8 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attnkit.models.layers.conv_norm import ConvNorm
-from attnkit.models.layers.resize import resize
+from attnkit.models.layers.conv_norm import ConvNorm, resize
 
 
 def shaken(in_channels: int = 2, out_channels: int = 3, *, kernel_size: int = 3) -> ConvNorm:
