@@ -484,7 +484,7 @@ def random_weights(options: argparse.Namespace) -> tuple[Any, Any, Any, Sentence
 
     from attnkit.models.config import TransformerConfig
     from attnkit.models.transformer import Transformer
-    from attnkit.tokenizers.words import WhitespaceTokenizer
+    from attnkit.tokenizers.lookup import WhitespaceTokenizer
 
     torch.manual_seed(1)
     tokenizer = WhitespaceTokenizer([f"w{number}" for number in range(RANDOM_VOCAB_SIZE - 4)])

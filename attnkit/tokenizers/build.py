@@ -7,11 +7,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from attnkit.errors import CheckpointError
-from attnkit.tokenizers.characters import load_characters, train_characters
 from attnkit.tokenizers.config import CharactersConfig, SentencePieceConfig, TokenizerConfig, WhitespaceConfig
+from attnkit.tokenizers.lookup import (
+    CharactersTokenizer,
+    WhitespaceTokenizer,
+    load_lookup,
+    train_characters,
+    train_words,
+)
 from attnkit.tokenizers.sentencepiece import load_sentencepiece, train_sentencepiece
 from attnkit.tokenizers.tokenizer import Tokenizer
-from attnkit.tokenizers.words import load_words, train_words
 
 
 def build_tokenizer(config: TokenizerConfig, lines: Iterable[str], folder: Path) -> Tokenizer:
@@ -40,9 +45,9 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             case "sentencepiece":
                 return load_sentencepiece(folder)
             case "whitespace":
-                return load_words(folder)
+                return load_lookup(folder, WhitespaceTokenizer)
             case "characters":
-                return load_characters(folder)
+                return load_lookup(folder, CharactersTokenizer)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{error.filename}: no such file; expected a tokenizer saved by attnkit train; name another run with --run"

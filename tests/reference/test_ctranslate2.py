@@ -22,7 +22,7 @@ from attnkit.models.config import TransformerConfig
 from attnkit.models.decoder_state import DecoderState
 from attnkit.models.transformer import Transformer
 from attnkit.tokenizers.build import load_tokenizers
-from attnkit.tokenizers.words import WhitespaceTokenizer
+from attnkit.tokenizers.lookup import WhitespaceTokenizer
 
 pytestmark = pytest.mark.peers
 

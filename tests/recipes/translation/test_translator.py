@@ -15,7 +15,7 @@ from attnkit.recipes.translation.task import build_task
 from attnkit.recipes.translation.train import train
 from attnkit.recipes.translation.translator import Translator, open_translator, translate_split
 from attnkit.tokenizers.build import build_tokenizer
-from attnkit.tokenizers.characters import CharactersTokenizer
+from attnkit.tokenizers.lookup import CharactersTokenizer
 from tests.new_recipe.new_run import new_run
 from tests.recipes.tiny import SENTENCES, recipe_with, text_recipe
 

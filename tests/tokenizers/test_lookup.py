@@ -4,9 +4,8 @@ from hypothesis import strategies as st
 
 from attnkit.errors import DataError
 from attnkit.tokenizers.build import build_tokenizer, load_tokenizer
-from attnkit.tokenizers.characters import CharactersTokenizer
 from attnkit.tokenizers.config import CharactersConfig, WhitespaceConfig
-from attnkit.tokenizers.words import WhitespaceTokenizer
+from attnkit.tokenizers.lookup import CharactersTokenizer, WhitespaceTokenizer
 
 ANY_WORD = st.text(st.characters(exclude_categories=("Cs",), exclude_characters=" \n\r"), min_size=1, max_size=8)
 ANY_LINE = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\n\r"), max_size=20)
