@@ -13,19 +13,19 @@ from attnkit.config import Config, Count, Mean, Range, Seed, Std, Width
 from attnkit.data.config import HoldBackConfig
 
 _LEAST_SIDE = 16
-"""Pixels of an image that a detector is shown."""
+"""Smallest shorter side, in pixels, of an image that a detector is shown."""
 
 
 class CocoSplitConfig(Config):
     """One split of a COCO data set."""
 
     images: str
-    """Folder inside `path`."""
+    """The folder of the images inside `path`."""
     annotations: str
     """The json of instances inside `path`."""
     semantic: str | None = None
-    """Folder of PNGs inside `path` with a class per pixel, 255 is none (COCO's stuffthingmaps): for HTC's semantic
-    branch."""
+    """The folder of PNGs inside `path` with a class per pixel, where 255 is none (COCO's stuffthingmaps); HTC's
+    semantic branch learns from them."""
 
 
 class CocoConfig(Config):
@@ -37,9 +37,9 @@ class CocoConfig(Config):
     valid: CocoSplitConfig | None = None
     test: CocoSplitConfig | None = None
     masks: bool = True
-    """False: boxes alone, whatever the json holds."""
+    """Whether masks are learned; false reads boxes alone, whatever the json holds."""
     semantic_classes: int | None = Field(default=None, ge=1, le=255)
-    """Of the semantic maps; COCO's stuff and things have 183."""
+    """The number of classes of the semantic maps; COCO's stuff and things have 183."""
     hold_back: HoldBackConfig = HoldBackConfig()
 
 
@@ -53,14 +53,14 @@ class YoloConfig(Config):
     format: Literal["yolo"]
     path: str
     train: str | None = None
-    """Folder of the training images inside `path`, or a text file that names an image per line; found by data.yaml or
-    its usual names where it is not given."""
+    """The folder of the training images inside `path`, or a text file that names an image per line; found by data.yaml
+    or by its usual names where it is not given."""
     valid: str | None = None
     test: str | None = None
     classes: tuple[str, ...] | None = None
-    """Names by number, where there is no data.yaml."""
+    """The names of the classes by number, where there is no data.yaml."""
     masks: bool = True
-    """False: boxes alone, even where there are polygons."""
+    """Whether masks are learned; false takes polygons as the boxes around them."""
     hold_back: HoldBackConfig = HoldBackConfig()
 
 
@@ -73,18 +73,19 @@ class VocConfig(Config):
     format: Literal["voc"]
     path: str
     train: str | None = None
-    """A list inside `path`, or a folder of images and xml; found by its usual name where it is not given."""
+    """The list of the training images inside `path`, or a folder of images and xml; found by its usual name where it is
+    not given."""
     valid: str | None = None
     test: str | None = None
     classes: tuple[str, ...] | None = None
-    """None: all names that the training annotations have, sorted."""
+    """The names of the classes; by default all names in the training annotations, sorted."""
     difficult: bool = True
-    """Whether objects that are marked so are learned; scores always leave them out, as VOC's do."""
+    """Whether objects that are marked as difficult are learned; scores always leave them out, as VOC's do."""
     hold_back: HoldBackConfig = HoldBackConfig()
 
 
 class DetectionShapesConfig(Config):
-    """Generated: several circles, squares and triangles with exact boxes and masks. Without any file."""
+    """Generated images of several circles, squares and triangles with exact boxes and masks. They need no file."""
 
     format: Literal["shapes"]
     train_images: Count = 1000
@@ -92,7 +93,7 @@ class DetectionShapesConfig(Config):
     test_images: Count = 200
     size: int = Field(default=96, ge=16, le=65_536)
     most_shapes: Count = 4
-    """Per image, at least one."""
+    """The most shapes of an image, which has at least one."""
     seed: Seed = 1
 
 
@@ -106,25 +107,27 @@ ShortSides = Annotated[tuple[Annotated[int, Field(ge=_LEAST_SIDE, le=65_536)], .
 
 
 class DetectionImageConfig(Config):
-    """How an image becomes the input of a detector, when it is not being varied."""
+    """How an image becomes the input of a detector, when it is not augmented."""
 
     short_side: int = Field(default=800, ge=_LEAST_SIDE, le=65_536)
-    """Images are brought to this shorter side."""
+    """Images are resized so that their shorter side has this many pixels."""
     long_side: int = Field(default=1333, ge=_LEAST_SIDE, le=65_536)
-    """The longer side is at most this; the shorter one is smaller then."""
+    """The longer side has at most this many pixels, even if the shorter side becomes smaller."""
     mean: Mean = (0.485, 0.456, 0.406)
-    """Of red, green, blue on 0..1; the defaults are ImageNet's."""
+    """The mean of red, green and blue on 0..1, which is subtracted; the default is ImageNet's."""
     std: Std = (0.229, 0.224, 0.225)
+    """The standard deviation of red, green and blue on 0..1, by which they are divided; the default is ImageNet's."""
 
 
 class CropBranchConfig(Config):
-    """DETR's other way (Carion et al. 2020): resize to a middling size, cut out a part, resize that."""
+    """DETR's second way to resize (Carion et al. 2020): resize to a medium size, crop a part, resize that."""
 
     probability: float = Field(default=0.5, gt=0.0, le=1.0)
+    """The share of images that are cropped."""
     short_sides: ShortSides = (400, 500, 600)
-    """Of the image that is cut."""
+    """The shorter side of the image before it is cropped is one of these, chosen at random."""
     crop: tuple[Width, Width] = (384, 600)
-    """Least and most pixels of either side of the part."""
+    """The fewest and the most pixels of either side of the crop."""
 
     @model_validator(mode="after")
     def sides_are_sides(self) -> CropBranchConfig:
@@ -135,30 +138,31 @@ class CropBranchConfig(Config):
 
 
 class JitterConfig(Config):
-    """Large-scale jitter (Ghiasi et al. 2020): resize by a factor, then cut or pad to a square."""
+    """Large-scale jitter (Ghiasi et al. 2020): resize by a factor, then crop or pad to a square."""
 
     scale: Range = (0.1, 2.0)
-    """Least and largest factor; 1 brings the longer side to `size`."""
+    """The smallest and the largest factor; 1 brings the longer side to `size`."""
     size: int = Field(default=1024, ge=32, le=65_536)
-    """Side of the square, in pixels."""
+    """The side of the square, in pixels."""
 
 
 class DetectionAugmentConfig(Config):
-    """How training images and their objects are varied. Each variation depends on (seed, epoch, which image) alone."""
+    """How training images and their objects are augmented, which depends on (seed, epoch, which image) alone."""
 
     short_sides: ShortSides | None = None
-    """One is drawn per image; None: that of `image`."""
+    """The shorter side of an image is one of these, chosen at random; by default it is that of `image`."""
     crop_branch: CropBranchConfig | None = None
+    """How some images are cropped before they are resized; by default none are."""
     jitter: JitterConfig | None = None
-    """In place of `short_sides` and `crop_branch`."""
+    """Large-scale jitter, which replaces `short_sides` and `crop_branch`."""
     copy_paste: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Probability that some objects of another image are pasted in (Ghiasi et al. 2020); needs masks."""
+    """The probability that some objects of another image are pasted in (Ghiasi et al. 2020); the data needs masks."""
     flip: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Probability of mirroring left and right."""
+    """The probability that an image is mirrored left to right."""
     flip_vertical: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Probability of mirroring top and bottom: for images that have no up, as from a microscope."""
+    """The probability that an image is mirrored upside down: for images without an upright, as from a microscope."""
     photometric: bool = False
-    """Brightness, contrast, saturation and hue, as SSD distorts them (Liu et al. 2015)."""
+    """Whether brightness, contrast, saturation and hue are distorted, as in SSD (Liu et al. 2015)."""
 
     @model_validator(mode="after")
     def one_way_to_resize(self) -> DetectionAugmentConfig:

@@ -14,10 +14,11 @@ class MaskSplitConfig(Config):
     """Where the images of one split are, and their masks: two folders, or a list of both."""
 
     images: str | None = None
-    """Folder inside `path`; a mask has its image's name, but for the ending (and Cityscapes' and the like)."""
+    """The folder of the images inside `path`."""
     masks: str | None = None
+    """The folder of the masks inside `path`; a mask is named as its image, or as Cityscapes and the like name it."""
     list: str | None = None
-    """A text file inside `path`, a line per image: image and mask, paths below `path`."""
+    """A text file inside `path` with a line per image: image and mask, as paths below `path`."""
 
 
 class MaskFilesConfig(Config):
@@ -32,15 +33,16 @@ class MaskFilesConfig(Config):
     valid: MaskSplitConfig | None = None
     test: MaskSplitConfig | None = None
     classes: tuple[str, ...] | dict[int, str] | str | None = None
-    """Names by id, or a file inside `path`: .json (names, or id, name and colour), or .txt (a name per line).
+    """The names of the classes by id, or a file inside `path`: .json (names, or id, name and colour), or .txt (a name
+    per line).
 
-    None: as many as the training masks have. `{0: background, 255: object}` names pixel values with gaps; classes are
-    numbered in the order of their pixel values, the ignored ones left out.
+    By default there are as many classes as the training masks have. `{0: background, 255: object}` names pixel values
+    with gaps; classes are numbered in the order of their pixel values, the ignored ones left out.
     """
     ignore: tuple[Annotated[int, Field(ge=0, le=65_535)], ...] = (255,)
-    """Pixel values that are of no class: neither learned nor scored."""
+    """The pixel values that are of no class: they are neither learned nor scored."""
     reduce_zero_label: bool = False
-    """0 is of no class, and 1 is the first one, as in ADE20K; 255 stays of no class."""
+    """Whether 0 is of no class, and 1 is the first class, as in ADE20K; 255 stays of no class."""
     hold_back: HoldBackConfig = HoldBackConfig()
 
 
@@ -48,11 +50,11 @@ class CocoMasksSplitConfig(Config):
     """One split of a COCO data set."""
 
     images: str
-    """Folder inside `path`."""
+    """The folder of the images inside `path`."""
     annotations: str
-    """The json inside `path`: instances, stuff or panoptic, which its content tells."""
+    """The json inside `path`, of instances, stuff or panoptic segments; its content shows which."""
     panoptic: str | None = None
-    """Folder of the panoptic PNGs inside `path`."""
+    """The folder of the panoptic PNGs inside `path`; by default it is named as the json."""
 
 
 class CocoMasksConfig(Config):
@@ -64,12 +66,12 @@ class CocoMasksConfig(Config):
     valid: CocoMasksSplitConfig | None = None
     test: CocoMasksSplitConfig | None = None
     background: bool = True
-    """Of instances: pixels of no object are a class of their own, the first; False: they are ignored."""
+    """Whether pixels of no instance are a class of their own, the first; false ignores them."""
     hold_back: HoldBackConfig = HoldBackConfig()
 
 
 class SegmentationShapesConfig(Config):
-    """Generated: several circles, squares and triangles on a background, each pixel labelled. Without any file."""
+    """Generated images of several circles, squares and triangles, with a class for each pixel. They need no file."""
 
     format: Literal["shapes"]
     train_images: Count = 1000
@@ -77,7 +79,7 @@ class SegmentationShapesConfig(Config):
     test_images: Count = 200
     size: int = Field(default=64, ge=16, le=65_536)
     most_shapes: Count = 4
-    """Per image, at least one."""
+    """The most shapes of an image, which has at least one."""
     seed: Seed = 1
 
 
@@ -90,24 +92,26 @@ class SegmentationImageConfig(Config):
     """How an image becomes the input of a segmentation model."""
 
     crop: tuple[Width, Width] = (512, 512)
-    """Height and width of the training input, in pixels."""
+    """The height and width of the training input, in pixels."""
     short_side: int | None = Field(default=None, ge=8, le=65_536)
-    """Images are brought to this shorter side, in training before they are varied; none leaves them as they are."""
+    """Images are resized so that their shorter side has this many pixels, in training before they are augmented; by
+    default they keep their size."""
     long_side: int | None = Field(default=None, ge=8, le=65_536)
-    """The longer side is at most this; the shorter one is smaller then."""
+    """The longer side has at most this many pixels, even if the shorter side becomes smaller."""
     mean: Mean = (0.485, 0.456, 0.406)
-    """Of red, green, blue on 0..1; the defaults are ImageNet's."""
+    """The mean of red, green and blue on 0..1, which is subtracted; the default is ImageNet's."""
     std: Std = (0.229, 0.224, 0.225)
+    """The standard deviation of red, green and blue on 0..1, by which they are divided; the default is ImageNet's."""
 
 
 class SegmentationAugmentConfig(Config):
-    """How training images and their masks are varied. Each variation depends on (seed, epoch, which image) alone."""
+    """How training images and their masks are augmented, which depends on (seed, epoch, which image) alone."""
 
     scale: Range = (0.5, 2.0)
-    """The image is resized by a factor from here, then cropped; what is missing is filled and ignored."""
+    """The image is resized by a factor from this range, then cropped; what is missing is padded and ignored."""
     most_of_one_class: float = Field(default=0.75, gt=0.0, le=1.0)
-    """A crop is drawn again, up to ten times, while one class has more of its labelled pixels than this share."""
+    """A crop is drawn again, up to ten times, while one class has more than this share of its labelled pixels."""
     flip: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Probability of mirroring left and right."""
+    """The probability that an image is mirrored left to right."""
     photometric: bool = True
-    """Brightness, contrast, saturation and hue, as SSD distorts them (Liu et al. 2015)."""
+    """Whether brightness, contrast, saturation and hue are distorted, as in SSD (Liu et al. 2015)."""
