@@ -73,9 +73,21 @@ class DataReport(Generic[Stats]):
             warn(str(finding))
 
 
-def and_more(count: int) -> str:
-    """What to add to a finding that stands for `count` like it."""
-    return f", and so {'are' if count > 2 else 'is'} {count - 1} more" if count > 1 else ""
+def and_more(count: int, *, verbs: tuple[str, str] = ("is", "are"), total: int | None = None) -> str:
+    """What to add to a finding that stands for `count` like it.
+
+    Args:
+        count: of the cases, the named one included.
+        verbs: what one case, and several, do.
+        total: of how many these are.
+    """
+    if count < 2:
+        return ""
+    return f", and so {verbs[count > 2]} {count - 1} more" + ("" if total is None else f" of {total}")
+
+
+DO = "does", "do"
+"""Verbs for `and_more`."""
 
 
 def listed(names: Sequence[object]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from attnkit.data.classification.image_set import ArrayImages, FileImages, ImageSet
 from attnkit.data.config import Split
 from attnkit.data.file_tree import FolderTree
-from attnkit.data.finding import DataReport, Finding, listed
+from attnkit.data.finding import DO, DataReport, Finding, and_more, listed
 from attnkit.data.images.check_splits import Progress, SplitCheck, SplitStats, check_splits, hash_of
 from attnkit.data.images.decode import image_size
 from attnkit.errors import DataError
@@ -119,8 +119,7 @@ class _ImageCheck(SplitCheck[ImageSet, ImageStats]):
         ):
             if len(rows):
                 place, earlier = self.images.place(int(second[rows[0]])), self.images.place(int(first[rows[0]]))
-                more = f", and so {'do' if len(rows) > 2 else 'does'} {len(rows) - 1} more" if len(rows) > 1 else ""
-                what = f"the same image is there {classes}, at {earlier}{more}"
+                what = f"the same image is there {classes}, at {earlier}{and_more(len(rows), verbs=DO)}"
                 found.append(Finding("warning", place, what, why, fix))
         return found
 
@@ -141,7 +140,6 @@ class _ImageCheck(SplitCheck[ImageSet, ImageStats]):
             if count := int(odd.sum()):
                 first = int(np.flatnonzero(odd)[0])
                 height, width = self.sizes[first].tolist()
-                more = f", and so {'are' if count > 2 else 'is'} {count - 1} more" if count > 1 else ""
-                place = self.images.place(first)
-                found.append(Finding("warning", place, f"{what}, {width} x {height} pixels{more}", why, fix))
+                what += f", {width} x {height} pixels{and_more(count)}"
+                found.append(Finding("warning", self.images.place(first), what, why, fix))
         return found

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from attnkit.data.classification.config import CifarConfig
 from attnkit.data.classification.image_set import ArrayImages, ImageSet, split_off
 from attnkit.data.config import Split
-from attnkit.data.data_root import open_tree
+from attnkit.data.data_root import open_tree_once
 from attnkit.data.file_tree import FileTree
 from attnkit.data.files import find_file_or_folder
 from attnkit.errors import DataError
@@ -55,7 +55,7 @@ def open_cifar(config: CifarConfig, split: Split) -> ImageSet | None:
     Raises:
         DataError: files are missing, or are not what CIFAR's are.
     """
-    tree = open_tree(find_file_or_folder(config.path))
+    tree = open_tree_once(find_file_or_folder(config.path))
     by_last_name = {name.rpartition("/")[2]: number for number, name in enumerate(tree.names)}
     for layout, read in ((_BINARY[config.classes], _read_binary), (_PYTHON[config.classes], _read_python)):
         if layout.train[0] in by_last_name:

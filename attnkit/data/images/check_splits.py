@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from attnkit.data.config import SPLITS, Split
-from attnkit.data.finding import MOST_NAMED, DataReport, Finding, and_more
+from attnkit.data.finding import DO, MOST_NAMED, DataReport, Finding, and_more
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray, Size
 
@@ -188,8 +188,7 @@ def _shared_by(held_out: SplitCheck[Images, Stats], other: SplitCheck[Images, St
     if not len(both):
         return []
     theirs = other.images.place(int(first[slots[both[0]]]))
-    count = len(both)
-    more = f", and so {'do' if count > 2 else 'does'} {count - 1} more of {len(held_out.images)}" if count > 1 else ""
+    more = and_more(len(both), verbs=DO, total=len(held_out.images))
     return [
         Finding(
             "warning",

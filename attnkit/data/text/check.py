@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 
 from attnkit.data.config import Split
-from attnkit.data.finding import DataReport, Finding
+from attnkit.data.finding import DO, DataReport, Finding, and_more
 from attnkit.data.text.check_split import EncoderWithUnknown, TextSplitCheck, TextStats, hashes
 from attnkit.data.text.parallel_text import Pair, ParallelText
 from attnkit.data.text.ragged import Integers
@@ -139,11 +139,10 @@ class HeldOut:
     def _finding(self, kind: str, count: int, total: int, own: int, in_train: int, train: ParallelText) -> Finding:
         mine, theirs = (p.tgt_place if kind == "target" else p.src_place for p in (self._pairs, train))
         what = {"pair": "whole pair", "source": "source sentence", "target": "target sentence"}[kind]
-        more = f", and so {'do' if count > 2 else 'does'} {count - 1} more of {total}" if count > 1 else ""
         return Finding(
             "warning",
             mine(own),
-            f"the {what} is in the training text too, at {theirs(in_train)}{more}",
+            f"the {what} is in the training text too, at {theirs(in_train)}{and_more(count, verbs=DO, total=total)}",
             "the score is too good where the model has seen the answer",
             "remove these pairs from the training text",
         )
