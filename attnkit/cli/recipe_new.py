@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -98,7 +99,14 @@ class OutputOptions:
         Args:
             source: path of the data, or another name.
             otherwise: for sources without a letter in their names.
+
+        Raises:
+            RecipeError: a recipe may not have that name.
         """
+        from attnkit.recipe_file import Override, load
+
+        if self.name is not None:  # any recipe will do to ask the schema, before anything takes time
+            load("translation/toy", options=[Override(f"--name {self.name}", "name", json.dumps(self.name))])
         file = self.output or Path(f"{_name_of(Path(source.rstrip('/')), otherwise=otherwise)}.yaml")
         return file, self.name or _name_of(file, otherwise=otherwise)
 

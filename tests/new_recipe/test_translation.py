@@ -245,6 +245,12 @@ def test_mistakes(folder, arguments, message):
     assert names(folder) == before
 
 
+def test_a_name_that_no_recipe_may_have(folder):
+    message = refused("--src", "train.en", "--tgt", "train.de", "--name", "my name")
+    assert message.startswith("--name my name: name: expected a text like ^[A-Za-z0-9]")
+    assert not list(folder.glob("*.yaml"))
+
+
 def test_unknown_tasks(folder):
     message = (
         "recipe new: there is no task 'sorting'; expected translation, classification, segmentation or detection; "
