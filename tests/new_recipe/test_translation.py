@@ -246,7 +246,7 @@ def test_mistakes(folder, arguments, message):
 
 
 def test_a_name_that_no_recipe_may_have(folder):
-    message = refused("--src", "train.en", "--tgt", "train.de", "--name", "my name")
+    message = refused(new("--src", "train.en", "--tgt", "train.de", "--name", "my name"))
     assert message.startswith("--name my name: name: expected a text like ^[A-Za-z0-9]")
     assert not list(folder.glob("*.yaml"))
 
