@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,7 +12,9 @@ from attnkit.config import Config, Count
 from attnkit.engine.config import TrainConfig
 
 if TYPE_CHECKING:
+    from attnkit.data.config import Split
     from attnkit.data.finding import DataReport, Finding
+    from attnkit.structures.arrays import Size
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,18 @@ class CheckedData:
     def ok(self) -> bool:
         """Whether training can go ahead: nothing is an error."""
         return self.report.ok
+
+
+def progress_of_check(say: Callable[[str], None]) -> Callable[[Split, int, int], None]:
+    """Make what says how far a check of images is."""
+    return lambda split, done, total: say(f"{split}: {done:,} of {total:,} images checked")
+
+
+def sizes_between(smallest: Size | None, largest: Size | None) -> str:
+    """The end of a line on a split's images; empty where none of them could be read."""
+    if smallest is None or largest is None:
+        return ""
+    return f", {smallest[1]}x{smallest[0]} to {largest[1]}x{largest[0]} pixels"
 
 
 class ImageBatchConfig(Config):

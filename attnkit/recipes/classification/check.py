@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from attnkit.data.classification.check_images import ImageStats, check_images
 from attnkit.data.classification.image_set import ImageSet
 from attnkit.data.config import Split
-from attnkit.recipes.base import CheckedData
+from attnkit.recipes.base import CheckedData, progress_of_check, sizes_between
 from attnkit.recipes.classification.recipe import ClassificationRecipe
-from attnkit.recipes.image_lines import progress_of_check, sizes_between
 
 _MOST_CLASSES = 20
 """More are not listed one by one."""

@@ -8,9 +8,8 @@ from attnkit.data.config import Split
 from attnkit.data.detection.check_detection import DetectionStats, check_detection
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.enough_detections import DetectionLimits
-from attnkit.recipes.base import CheckedData
+from attnkit.recipes.base import CheckedData, progress_of_check, sizes_between
 from attnkit.recipes.detection.recipe import DetectionRecipe
-from attnkit.recipes.image_lines import progress_of_check, sizes_between
 
 _MOST_CLASSES = 40
 """More are not listed one by one."""

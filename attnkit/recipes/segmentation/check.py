@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from attnkit.data.config import Split
 from attnkit.data.segmentation.check_segmentation import SegmentationStats, check_segmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet
-from attnkit.recipes.base import CheckedData
-from attnkit.recipes.image_lines import progress_of_check, sizes_between
+from attnkit.recipes.base import CheckedData, progress_of_check, sizes_between
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
 
 _MOST_CLASSES = 40

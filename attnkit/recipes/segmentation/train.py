@@ -1,44 +1,88 @@
-"""Train a segmentation recipe: images and masks, batches, model and the loop, wired together."""
+"""Train a segmentation recipe: its check, task and batches, wired together as for all images."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from attnkit.data.config import Split
+from attnkit.data.images.batches import EpochBatches
 from attnkit.data.segmentation.check_segmentation import check_segmentation
-from attnkit.data.segmentation.segmentation_batches import eval_segmentation, train_segmentation
-from attnkit.data.segmentation.segmentation_set import SegmentationSet
-from attnkit.engine.log import RunLog, open_log
-from attnkit.engine.loop import Parts, fit
-from attnkit.engine.precision import find_device
-from attnkit.engine.schedule import build_schedule
+from attnkit.data.segmentation.segmentation_batches import SegmentationBatch, eval_segmentation, train_segmentation
+from attnkit.data.segmentation.segmentation_set import SegmentationSet, pixels_per_class
+from attnkit.engine.log import RunLog
 from attnkit.errors import DataError
 from attnkit.models.layers.synced_norm import sync_norms
-from attnkit.recipes.image_lines import progress_before_training, say_what_is_trained
-from attnkit.recipes.initial_weights import begin_with
-from attnkit.recipes.segmentation.class_weights import median_frequency_weights
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
 from attnkit.recipes.segmentation.task import SegmentationTask, build_task
+from attnkit.recipes.training import ImageTraining, init_model, train_on_images
 from attnkit.run_dir import RunDir
 
 
 def train(
     recipe: SegmentationRecipe, run: RunDir, data: Mapping[Split, SegmentationSet | None], *, resume: bool, device: str
 ) -> None:
-    """Train the model of a recipe in a run folder, from the beginning or from its last checkpoint.
+    """Train the model of a recipe; see `train_on_images`."""
+    batch = recipe.batch
+    parts = ImageTraining(
+        check=lambda progress: check_segmentation(data, quick=True, progress=progress),
+        expected="training images and masks; name their folders in the recipe",
+        build_task=partial(_task, recipe, loads=not resume),
+        train_batches=partial(_train_batches, recipe),
+        valid_batches=lambda valid: eval_segmentation(
+            valid, recipe.image, batch_size=batch.images, workers=batch.workers
+        ),
+        embed_dim=recipe.model.channels,
+    )
+    train_on_images(data, parts, recipe.train, run, resume=resume, device=device)
 
-    Raises:
-        AttnkitError: whatever the user can mend; the run folder then holds what was saved before.
-    """
-    place = find_device(device)
-    log = open_log(run, recipe.train)
-    # from outside, every file: what is wrong there shows before anything takes long
-    report = check_segmentation(data, quick=True, progress=progress_before_training(log.say))
-    report.raise_or_warn(log.warn)
-    images = _training_images(data)
-    task = _task(recipe, images, log, loads=not resume)
+
+def _task(
+    recipe: SegmentationRecipe, images: SegmentationSet, log: RunLog, device: torch.device, *, loads: bool
+) -> SegmentationTask:
+    """The task with the weights that it begins with."""
+    weights = None
+    if recipe.loss.class_weights == "median_frequency":
+        weights = median_frequency_weights(images) ** recipe.loss.class_weight_power
+        shown = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(images.class_names, weights, strict=True))
+        log.say(f"loss: pixels weigh by class: {shown}")
+    task = build_task(recipe, images, class_weights=weights)
+    init_model(task.model, recipe.init, images.class_names, log, loads=loads)
     sync_norms(task.model)
-    train_batches = train_segmentation(
+    return task
+
+
+def median_frequency_weights(data: SegmentationSet) -> Tensor:
+    """(K,) the median of the classes' frequencies over the frequency of each; 0 of a class that never occurs.
+
+    The frequency of a class is its share of the pixels of the images that it occurs in, those of no class included.
+
+    Source: Eigen and Fergus 2015, "Predicting depth, surface normals and semantic labels", section 6.3.2; on CamVid
+    Badrinarayanan et al. 2015, "SegNet".
+    """
+    pixels = np.zeros(len(data.class_names))
+    of_images = np.zeros(len(data.class_names))
+    for index in range(len(data)):
+        try:
+            labels = data.read_labels(index)
+        except DataError:  # named when its turn in training comes
+            continue
+        counts = pixels_per_class(labels, len(pixels))
+        pixels += counts
+        of_images += np.where(counts > 0, labels.size, 0)
+    occurs = pixels > 0
+    frequency = pixels[occurs] / of_images[occurs]
+    weights = np.zeros(len(pixels), dtype=np.float32)
+    weights[occurs] = np.median(frequency) / frequency
+    return torch.from_numpy(weights)
+
+
+def _train_batches(recipe: SegmentationRecipe, images: SegmentationSet, log: RunLog) -> EpochBatches[SegmentationBatch]:
+    return train_segmentation(
         images,
         recipe.image,
         recipe.augment,
@@ -47,35 +91,3 @@ def train(
         workers=recipe.batch.workers,
         warn=log.warn,
     )
-    valid = data["valid"]
-    valid_batches = (
-        None
-        if valid is None
-        else eval_segmentation(valid, recipe.image, batch_size=recipe.batch.images, workers=recipe.batch.workers)
-    )
-    held_out = 0 if valid is None else len(valid)
-    epoch = train_batches.batches_per_epoch // recipe.train.accumulate
-    say_what_is_trained(log, task, images=len(images), held_out=held_out, epoch=epoch, device=place)
-    schedule = build_schedule(recipe.train.schedule, steps=recipe.train.steps, embed_dim=recipe.model.channels)
-    fit(Parts(task, train_batches, valid_batches, schedule), recipe.train, run, log, device=place, resume=resume)
-
-
-def _training_images(data: Mapping[Split, SegmentationSet | None]) -> SegmentationSet:
-    images = data["train"]
-    if images is None:
-        raise DataError("data.train: none; expected training images and masks; name their folders in the recipe")
-    return images
-
-
-def _task(recipe: SegmentationRecipe, data: SegmentationSet, log: RunLog, *, loads: bool) -> SegmentationTask:
-    """The task with the weights that it begins with."""
-    weights = None
-    if recipe.loss.class_weights == "median_frequency":
-        weights = median_frequency_weights(data) ** recipe.loss.class_weight_power
-        shown = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(data.class_names, weights, strict=True))
-        log.say(f"loss: pixels weigh by class: {shown}")
-    task = build_task(recipe, data, class_weights=weights)
-    if recipe.init is not None:
-        for line in begin_with(task.model, recipe.init, data.class_names, loads=loads):
-            log.say(line)
-    return task

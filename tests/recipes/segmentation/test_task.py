@@ -13,9 +13,8 @@ from attnkit.data.segmentation.config import SegmentationShapesConfig
 from attnkit.data.segmentation.segmentation_batches import SegmentationBatch
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.recipe_file import load
-from attnkit.recipes.segmentation.class_weights import median_frequency_weights
 from attnkit.recipes.segmentation.task import MeanIou, SegmentationTask, build_task, labelled_pixels
-from attnkit.recipes.segmentation.train import train
+from attnkit.recipes.segmentation.train import median_frequency_weights, train
 from attnkit.structures.arrays import IGNORE
 from tests.new_recipe.new_run import new_run
 from tests.recipes.scene_runs import CLASSES, DRAWN, scene_recipe
