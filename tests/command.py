@@ -1,5 +1,8 @@
 """The command line through its real entry point, and what tests ask of its answers."""
 
+import json
+from typing import Any
+
 from typer.testing import CliRunner, Result
 
 from attnkit.cli import app
@@ -19,3 +22,9 @@ def refused(result: Result) -> str:
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1, result.stderr
     return result.stderr
+
+
+def printed(result: Result) -> Any:
+    """What a command that succeeded printed with --json."""
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)

@@ -12,13 +12,12 @@ import sys
 
 import pytest
 from safetensors import SafetensorError
-from typer.testing import CliRunner
 
 from attnkit import __version__
-from attnkit.cli import app
 from attnkit.engine import checkpoint
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.run_dir import RunDir
+from tests.command import attnkit
 from tests.recipes.tiny import write_pairs
 
 RECIPE = """\
@@ -60,13 +59,8 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def attnkit(*arguments, stdin=None):
-    return CliRunner().invoke(app, list(arguments), input=stdin, prog_name="attnkit")
-
-
-def refused(*arguments, stdin=None):
+def lines_of(result):
     """What a mistake is answered with, behind what was said of the progress before it."""
-    result = attnkit(*arguments, stdin=stdin)
     assert result.exit_code == 2, result.stderr
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
@@ -98,25 +92,27 @@ def test_the_input_without_a_mistake_is_fine(folder):
 @pytest.mark.parametrize("command", [("train",), ("recipe", "check"), ("summary",), ("data", "check")])
 def test_a_misspelt_key(folder, command):
     change(folder / "my.yaml", "num_heads", "num_head")
-    assert refused(*command, "my.yaml") == ["my.yaml:14: model.num_head: unknown key; did you mean num_heads?"]
+    assert lines_of(attnkit(*command, "my.yaml")) == [
+        "my.yaml:14: model.num_head: unknown key; did you mean num_heads?"
+    ]
     assert nothing_was_made(folder)
 
 
 def test_a_misspelt_key_of_set(folder):
-    assert refused("train", "my.yaml", "--set", "train.step=5") == [
+    assert lines_of(attnkit("train", "my.yaml", "--set", "train.step=5")) == [
         "--set train.step=5: train.step: unknown key; did you mean steps?"
     ]
 
 
 def test_a_wrong_type(folder):
     change(folder / "my.yaml", "steps: 4\n  schedule", "steps: many\n  schedule")
-    assert refused("train", "my.yaml") == ["my.yaml:18: train.steps: expected an integer, got 'many'"]
+    assert lines_of(attnkit("train", "my.yaml")) == ["my.yaml:18: train.steps: expected an integer, got 'many'"]
     assert nothing_was_made(folder)
 
 
 def test_two_equal_keys(folder):
     change(folder / "my.yaml", "  mlp_dim: 24\n", "  mlp_dim: 24\n  embed_dim: 32\n")
-    assert refused("train", "my.yaml") == [
+    assert lines_of(attnkit("train", "my.yaml")) == [
         "my.yaml:16: model.embed_dim: stands here twice, first at my.yaml:11; remove one of them"
     ]
 
@@ -124,7 +120,7 @@ def test_two_equal_keys(folder):
 def test_all_mistakes_of_a_recipe_at_once(folder):
     change(folder / "my.yaml", "num_heads", "num_head")
     change(folder / "my.yaml", "embed_dim: 16", "embed_dim: sixteen")
-    assert len(refused("train", "my.yaml", "--set", "train.seed=x")) == 3
+    assert len(lines_of(attnkit("train", "my.yaml", "--set", "train.seed=x"))) == 3
 
 
 @pytest.mark.parametrize(
@@ -137,19 +133,21 @@ def test_all_mistakes_of_a_recipe_at_once(folder):
 )
 def test_a_recipe_of_another_version(folder, version, what):
     change(folder / "my.yaml", '"0.1"', f'"{version}"')
-    (line,) = refused("train", "my.yaml")
+    (line,) = lines_of(attnkit("train", "my.yaml"))
     assert line.startswith(f"my.yaml:2: attnkit: {what}")
 
 
 def test_a_recipe_that_is_not_there(folder):
-    (line,) = refused("train", "translation/toi")
+    (line,) = lines_of(attnkit("train", "translation/toi"))
     assert line.startswith("translation/toi: no such recipe; looked in ")
     assert line.endswith("; did you mean translation/toy?")
 
 
 def test_a_recipe_that_is_not_utf_8(folder):
     (folder / "my.yaml").write_bytes(RECIPE.encode().replace(b"mine", b"m\xefne"))
-    assert refused("train", "my.yaml") == ["my.yaml:1: not UTF-8, byte 0xef; expected a text file; save it as UTF-8"]
+    assert lines_of(attnkit("train", "my.yaml")) == [
+        "my.yaml:1: not UTF-8, byte 0xef; expected a text file; save it as UTF-8"
+    ]
 
 
 # The data
@@ -158,7 +156,7 @@ def test_a_recipe_that_is_not_utf_8(folder):
 def test_misaligned_files(folder):
     with open("train.de", "a") as file:
         file.write("eine Zeile zu viel\n")
-    assert refused("train", "my.yaml")[-1] == (
+    assert lines_of(attnkit("train", "my.yaml"))[-1] == (
         "train.en: 64 lines, but train.de has 65; expected line n of one to translate line n of the other; "
         "see where they begin to differ"
     )
@@ -169,7 +167,7 @@ def test_misaligned_files(folder):
 def test_empty_files(folder, name):
     for language in ("en", "de"):
         (folder / f"{name}.{language}").write_bytes(b"")
-    assert refused("train", "my.yaml")[-1] == (
+    assert lines_of(attnkit("train", "my.yaml"))[-1] == (
         f"{name}.en and {name}.de: both are empty; expected a sentence per line; see the data files"
     )
     assert nothing_was_made(folder)
@@ -177,13 +175,13 @@ def test_empty_files(folder, name):
 
 def test_one_empty_file(folder):
     (folder / "train.de").write_bytes(b"")
-    assert refused("train", "my.yaml")[-1].startswith("train.en: 64 lines, but train.de has 0; expected ")
+    assert lines_of(attnkit("train", "my.yaml"))[-1].startswith("train.en: 64 lines, but train.de has 0; expected ")
 
 
 def test_files_of_empty_lines(folder):
     for language in ("en", "de"):
         (folder / f"train.{language}").write_text("\n \n\n")
-    assert refused("train", "my.yaml")[-1] == (
+    assert lines_of(attnkit("train", "my.yaml"))[-1] == (
         "train.en and train.de: none of the 3 pairs checked is left after filtering; there is nothing to learn from; "
         "see what the lines hold, raise filter.max_length or filter.max_ratio"
     )
@@ -192,14 +190,14 @@ def test_files_of_empty_lines(folder):
 @pytest.mark.parametrize("name", ["train.en", "valid.de"])
 def test_a_missing_file(folder, name):
     (folder / name).unlink()
-    line = refused("train", "my.yaml")[-1]
+    line = lines_of(attnkit("train", "my.yaml"))[-1]
     assert line.startswith(f"{name}: no such file; looked in {folder}, $ATTNKIT_DATA (not set), ")
     assert line.endswith("; correct the path, or set ATTNKIT_DATA to the folder that it starts from")
     assert nothing_was_made(folder)
 
 
 def test_a_missing_test_file_is_found_before_the_training(folder):
-    lines = refused("train", "my.yaml", "--set", "data.test={src: test.en, tgt: test.de}")
+    lines = lines_of(attnkit("train", "my.yaml", "--set", "data.test={src: test.en, tgt: test.de}"))
     assert [line.split(";")[0] for line in lines[-2:]] == ["test.en: no such file", "test.de: no such file"]
     assert not any(line.startswith("step ") for line in lines)
     assert nothing_was_made(folder)
@@ -210,7 +208,7 @@ def test_bytes_that_are_not_utf_8(folder, name):
     content = (folder / name).read_bytes().split(b"\n")
     content[2] = "für".encode("latin1")
     (folder / name).write_bytes(b"\n".join(content))
-    assert refused("train", "my.yaml")[-1] == (
+    assert lines_of(attnkit("train", "my.yaml"))[-1] == (
         f"{name}:3: not UTF-8, byte 0xfc at column 2; expected UTF-8 text; "
         "convert the file, for instance with iconv -f latin1 -t utf-8"
     )
@@ -218,7 +216,7 @@ def test_bytes_that_are_not_utf_8(folder, name):
 
 
 def test_a_vocabulary_larger_than_the_data_supports(folder):
-    line = refused("train", "my.yaml", "--set", "tokenizer.vocab_size=30000")[-1]
+    line = lines_of(attnkit("train", "my.yaml", "--set", "tokenizer.vocab_size=30000"))[-1]
     found = re.fullmatch(
         r"tokenizer\.vocab_size: 30000 is more than the training text supports; expected at most (\d+); "
         r"set it to \1 or less, or train on more text",
@@ -231,7 +229,7 @@ def test_a_vocabulary_larger_than_the_data_supports(folder):
 
 def test_a_fixed_input_is_trained_by_the_same_command(folder):
     (folder / "train.de").rename(folder / "elsewhere")
-    refused("train", "my.yaml")
+    lines_of(attnkit("train", "my.yaml"))
     (folder / "elsewhere").rename(folder / "train.de")
     assert attnkit("train", "my.yaml").exit_code == 0
 
@@ -252,20 +250,20 @@ def test_a_run_folder_that_is_not_one(folder):
         "photos: not a run folder: it has no recipe.yaml; "
         "expected a folder made by attnkit train; see what is under runs/"
     ]
-    assert refused("translate", "--run", "photos", stdin="a\n") == expected
-    assert refused("eval", "--run", "photos", "--split", "valid") == expected
-    assert refused("train", "--resume", "--run", "photos") == expected
-    assert refused("translate", "--run", "none", stdin="a\n") == [
+    assert lines_of(attnkit("translate", "--run", "photos", stdin="a\n")) == expected
+    assert lines_of(attnkit("eval", "--run", "photos", "--split", "valid")) == expected
+    assert lines_of(attnkit("train", "--resume", "--run", "photos")) == expected
+    assert lines_of(attnkit("translate", "--run", "none", stdin="a\n")) == [
         "none: no such folder; expected a folder made by attnkit train; see what is under runs/"
     ]
-    assert refused("translate", stdin="a\n") == [
+    assert lines_of(attnkit("translate", stdin="a\n")) == [
         "runs: no finished translation run here; expected one made by attnkit train; name a run folder with --run"
     ]
 
 
 def test_a_run_that_is_there_is_not_overwritten(folder, run):
     before = run.model.read_bytes()
-    assert refused("train", "my.yaml", "--set", "train.seed=2") == [
+    assert lines_of(attnkit("train", "my.yaml", "--set", "train.seed=2")) == [
         "runs/mine: holds a run already; expected a new folder; go on with it by --resume, or name another with --run"
     ]
     assert run.model.read_bytes() == before
@@ -275,7 +273,7 @@ def test_a_truncated_result(folder, run):
     content = run.model.read_bytes()
     run.model.write_bytes(content[: len(content) // 2])
     for command in (["translate", "--run", str(run.path)], ["eval", "--run", str(run.path), "--split", "valid"]):
-        (line,) = refused(*command, stdin="a small dog\n")
+        (line,) = lines_of(attnkit(*command, stdin="a small dog\n"))
         assert re.fullmatch(
             rf"{re.escape(str(run.model))}: not a whole checkpoint \(.+\); "
             r"expected a safetensors file made by attnkit; use another of the run's checkpoints with --checkpoint",
@@ -292,7 +290,7 @@ def test_a_truncated_state(folder, run):
     content = run.resume.read_bytes()
     run.resume.write_bytes(content[:-100])
     before = {path.name: path.read_bytes() for path in run.checkpoints.iterdir()}
-    line = refused("train", "my.yaml", "--resume")[-1]
+    line = lines_of(attnkit("train", "my.yaml", "--resume"))[-1]
     assert line.startswith("runs/mine/checkpoints/resume.safetensors: not a whole checkpoint (")
     assert {path.name: path.read_bytes() for path in run.checkpoints.iterdir()} == before
     assert attnkit("translate", "--run", str(run.path), stdin="a small dog\n").exit_code == 0
@@ -303,7 +301,9 @@ def test_a_truncated_state(folder, run):
 
 def test_a_checkpoint_of_another_model(folder, run):
     assert attnkit("train", "my.yaml", "--run", "other", "--set", "model.embed_dim=18").exit_code == 0
-    lines = refused("translate", "--run", str(run.path), "--checkpoint", "other/model.safetensors", stdin="a\n")
+    lines = lines_of(
+        attnkit("translate", "--run", str(run.path), "--checkpoint", "other/model.safetensors", stdin="a\n")
+    )
     assert lines[0] == (
         "other/model.safetensors: does not fit the model of the recipe; expected the weights of that model; "
         "use the recipe.yaml beside it"
@@ -314,7 +314,7 @@ def test_a_checkpoint_of_another_model(folder, run):
 
 def test_a_damaged_tokenizer(folder, run):
     (run.tokenizer / "joint" / "tokenizer.json").write_text('{"name": "sentencep')
-    (line,) = refused("translate", "--run", str(run.path), stdin="a\n")
+    (line,) = lines_of(attnkit("translate", "--run", str(run.path), stdin="a\n"))
     assert re.fullmatch(r".+/tokenizer/joint: damaged tokenizer \(.+\); expected one saved by attnkit train; .+", line)
 
 
@@ -343,7 +343,7 @@ def test_a_full_disk_while_saving(folder, monkeypatch):
 
     monkeypatch.setattr(checkpoint, "save_file", fill_up)
     run = RunDir(folder / "runs/mine")
-    assert refused("train", "my.yaml")[-1] == (
+    assert lines_of(attnkit("train", "my.yaml"))[-1] == (
         "runs/mine/checkpoints/best.safetensors: cannot be written: the disk is full; expected room and permission to "
         "write there; what was saved before is intact: make room and train again, with --resume if a step was saved"
     )
@@ -362,7 +362,7 @@ def test_a_disk_that_is_full_from_the_first_checkpoint_on(folder, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save_file", fail)
-        line = refused("train", "my.yaml")[-1]
+        line = lines_of(attnkit("train", "my.yaml"))[-1]
     assert "step_00000002.safetensors: cannot be written: the disk is full; " in line
     again = ["--resume"] if (folder / "runs/mine/recipe.yaml").exists() else []
     assert attnkit("train", "my.yaml", *again).exit_code == 0

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner, Result
 
-from attnkit.cli import app
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.interop import torchvision_weights
 from attnkit.interop.foreign_file import read_foreign_file
 from attnkit.models.build import build_model
 from attnkit.models.config import ViTConfig
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
+from tests.command import attnkit
 from tests.interop.foreign_weights import K, shaken
 from tests.interop.test_google_vit import arrays
 from tests.new_recipe.new_run import new_run
@@ -27,10 +26,6 @@ from tests.reference.test_mmseg_weights import random
 
 CLASSES = ["background", "circle", "square", "triangle"]
 VIT = ViTConfig(embed_dim=12, depth=2, num_heads=3, patch_size=4)
-
-
-def attnkit(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

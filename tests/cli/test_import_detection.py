@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from typer.testing import CliRunner, Result
 
-from attnkit.cli import app
 from attnkit.engine.checkpoint import load_tensors, save_tensors
 from attnkit.interop.foreign_file import read_foreign_file
 from attnkit.models.rcnn.config import RpnConfig
 from attnkit.run_dir import RunDir
+from tests.command import attnkit
 from tests.interop.foreign_weights import shapes_unchecked
 from tests.interop.mmdet_names import OFFICIAL, as_mmdet
 from tests.models.rcnn.nano import K, build
@@ -27,10 +26,6 @@ AS_TORCHVISION = {
     "roi_align": {"aligned": False, "sampling_ratio": 2},
     "box_head": {"channels": 7},
 }
-
-
-def attnkit(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def detector_run(folder: Path, model: dict[str, Any]) -> RunDir:

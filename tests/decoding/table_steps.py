@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 
 from attnkit.decoding.length_penalty import LengthPenalty
+from attnkit.decoding.rules import Rules, make_rules
+
+BOS, EOS = 0, 1
 
 Table = Callable[[tuple[int, ...]], Sequence[float]]
 """From the tokens so far, without `bos`, to the probabilities of the next."""
@@ -81,3 +84,14 @@ def exhaustive(
             probs = [np.float32(table(taken[:place])[token]) for place, token in enumerate(taken)]
             found.append((float(np.sum(np.log(probs))) / length_penalty(len(taken)), tokens))
     return sorted(found, key=lambda pair: -pair[0])
+
+
+def rules_for(*max_lengths: int, forbidden_ids: tuple[int, ...] = (), min_length: int = 0, prefixes=None) -> Rules:
+    return make_rules(
+        max_lengths=torch.tensor(max_lengths, dtype=torch.int64),
+        bos_id=BOS,
+        eos_id=EOS,
+        forbidden_ids=forbidden_ids,
+        min_length=min_length,
+        prefixes=prefixes,
+    )

@@ -1,7 +1,6 @@
 import math
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,23 +8,20 @@ from attnkit.decoding.beam import beam_search
 from attnkit.decoding.greedy import greedy_search
 from attnkit.decoding.hypothesis import Hypothesis
 from attnkit.decoding.length_penalty import LengthPenalty, gnmt_penalty, no_penalty, power_penalty
-from attnkit.decoding.rules import Rules, make_rules
+from attnkit.decoding.rules import Rules
 from attnkit.errors import CheckpointError
-from tests.decoding.table_steps import Table, TableSteps, by_history, by_position, exhaustive, random_table
+from tests.decoding.table_steps import (
+    EOS,
+    Table,
+    TableSteps,
+    by_history,
+    by_position,
+    exhaustive,
+    random_table,
+    rules_for,
+)
 
-BOS, EOS = 0, 1
 PENALTIES = [no_penalty, gnmt_penalty(0.6), power_penalty(1.0)]
-
-
-def rules_for(*max_lengths: int, forbidden_ids: tuple[int, ...] = (), min_length: int = 0, prefixes=None) -> Rules:
-    return make_rules(
-        max_lengths=torch.tensor(max_lengths, dtype=torch.int64),
-        bos_id=BOS,
-        eos_id=EOS,
-        forbidden_ids=forbidden_ids,
-        min_length=min_length,
-        prefixes=prefixes,
-    )
 
 
 def beam(

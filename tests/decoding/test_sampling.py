@@ -2,26 +2,12 @@ import math
 from collections import Counter
 
 import pytest
-import torch
 
 from attnkit.decoding.greedy import greedy_search
-from attnkit.decoding.rules import Rules, make_rules
 from attnkit.decoding.sampling import sample
-from tests.decoding.table_steps import TableSteps, by_position, random_table
+from tests.decoding.table_steps import EOS, TableSteps, by_position, random_table, rules_for
 
-BOS, EOS = 0, 1
 PROBS = [0.05, 0.1, 0.3, 0.35, 0.2]
-
-
-def rules_for(*max_lengths: int, forbidden_ids: tuple[int, ...] = (), min_length: int = 0, prefixes=None) -> Rules:
-    return make_rules(
-        max_lengths=torch.tensor(max_lengths, dtype=torch.int64),
-        bos_id=BOS,
-        eos_id=EOS,
-        forbidden_ids=forbidden_ids,
-        min_length=min_length,
-        prefixes=prefixes,
-    )
 
 
 def first_tokens(num_draws: int = 8000, **options) -> dict[int, float]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import evaluate, refused
+from tests.command import evaluate, printed, refused
 from tests.recipes.object_runs import CATEGORY_IDS, FindsColours, object_recipe, object_run, painted
 from tests.recipes.scene_runs import write_png
 
@@ -58,12 +58,6 @@ def run(tmp_path, monkeypatch):
     return object_run(tmp_path / "runs/coloured", recipe)
 
 
-def printed(*arguments):
-    result = evaluate(*arguments, "--json", "--precision", "float32")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
-
-
 def test_the_newest_run(run):
     """Red and green are found at every overlap; one of two blue ones at 7 of 10, which is 51 of 101 points."""
     result = evaluate("--metric", "ap", "--precision", "float32")
@@ -77,7 +71,7 @@ def test_the_newest_run(run):
 
 
 def test_json_of_a_run(run):
-    about = printed("--run", "runs/coloured", "--errors")
+    about = printed(evaluate("--run", "runs/coloured", "--errors", "--json", "--precision", "float32"))
     assert (about["run"], about["split"], about["precision"]) == ("runs/coloured", "test", "float32")
     assert about["inference"]["score_threshold"] == 0.05
     assert about["max_detections"] == 100
@@ -89,8 +83,22 @@ def test_json_of_a_run(run):
 
 def test_scores_are_kept_beside_others(run):
     run.scores.write_text(json.dumps({"test": {"loss": 2.5}}))
-    printed("--metric", "ap")
-    printed("--metric", "ap", "--max-detections", "1", "--sizes", "64,96", "--flip", "--soft-nms")
+    printed(evaluate("--metric", "ap", "--json", "--precision", "float32"))
+    printed(
+        evaluate(
+            "--metric",
+            "ap",
+            "--max-detections",
+            "1",
+            "--sizes",
+            "64,96",
+            "--flip",
+            "--soft-nms",
+            "--json",
+            "--precision",
+            "float32",
+        )
+    )
     kept = json.loads(run.scores.read_text())["test"]
     variant = ".soft_nms=true.max_detections=1.short_sides=[64,96].flip=true"
     assert list(kept)[:2] == ["loss", "box_ap"]
@@ -131,14 +139,14 @@ def test_of_equal_scores_that_on_the_image_of_the_lower_id_comes_first(run, orde
 
 def test_classes_in_another_order(run):
     """The model's numbers, not those of the data."""
-    before = printed("--metric", "ap")["scores"]
+    before = printed(evaluate("--metric", "ap", "--json", "--precision", "float32"))["scores"]
     other = instances(("green", "blue", "red"))
     swapped = dict(zip(CATEGORY_IDS, (20, 3, 7), strict=True))
     for one in other["annotations"] + other["categories"]:
         key = "category_id" if "category_id" in one else "id"
         one[key] = swapped[one[key]]
     (run.path.parent.parent / "data/test.json").write_text(json.dumps(other))
-    assert printed("--metric", "ap")["scores"] == before
+    assert printed(evaluate("--metric", "ap", "--json", "--precision", "float32"))["scores"] == before
 
 
 def test_boxes_alone_where_the_data_has_no_masks(run):
@@ -146,7 +154,9 @@ def test_boxes_alone_where_the_data_has_no_masks(run):
     for one in plain["annotations"]:
         del one["segmentation"]
     (run.path.parent.parent / "data/test.json").write_text(json.dumps(plain))
-    assert {name.split("_")[0] for name in printed("--metric", "ap")["scores"]} == {"box"}
+    assert {
+        name.split("_")[0] for name in printed(evaluate("--metric", "ap", "--json", "--precision", "float32"))["scores"]
+    } == {"box"}
     evaluate("--metric", "ap", "--save", "r.json", "--precision", "float32")
     with open("r.json") as file:
         assert all("segmentation" in one for one in json.load(file)), "what the model drew is kept all the same"

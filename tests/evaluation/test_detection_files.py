@@ -10,7 +10,7 @@ import pytest
 from attnkit.data.formats.outlines import code_of, runs_of
 from attnkit.evaluation.asked import METRICS
 from attnkit.report import precision_recall_plot
-from tests.command import evaluate, refused
+from tests.command import evaluate, printed, refused
 from tests.metrics.coco_sets import outline, pycocotools_eval, random_set
 
 FILES = ("--predictions", "results.json", "--ground-truth", "truth.json")
@@ -63,12 +63,6 @@ def masks(folder):
     return folder
 
 
-def printed(*arguments):
-    result = evaluate(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
-
-
 # Scores
 
 
@@ -100,7 +94,7 @@ def test_the_lecture(two):
 def test_they_are_pycocotools(folder, metric):
     instances, results = random_set(5, masks=True, detections=15)
     write(folder, instances, results)
-    scores = printed(*FILES, *metric)["scores"]
+    scores = printed(evaluate(*FILES, *metric, "--json"))["scores"]
     for kind in ("box", "mask"):
         expected = [None if one < 0 else 100 * one for one in pycocotools_eval(instances, results, kind).stats]
         found = [one["value"] for name, one in scores.items() if name.startswith(kind)]
@@ -113,28 +107,32 @@ def test_they_are_pycocotools(folder, metric):
 def test_images_in_any_order_and_files_that_are_packed(folder):
     instances, results = random_set(5)
     write(folder, instances, results)
-    straight = printed(*FILES)["scores"]
+    straight = printed(evaluate(*FILES, "--json"))["scores"]
     instances["images"].reverse()
     (folder / "truth.json").write_bytes(gzip.compress(json.dumps(instances).encode()))
-    assert printed(*FILES)["scores"] == straight
+    assert printed(evaluate(*FILES, "--json"))["scores"] == straight
 
 
 def test_masks_of_either_kind(masks):
     """A polygon, a compressed code and a list of runs are the same; without boxes the masks have theirs."""
     instances, results = lecture()
-    assert printed(*FILES)["scores"]["mask_ap"]["value"] == pytest.approx(100 * (41 + 40 * 4 / 7) / 101)
-    first = printed(*FILES)
+    assert printed(evaluate(*FILES, "--json"))["scores"]["mask_ap"]["value"] == pytest.approx(
+        100 * (41 + 40 * 4 / 7) / 101
+    )
+    first = printed(evaluate(*FILES, "--json"))
     for n, one in enumerate(with_masks(instances, results)[1]):
         runs = runs_of(one["segmentation"], 100, 120).tolist()
         counts = code_of(one["segmentation"], 100, 120)["counts"].decode() if n % 2 else runs
         one["segmentation"] = {"size": [100, 120], "counts": counts}
     write(masks, instances, results)
-    assert printed(*FILES) == first
+    assert printed(evaluate(*FILES, "--json")) == first
     for one in results:
         del one["bbox"]
     write(masks, instances, results)
-    assert printed(*FILES)["scores"]["mask_ap"] == first["scores"]["mask_ap"]
-    assert printed(*FILES)["scores"]["box_ap50"]["value"] == pytest.approx(first["scores"]["box_ap50"]["value"])
+    assert printed(evaluate(*FILES, "--json"))["scores"]["mask_ap"] == first["scores"]["mask_ap"]
+    assert printed(evaluate(*FILES, "--json"))["scores"]["box_ap50"]["value"] == pytest.approx(
+        first["scores"]["box_ap50"]["value"]
+    )
 
 
 BOXES_ALONE = "truth.json: {} of 5 objects have an outline; expected nine tenths or more to score masks; boxes alone a"
@@ -283,7 +281,7 @@ def test_classes(two):
     assert [line.split()[0] for line in fewer.stdout.splitlines()[15:]] == ["pear", "mean"]
     assert fewer.stderr == "1 more classes; all of them by --rows 0\n"
     ap = pytest.approx(100 * (51 + 50 * 4 / 7) / 101)
-    assert printed(*FILES)["per_class"][1] == {
+    assert printed(evaluate(*FILES, "--json"))["per_class"][1] == {
         "class": "apple", "index": 0, "objects": 4, "box_ap": ap, "box_ap50": ap
     }  # fmt: skip
 
@@ -308,9 +306,9 @@ def test_errors(masks):
         ["both", "0", "0.00", "0", "0.00"],
         ["missed", "1", "15.56", "1", "15.56"],
     ]
-    errors = printed(*FILES, "--errors")["errors"]
+    errors = printed(evaluate(*FILES, "--errors", "--json"))["errors"]
     assert errors["mask"][3] == {"name": "background", "count": 3, "cost": pytest.approx(16.97, abs=0.01)}
-    assert "errors" not in printed(*FILES)
+    assert "errors" not in printed(evaluate(*FILES, "--json"))
 
 
 def test_more_objects_than_detections_that_count(two):
@@ -320,7 +318,7 @@ def test_more_objects_than_detections_that_count(two):
         "be found; --max-detections 5 counts them all\n"
     )
     assert result.stdout.splitlines()[8].split()[:4] == ["AR4", "0.50:0.95", "all", "4"]
-    assert printed(*FILES, "--max-detections", "500")["max_detections"] == 500
+    assert printed(evaluate(*FILES, "--max-detections", "500", "--json"))["max_detections"] == 500
 
 
 def test_what_is_strange_is_said(two):
@@ -349,7 +347,7 @@ def printed_after(result, name):
 
 def test_nothing_was_found(two):
     (two / "results.json").write_text("[]")
-    assert printed(*FILES)["scores"]["box_ap"]["value"] == 0
+    assert printed(evaluate(*FILES, "--json"))["scores"]["box_ap"]["value"] == 0
     assert evaluate(*FILES, "--curves", "c.csv").exit_code == 0
 
 
@@ -428,7 +426,9 @@ def test_panels(folder, monkeypatch):
     assert (len(ap), ap) == (4, sorted(ap))
     assert all(set(curves) == {"0.50", "0.75"} for _, curves in drawn)
     means = drawn[1][1]["0.50"]
-    assert sum(means.interpolated) / 101 * 100 == pytest.approx(printed(*FILES)["scores"]["mask_ap50"]["value"])
+    assert sum(means.interpolated) / 101 * 100 == pytest.approx(
+        printed(evaluate(*FILES, "--json"))["scores"]["mask_ap50"]["value"]
+    )
     assert all(raw <= smooth + 1e-12 for raw, smooth in zip(means.precision, means.interpolated, strict=True))
 
 

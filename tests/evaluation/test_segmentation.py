@@ -10,7 +10,7 @@ import pytest
 from attnkit.evaluation.asked import METRICS
 from attnkit.metrics.mean_iou import SEGMENTATION_METRICS, SegmentationCounts, iou_scores
 from attnkit.report import confusion_plot, iou_bars, picture_file
-from tests.command import attnkit, evaluate, refused
+from tests.command import attnkit, evaluate, printed, refused
 from tests.recipes.scene_runs import scene_recipe, scene_run, striped, write_png, write_stripes
 
 TRUTH = np.array([[0, 0, 1], [1, 2, 255]], dtype=np.uint8)
@@ -47,14 +47,8 @@ def masks(folder):
     return folder
 
 
-def printed(*arguments):
-    result = evaluate(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
-
-
 def scored(*arguments):
-    return {name: score["value"] for name, score in printed(*arguments)["scores"].items()}
+    return {name: score["value"] for name, score in printed(evaluate(*arguments, "--json"))["scores"].items()}
 
 
 # Runs
@@ -73,7 +67,7 @@ def test_the_newest_run(run):
 
 
 def test_json_of_a_run(run):
-    about = printed("--run", "runs/coloured", "--precision", "float32")
+    about = printed(evaluate("--run", "runs/coloured", "--precision", "float32", "--json"))
     assert list(about["scores"]) == ["miou", "macc", "aacc", "fwiou"]
     assert {name: score["value"] for name, score in about["scores"].items()} == pytest.approx(
         {"miou": 100 / 3, "macc": 500 / 9, "aacc": 60, "fwiou": 0.6 * 200 / 3 + 0.2 * 100 / 3}
@@ -194,7 +188,7 @@ def test_folders_are_told_from_files_by_what_is_there(masks):
 )
 def test_names_of_classes(masks, name, content):
     (masks / name).write_text(content)
-    about = printed("--predictions", "guesses", "--labels", "labels", "--classes", name)
+    about = printed(evaluate("--predictions", "guesses", "--labels", "labels", "--classes", name, "--json"))
     assert [one["class"] for one in about["per_class"]] == ["car", "sky", "road", "bus"]
     assert (about["per_class"][-1]["iou"], about["per_class"][-1]["accuracy"]) == (None, None)
 
@@ -212,11 +206,15 @@ def test_zero_is_reduced_in_labels_alone(masks):
     for name, guess in (("a", GUESS), ("deep/b", TRUTH)):
         write_png(masks / f"labels/{name}.png", np.where(TRUTH == 255, 0, TRUTH + 1).astype(np.uint8))
         write_png(masks / f"guesses/{name}.png", np.where(guess == 255, 0, guess).astype(np.uint8))
-    about = printed("--predictions", "guesses", "--labels", "labels", "--reduce-zero-label")
+    about = printed(evaluate("--predictions", "guesses", "--labels", "labels", "--reduce-zero-label", "--json"))
     assert about["scores"]["aacc"]["value"] == 80
     assert [one["class"] for one in about["per_class"]] == ["2", "0", "1"]
     (masks / "c.txt").write_text("sky\nroad\ncar\n")
-    named = printed("--predictions", "guesses", "--labels", "labels", "--reduce-zero-label", "--classes", "c.txt")
+    named = printed(
+        evaluate(
+            "--predictions", "guesses", "--labels", "labels", "--reduce-zero-label", "--classes", "c.txt", "--json"
+        )
+    )
     assert named["scores"] == about["scores"]
     assert [one["class"] for one in named["per_class"]] == ["car", "sky", "road"]
 
