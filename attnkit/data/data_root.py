@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attnkit.data.archive import ArchiveTree
 from attnkit.data.file_tree import FileTree, FolderTree, is_image
-from attnkit.data.files import find_file_or_folder
+from attnkit.data.files import find_file_or_folder, unreadable
 from attnkit.data.finding import listed
 from attnkit.errors import DataError
 
@@ -166,6 +166,4 @@ def _bytes_of(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise DataError(
-            f"{file}: cannot be read ({error.strerror or error}); expected a readable file; see its permissions"
-        ) from error
+        raise unreadable(str(file), error) from error

@@ -112,9 +112,14 @@ def raw_lines(file: Traversable, name: str) -> Iterator[bytes]:
             f"{name}: broken gzip stream ({error}); expected a whole .gz file; copy or fetch it again"
         ) from error
     except OSError as error:
-        raise DataError(
-            f"{name}: cannot be read ({error.strerror or error}); expected a readable file; see its permissions"
-        ) from error
+        raise unreadable(name, error) from error
+
+
+def unreadable(name: str, error: OSError) -> DataError:
+    """What to raise where a file that was found cannot be read."""
+    return DataError(
+        f"{name}: cannot be read ({error.strerror or error}); expected a readable file; see its permissions"
+    )
 
 
 def open_bytes(file: Traversable) -> BinaryIO:
@@ -151,7 +156,5 @@ def hash_file(file: Traversable, name: str) -> str:
             while block := stream.read(_BUFFER):
                 digest.update(block)
     except OSError as error:
-        raise DataError(
-            f"{name}: cannot be read ({error.strerror or error}); expected a readable file; see its permissions"
-        ) from error
+        raise unreadable(name, error) from error
     return digest.hexdigest()

@@ -9,7 +9,6 @@ import numpy as np
 
 from attnkit.data.classification.image_set import ArrayImages, FileImages, ImageSet
 from attnkit.data.config import Split
-from attnkit.data.file_tree import FolderTree
 from attnkit.data.finding import DO, DataReport, Finding, and_more, listed
 from attnkit.data.images.check_splits import Progress, SplitCheck, SplitStats, check_splits, hash_of
 from attnkit.data.images.decode import image_size
@@ -67,9 +66,7 @@ class _ImageCheck(SplitCheck[ImageSet, ImageStats]):
                 raise DataError(message)
             self.sizes[index] = images.size
         elif not decode and isinstance(images, FileImages):
-            in_folder = isinstance(images.tree, FolderTree)  # of a file, only the beginning is read
-            source = images.path(index) if in_folder else images.read_bytes(index)
-            self.sizes[index] = image_size(source, images.place(index))
+            self.sizes[index] = image_size(images.tree.source(int(images.numbers[index])), images.place(index))
         else:
             pixels = images.read(index)
             self.sizes[index] = pixels.shape[1:]

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from attnkit.data.cached_folder import cached_folder
-from attnkit.data.classification.image_set import ArrayImages, FileImages, ImageSet, Progress
+from attnkit.data.classification.image_set import ArrayImages, FileImages, ImageSet
 from attnkit.data.files import cache_folder
 from attnkit.data.images.decode import decode_image, image_size
 from attnkit.errors import DataError
 from attnkit.run_dir import write_json
+
+DecodingProgress = Callable[[int, int], None]
+"""Called now and then with how many images are done, of how many."""
 
 _FORMAT = 1
 _LARGEST_SIDE = 96
@@ -28,7 +32,7 @@ _LARGEST_CACHE = 4 << 30
 _TOLD_EVERY = 1000
 
 
-def decoded(images: FileImages, *, progress: Progress | None = None) -> ImageSet:
+def decoded(images: FileImages, *, progress: DecodingProgress | None = None) -> ImageSet:
     """Decode small images into the cache, or open the cache that an earlier run made; other images stay as they are.
 
     An image that is broken is remembered as such.
@@ -67,7 +71,7 @@ def _first_size(images: FileImages) -> tuple[int, int] | None:
     return None
 
 
-def _write(images: FileImages, size: tuple[int, int], folder: Path, progress: Progress | None) -> None:
+def _write(images: FileImages, size: tuple[int, int], folder: Path, progress: DecodingProgress | None) -> None:
     """Decode every image; stop where one has another size."""
     broken: dict[str, str] = {}
     even = True

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from attnkit.data.classification.config import ImageFolderConfig
-from attnkit.data.classification.image_cache import decoded
-from attnkit.data.classification.image_set import FileImages, ImageSet, Progress, split_off
+from attnkit.data.classification.image_cache import DecodingProgress, decoded
+from attnkit.data.classification.image_set import FileImages, ImageSet, split_off
 from attnkit.data.config import Split
 from attnkit.data.data_root import files_below, join, open_tree_once
 from attnkit.data.file_tree import FileTree, is_image
@@ -90,7 +90,9 @@ class ImageFolders:
         return FileImages(self.tree, np.concatenate(numbers), labels, names, left_out=files.left_out(self.tree))
 
 
-def open_image_folder(config: ImageFolderConfig, split: Split, *, progress: Progress | None = None) -> ImageSet | None:
+def open_image_folder(
+    config: ImageFolderConfig, split: Split, *, progress: DecodingProgress | None = None
+) -> ImageSet | None:
     """Open one split; None if there is no folder for it and nothing is held back for it.
 
     Small images of one size are decoded once, into the cache.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,9 +19,6 @@ from attnkit.data.images.hold_back import hold_back
 from attnkit.data.images.shapes import CLASS_NAMES, FIRST_INDEX, generate
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
-
-Progress = Callable[[int, int], None]
-"""Called now and then with how many images are done, of how many."""
 
 
 class ImageSet(ABC):
@@ -155,10 +151,6 @@ class FileImages(ImageSet):
             DataError: it cannot be read.
         """
         return self.tree.read(int(self.numbers[index]))
-
-    def path(self, index: int) -> Path:
-        """The file of one image that lies in a folder."""
-        return self.tree.path / self.tree.names[self.numbers[index]]
 
     def select(self, rows: IntArray) -> FileImages:
         """Some of the images."""

@@ -22,14 +22,19 @@ _LINE_ENDS = str.maketrans("\n\r", "  ")
 class TextPairs(ParallelText):
     """Two text files; line n of one translates line n of the other."""
 
-    def __init__(self, src: str, tgt: str) -> None:
+    def __init__(self, src: str, tgt: str, *, folder: Traversable | None = None) -> None:
         """Find the two files.
+
+        Args:
+            src: where the source is.
+            tgt: where the target is.
+            folder: of the package, that has both; None looks them up as any data file.
 
         Raises:
             DataError: one of them is not found, or both, which makes two lines.
         """
         self._names = src, tgt
-        self._files = _find_both(src, tgt)
+        self._files = _find_both(src, tgt) if folder is None else (folder / src, folder / tgt)
 
     def __iter__(self) -> Iterator[Pair]:
         src = read_lines(self._files[0], self._names[0])
@@ -95,19 +100,10 @@ def _find_both(src: str, tgt: str) -> tuple[Traversable, Traversable]:
     return found[0], found[1]
 
 
-class EmbeddedPairs(TextPairs):
-    """Two text files that come with the package."""
-
-    def __init__(self, src: Traversable, tgt: Traversable) -> None:
-        """Take two files of the package."""
-        self._names = src.name, tgt.name
-        self._files = src, tgt
-
-
 def embedded_tatoeba(split: Split) -> ParallelText:
     """Short English-German sentences that come with attnkit; tatoeba.org, CC-BY 2.0 FR, see their ATTRIBUTION.md."""
     folder = package_files("attnkit.data.text") / "tatoeba_en_de"
-    return EmbeddedPairs(folder / f"{split}.en.gz", folder / f"{split}.de.gz")
+    return TextPairs(f"{split}.en.gz", f"{split}.de.gz", folder=folder)
 
 
 class _OneFile(ParallelText):
