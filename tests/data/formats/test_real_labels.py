@@ -1,4 +1,4 @@
-"""ImageNet-ReaL's labels find their images by number, by path or by order; mistakes are tested where files are scored."""
+"""Labels of ImageNet-ReaL find their images by number, by path or by order; bad files are tested with the command."""
 
 import json
 
