@@ -203,7 +203,7 @@ def runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     object_run(tmp_path / "runs/coloured")
     monkeypatch.setattr("attnkit.recipes.detection.detector.fit_weights", lambda path, tensors, model: None)
-    monkeypatch.setattr("attnkit.models.rcnn.config.MaskRcnnConfig.build", lambda config, **given: FindsColours())
+    monkeypatch.setattr("attnkit.recipes.detection.detector.Rcnn", lambda config, **given: FindsColours())
     pictures = {
         "a.png": painted((40, 60), red=(5, 10, 25, 30, 250), green=(35, 5, 50, 35, 200)),
         "more/a.png": painted((64, 64), blue=(8, 8, 40, 56, 230)),
