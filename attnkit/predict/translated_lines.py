@@ -49,6 +49,7 @@ class Translator(Protocol):
         n_best: int,
         prefixes: Sequence[str] | None,
         batch_size: int | None,
+        lines_before: int,
     ) -> Sequence[Sequence[Translation]]:
         """Translate lines; the answers are in the same order, each best first."""
 
@@ -84,7 +85,12 @@ def translate_groups(
         starts = None if prefixes is None else list(islice(prefixes, len(group)))
         lines = group if starts is None else group[: len(starts)]
         answers = translator.translate(
-            lines, decode=search.decode, n_best=search.n_best, prefixes=starts, batch_size=search.batch_size
+            lines,
+            decode=search.decode,
+            n_best=search.n_best,
+            prefixes=starts,
+            batch_size=search.batch_size,
+            lines_before=done,
         )
         numbered = enumerate(zip(lines, answers, strict=True), start=done + 1)
         yield "".join(write(number, line, answer) for number, (line, answer) in numbered)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from attnkit.engine.checkpoint import fit_weights, load_tensors
-from attnkit.errors import CheckpointError
 from attnkit.interop.export_weights import TrainedNetwork
 from attnkit.interop.rcnn_sizes import detected_parts
 from attnkit.models.build import build_model
@@ -14,6 +12,7 @@ from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.recipes.detection.recipe import DetectionRecipe
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
+from attnkit.recipes.trained import read_trained
 
 
 def trained_network(
@@ -28,18 +27,14 @@ def trained_network(
     Raises:
         CheckpointError: the weights are damaged, of another model, or do not name their classes.
     """
-    tensors, facts = load_tensors(weights)
-    names = facts.get("classes")
-    if not names:
-        raise CheckpointError(
-            f"{weights}: does not name its classes; expected weights of a {recipe.task} run; use its model.safetensors"
-        )
+    trained = read_trained(weights, task=recipe.task, instead="its model.safetensors")
+    names = trained.class_names
     if isinstance(recipe, DetectionRecipe):
-        detector = Rcnn(recipe.model, num_classes=len(names), **asdict(detected_parts(tensors)))
-        fit_weights(weights, tensors, detector)
-        ids = tuple(facts.get("category_ids") or ())
+        detector = Rcnn(recipe.model, num_classes=len(names), **asdict(detected_parts(trained.tensors)))
+        trained.fit(detector)
+        ids = tuple(trained.facts.get("category_ids") or ())
         return TrainedNetwork(detector.eval(), recipe.model, recipe.image, tuple(names), ids)
     size = recipe.image.size if isinstance(recipe, ClassificationRecipe) else recipe.image.crop[0]
     model = build_model(recipe.model, num_classes=len(names), image_size=size)
-    fit_weights(weights, tensors, model)
+    trained.fit(model)
     return TrainedNetwork(model.eval(), recipe.model, recipe.image, tuple(names))

@@ -53,7 +53,7 @@ class FakeTranslator:
 
     asked: list = field(default_factory=list)
 
-    def translate(self, lines, *, decode, n_best=1, prefixes=None, batch_size=None):
+    def translate(self, lines, *, decode, n_best=1, prefixes=None, batch_size=None, lines_before=0):
         self.asked.append((list(lines), decode, n_best, prefixes, batch_size))
         starts = prefixes or [""] * len(lines)
         return [

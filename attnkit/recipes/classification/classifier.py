@@ -17,15 +17,12 @@ from attnkit.data.classification.image_set import ImageSet
 from attnkit.data.classification.image_transforms import eval_transform
 from attnkit.data.config import Split
 from attnkit.data.images.decode import decode_image
-from attnkit.engine.checkpoint import fit_weights, load_tensors
-from attnkit.engine.memory import keep_pages
-from attnkit.engine.precision import Precision, decide_precision, find_device
+from attnkit.engine.precision import Precision, decide_precision
 from attnkit.metrics.accuracy import top_classes
 from attnkit.models.build import build_model
 from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.recipes.classification.recipe import ClassificationRecipe
-from attnkit.recipes.scored_images import known_classes, scored_images
-from attnkit.recipes.trained_weights import check_finite, class_names_in
+from attnkit.recipes.trained import check_finite, known_classes, open_trained, scored_images
 from attnkit.run_dir import RunDir
 
 
@@ -123,14 +120,11 @@ def load_classifier(
     Raises:
         CheckpointError: nothing was saved yet, it is damaged, or it does not name its classes.
     """
-    place = find_device(device)
-    keep_pages()
-    path = weights or run.weights()
-    tensors, facts = load_tensors(path)
-    names = class_names_in(facts, path, run, task=recipe.task)
+    trained, chosen = open_trained(run, weights, task=recipe.task, device=device)
+    names = trained.class_names
     model = build_model(recipe.model, num_classes=len(names), image_size=recipe.image.size)
-    fit_weights(path, tensors, model)
-    return Classifier(recipe.image, model, names, device=place, precision=precision)
+    trained.fit(model)
+    return Classifier(recipe.image, model, names, device=chosen, precision=precision)
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,14 @@ from torchvision.ops import nms
 
 from attnkit.data.config import Split
 from attnkit.data.detection.detection_set import DetectionSet
-from attnkit.engine.checkpoint import fit_weights, load_tensors
-from attnkit.engine.memory import keep_pages
-from attnkit.engine.precision import Precision, decide_precision, find_device
+from attnkit.engine.precision import Precision, decide_precision
 from attnkit.errors import CheckpointError
 from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.models.rcnn.select import select
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig, DetectionRecipe
 from attnkit.recipes.detection.views import Look, View, looks
-from attnkit.recipes.scored_images import known_classes, scored_images
-from attnkit.recipes.trained_weights import check_finite, class_names_in
+from attnkit.recipes.trained import TrainedWeights, check_finite, known_classes, open_trained, scored_images
 from attnkit.run_dir import RunDir
 from attnkit.structures.arrays import Size
 from attnkit.structures.detections import Detections
@@ -174,25 +171,21 @@ def load_detector(
     Raises:
         CheckpointError: nothing was saved yet, it is damaged, or it does not say what it detects.
     """
-    place = find_device(device)
-    keep_pages()
-    path = weights or run.weights()
-    tensors, facts = load_tensors(path)
-    names = class_names_in(facts, path, run, task=recipe.task)
-    has_masks = _has_masks(facts, path, run)
-    model = Rcnn(
-        recipe.model, num_classes=len(names), masks=has_masks, semantic_classes=facts.get("semantic_classes") or None
-    )
-    fit_weights(path, tensors, model)
-    ids = _category_ids(facts, len(names))
-    return Detector(recipe, model, names, ids, has_masks=has_masks, device=place, precision=precision)
+    trained, chosen = open_trained(run, weights, task=recipe.task, device=device)
+    names = trained.class_names
+    has_masks = _has_masks(trained, run)
+    semantic_classes = trained.facts.get("semantic_classes") or None
+    model = Rcnn(recipe.model, num_classes=len(names), masks=has_masks, semantic_classes=semantic_classes)
+    trained.fit(model)
+    ids = _category_ids(trained.facts, len(names))
+    return Detector(recipe, model, names, ids, has_masks=has_masks, device=chosen, precision=precision)
 
 
-def _has_masks(facts: Mapping[str, Any], path: Path, run: RunDir) -> bool:
-    masks = facts.get("masks")
+def _has_masks(trained: TrainedWeights, run: RunDir) -> bool:
+    masks = trained.facts.get("masks")
     if not isinstance(masks, bool):
         raise CheckpointError(
-            f"{path}: does not say whether it draws masks; expected weights of a detection run; use {run.model}"
+            f"{trained.path}: does not say whether it draws masks; expected weights of a detection run; use {run.model}"
         )
     return masks
 

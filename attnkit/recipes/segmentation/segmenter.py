@@ -17,18 +17,15 @@ from attnkit.data.config import Split
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet
 from attnkit.data.segmentation.segmentation_transforms import segmentation_input, segmentation_size
-from attnkit.engine.checkpoint import fit_weights, load_tensors
-from attnkit.engine.memory import keep_pages
-from attnkit.engine.precision import Precision, decide_precision, find_device
+from attnkit.engine.precision import Precision, decide_precision
 from attnkit.models.build import build_model
 from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.upernet import UperNet
-from attnkit.recipes.scored_images import known_classes, scored_images
 from attnkit.recipes.segmentation.recipe import InferenceConfig, SegmentationRecipe
 from attnkit.recipes.segmentation.sliding import label
 from attnkit.recipes.segmentation.view_memory import bytes_of_views, pixels_per_cell, values_per_cell
 from attnkit.recipes.segmentation.views import View
-from attnkit.recipes.trained_weights import check_finite, class_names_in
+from attnkit.recipes.trained import check_finite, known_classes, open_trained, scored_images
 from attnkit.run_dir import RunDir
 from attnkit.structures.arrays import IGNORE
 
@@ -180,15 +177,12 @@ def load_segmenter(
     Raises:
         CheckpointError: nothing was saved yet, it is damaged, or it does not name its classes.
     """
-    place = find_device(device)
-    keep_pages()
-    path = weights or run.weights()
-    tensors, facts = load_tensors(path)
-    names = class_names_in(facts, path, run, task=recipe.task)
+    trained, chosen = open_trained(run, weights, task=recipe.task, device=device)
+    names = trained.class_names
     model = build_model(recipe.model, num_classes=len(names), image_size=recipe.image.crop[0])
-    fit_weights(path, tensors, model)
-    colours = _colours(facts.get("colours"), len(names))
-    return Segmenter(recipe, model, names, colours, device=place, precision=precision, memory=memory, say=say)
+    trained.fit(model)
+    colours = _colours(trained.facts.get("colours"), len(names))
+    return Segmenter(recipe, model, names, colours, device=chosen, precision=precision, memory=memory, say=say)
 
 
 def _colours(written: object, num_classes: int) -> NDArray[np.uint8]:

@@ -73,7 +73,6 @@ class Translator:
         self.src_tokenizer = src_tokenizer
         self.tgt_tokenizer = tgt_tokenizer
         self.device = device
-        self._lines_before = 0
 
     @torch.no_grad()
     def translate(
@@ -84,6 +83,7 @@ class Translator:
         n_best: int = 1,
         prefixes: Sequence[str] | None = None,
         batch_size: int | None = None,
+        lines_before: int = 0,
     ) -> list[list[Translation]]:
         """Translate lines.
 
@@ -96,6 +96,7 @@ class Translator:
             n_best: how many translations of each line, best first.
             prefixes: what each translation must begin with; one per line.
             batch_size: sentences at a time; by default what is fast.
+            lines_before: how many lines of the input came before these; samples of equal lines differ by their place.
 
         Returns:
             A list per line, in order.
@@ -117,11 +118,10 @@ class Translator:
                 unk_id=self.tgt_tokenizer.unk_id,
                 prefixes=None if forced is None else [forced[row] for row in rows],
                 n_best=n_best,
-                stream_ids=[self._lines_before + flat[row][0] for row in rows],
+                stream_ids=[lines_before + flat[row][0] for row in rows],
             )
             for row, of_row in zip(rows, hypotheses, strict=True):
                 found[row] = of_row
-        self._lines_before += len(lines)
         return self._join(len(lines), flat, found, n_best)
 
     def _cut(self, line: str) -> list[list[int]]:
@@ -215,12 +215,12 @@ def open_translator(
     Raises:
         CheckpointError: nothing was saved yet, or it is damaged.
     """
-    place = find_device(device)
+    chosen = find_device(device)
     keep_pages()
     src_tokenizer, tgt_tokenizer = load_tokenizers(run.tokenizer)
     model = build_task(recipe, src_tokenizer, tgt_tokenizer).model
     load_weights(checkpoint or run.weights(), model)
-    translator = Translator(recipe, model, src_tokenizer, tgt_tokenizer, device=place)
+    translator = Translator(recipe, model, src_tokenizer, tgt_tokenizer, device=chosen)
     translator.model.pack()  # from here on the weights stay as they are
     return translator
 

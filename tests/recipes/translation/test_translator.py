@@ -109,7 +109,6 @@ def test_weird_lines(request, name, decode):
 def test_the_batch_size_changes_nothing(pieces, decode, batch_size):
     lines = [pair[0] for pair in SENTENCES] + WEIRD
     expected = pieces.translate(lines, decode=decode)
-    pieces._lines_before -= len(lines)
     found = pieces.translate(lines, decode=decode, batch_size=batch_size)
     for one, other in zip(found, expected, strict=True):
         assert one[0].text == other[0].text
@@ -130,10 +129,10 @@ def test_samples_do_not_depend_on_how_the_lines_arrive(run, pieces, sizes):
     lines = [pair[0] for pair in SENTENCES]
 
     def translate(sizes, batch_size):
-        pieces._lines_before = 0
         found, first = [], 0
         for size in sizes:
-            found += texts(pieces, lines[first : first + size], decode=SAMPLING, n_best=2, batch_size=batch_size)
+            part = lines[first : first + size]
+            found += texts(pieces, part, decode=SAMPLING, n_best=2, batch_size=batch_size, lines_before=first)
             first += size
         return found
 
@@ -141,11 +140,9 @@ def test_samples_do_not_depend_on_how_the_lines_arrive(run, pieces, sizes):
 
 
 def test_equal_lines_are_sampled_apart_and_another_seed_is_another_text(pieces):
-    pieces._lines_before = 0
     lines = [SENTENCES[0][0]] * 6
     found = texts(pieces, lines, decode=SAMPLING)
     assert len({text for (text,) in found}) > 1
-    pieces._lines_before = 0
     assert texts(pieces, lines, decode=SAMPLING.model_copy(update={"seed": 4})) != found
 
 
