@@ -126,7 +126,7 @@ def _open(run: Path | None, asked: dict[str, Any], checkpoint: Path | None, *, d
 
     folder = chosen_run(run, task="detection")
     recipe = cast("DetectionRecipe", recipe_file.load(folder.recipe))
-    recipe = recipe.model_copy(update={"inference": recipe.inference.model_copy(update=asked)})
+    recipe = recipe.model_copy(update={"inference": recipe.inference.changed(**asked)})
     weights = chosen_weights(folder, checkpoint)
     from attnkit.recipes.detection.detector import load_detector
 

@@ -39,7 +39,7 @@ def inference_with(
     Raises:
         AttnkitError: an option is no such thing; `check_inference` finds that out without a recipe.
     """
-    return config.model_copy(update=check_inference(scales=scales, flip=flip, window=window, overlap=overlap))
+    return config.changed(**check_inference(scales=scales, flip=flip, window=window, overlap=overlap))
 
 
 def check_inference(

@@ -6,7 +6,7 @@ with its losses and score, train.py the training, detector.py the trained model 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -15,7 +15,6 @@ from attnkit.data.detection.config import (
     DetectionAugmentConfig,
     DetectionDataConfig,
     DetectionImageConfig,
-    ShortSides,
 )
 from attnkit.models.rcnn.config import DetectorConfig
 from attnkit.recipes.base import BaseRecipe, ImageBatchConfig, InitConfig
@@ -32,7 +31,7 @@ class DetectionInferenceConfig(Config):
     max_detections: Count = 100
     """Per image; COCO's scores look at 100 per class."""
     mask_threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
-    short_sides: ShortSides | None = None
+    short_sides: Annotated[tuple[Annotated[int, Field(ge=16, le=8_192)], ...], Field(min_length=1)] | None = None
     """Sizes at which the image is looked at, all findings together; None: that of `image`. The bound of the longer side
     goes with them."""
     flip: bool = False

@@ -6,11 +6,11 @@ with its loss and score, train.py the training, segmenter.py the trained model a
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from attnkit.config import Config, NonNegative, Positive, Width
+from attnkit.config import Config, NonNegative, Width
 from attnkit.data.segmentation.config import SegmentationAugmentConfig, SegmentationDataConfig, SegmentationImageConfig
 from attnkit.models.config import UperNetConfig
 from attnkit.recipes.base import BaseRecipe, ImageBatchConfig, InitConfig
@@ -36,7 +36,7 @@ class InferenceConfig(Config):
     """Height and width of the windows that slide over the image; none looks at the whole image at once."""
     overlap: float = Field(default=0.333, ge=0.0, lt=1.0)
     """Share of a window that the next one sees again."""
-    scales: tuple[Positive, ...] = Field(default=(1.0,), min_length=1)
+    scales: tuple[Annotated[float, Field(gt=0.0, le=8.0)], ...] = Field(default=(1.0,), min_length=1)
     """Sizes at which the image is looked at; the probabilities are averaged."""
     flip: bool = False
     """Look at the mirrored image too."""

@@ -18,6 +18,7 @@ from attnkit.errors import RecipeError
         ("image.std=[1,0,1]", r"image\.std\[1\]: expected above 0, got 0$"),
         ("inference.scales=[]", r"inference\.scales: expected 1 value or more, got a list$"),
         ("inference.scales=[-1]", r"=\[-1\]: inference\.scales\[0\]: expected above 0, got -1$"),
+        ("inference.scales=[900]", r"=\[900\]: inference\.scales\[0\]: expected at most 8, got 900$"),
         ("inference.window=[9,0]", r"inference\.window\[1\]: expected at least 1, got 0$"),
         ("model.pool_scales=[]", r"model\.pool_scales: expected 1 value or more, got a list$"),
         ("model.pool_scales=[0]", r"=\[0\]: model\.pool_scales\[0\]: expected at least 1, got 0$"),
