@@ -1,6 +1,6 @@
 """Up to which length are plain products faster on a CPU than torch's fused attention, forward and backward?
 
-The answer is `_SHORT` in attnkit/models/layers/attention.py. Both ways are those of that file: `attend_with_weights`,
+The answer is `_SHORT` in attnkit/models/layers/attention.py. Both ways are those of that file: `attend` with a capture,
 and `scaled_dot_product_attention`, on queries, keys and values that are views of one projection, with a padding mask,
 with about as many tokens in a batch at every length.
 
@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from attnkit.engine.memory import keep_pages
 from attnkit.models.layers import attention
-from attnkit.models.layers.attention import attend_with_weights
+from attnkit.models.layers.attention import attend as attend_own
 
 LENGTHS = [8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 384, 512]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -33,7 +33,7 @@ Attend = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def plain(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    return attend_with_weights(q, k, v, mask)[0]
+    return attend_own(q, k, v, mask, capture=[])
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ second. `mlp_convolution`, which the paper has not, lets neighbours meet inside 
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import cast
 
 from jaxtyping import Float
@@ -26,22 +25,15 @@ from attnkit.models.kernels.layer_norm import LayerNorm
 from attnkit.models.kernels.linear import Linear
 from attnkit.models.layers.dropout import Dropout, DropPath
 from attnkit.models.layers.mlp import ConvMlp, Mlp
-from attnkit.models.layers.window_attention import Shift, WindowAttention, classifier_shift, padded_size
+from attnkit.models.layers.window_attention import (
+    Shift,
+    WindowAttention,
+    WindowWeights,
+    classifier_shift,
+    padded_size,
+)
 
 Map = Float[Tensor, "B H W C"]
-
-
-@dataclass(frozen=True)
-class WindowWeights:
-    """What the tokens of one block looked at."""
-
-    weights: Float[Tensor, "B n h N N"]
-    """By windows, row by row, of the map after padding and rolling; rows sum to one."""
-    size: tuple[int, int]
-    """Height and width of the map, before padding."""
-    window: int
-    shift: Shift
-    """By how many tokens the padded map was rolled up and to the left."""
 
 
 class SwinTrunk(nn.Module, ABC):
@@ -126,26 +118,24 @@ class SwinTransformer(SwinTrunk):
         self.head = nn.Linear(self.channels[-1], num_classes)
         self._init_weights()
 
-    def forward(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B K"]:
+    def forward(
+        self, images: Float[Tensor, "B 3 height width"], *, capture: list[WindowWeights] | None = None
+    ) -> Float[Tensor, "B K"]:
         """Logits of images of any size.
 
         Args:
             images: normalised as those that the model was trained on.
+            capture: a list to which the attention weights of each block are appended, first block first.
         """
         x = self._embed(images)
         for stage in self._stages:
-            x = stage(x, dense=False)
+            x = stage(x, dense=False, capture=capture)
         return self.head(self.norm(x).mean(dim=(1, 2)))
 
     def attention_maps(self, images: Float[Tensor, "B 3 height width"]) -> list[WindowWeights]:
         """What each block of `forward` looks at, first block first."""
-        maps = []
-        x = self._embed(images)
-        for stage in self._stages:
-            for block in stage.all_blocks:
-                x, weights = block.forward_with_weights(x, dense=False)
-                maps.append(weights)
-            x = stage.merge(x)
+        maps: list[WindowWeights] = []
+        self(images, capture=maps)
         return maps
 
 
@@ -194,17 +184,19 @@ class Stage(nn.Module):
         self.downsample = PatchMerging(channels) if number < len(config.depths) - 1 else None
         self.checkpointing = config.gradient_checkpointing
 
-    def forward(self, x: Map, *, dense: bool) -> Float[Tensor, "B H2 W2 C2"]:
+    def forward(
+        self, x: Map, *, dense: bool, capture: list[WindowWeights] | None = None
+    ) -> Float[Tensor, "B H2 W2 C2"]:
         """The map for the next stage."""
-        return self.merge(self.attend(x, dense=dense))
+        return self.merge(self.attend(x, dense=dense, capture=capture))
 
-    def attend(self, x: Map, *, dense: bool) -> Map:
+    def attend(self, x: Map, *, dense: bool, capture: list[WindowWeights] | None = None) -> Map:
         """The blocks alone; `dense` is the rule for their shift."""
         for block in self.all_blocks:
-            if self.checkpointing and self.training:
+            if self.checkpointing and self.training and capture is None:
                 x = checkpoint(block, x, dense=dense, use_reentrant=False)
             else:
-                x = block(x, dense=dense)
+                x = block(x, dense=dense, capture=capture)
         return x
 
     def merge(self, x: Map) -> Float[Tensor, "B H2 W2 C2"]:
@@ -237,19 +229,11 @@ class Block(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.drop_path = DropPath(drop_path_rate)
 
-    def forward(self, x: Map, *, dense: bool) -> Map:
+    def forward(self, x: Map, *, dense: bool, capture: list[WindowWeights] | None = None) -> Map:
         """First x + attention(norm(x)), then of that x + mlp(norm(x))."""
         shift = self._shift(x, dense=dense)
-        x = self.drop_path(x, lambda kept: self.dropout(self.attention(self.norm1(kept), shift)))
+        x = self.drop_path(x, lambda kept: self.dropout(self.attention(self.norm1(kept), shift, capture=capture)))
         return self.drop_path(x, self._mlp)
-
-    def forward_with_weights(self, x: Map, *, dense: bool) -> tuple[Map, WindowWeights]:
-        """The same, without drop path, and what it looked at."""
-        shift = self._shift(x, dense=dense)
-        attended, weights = self.attention.forward_with_weights(self.norm1(x), shift)
-        size = (x.shape[1], x.shape[2])
-        x = x + self.dropout(attended)
-        return x + self._mlp(x), WindowWeights(weights, size, self.attention.window_size, shift)
 
     def _mlp(self, x: Map) -> Map:
         return self.dropout(self.mlp(self.norm2(x)))

@@ -24,7 +24,8 @@ from attnkit.models.layers.dropout import Dropout
 from attnkit.models.layers.mlp import Mlp
 from attnkit.models.layers.positions import Positions
 
-AttentionMaps = dict[str, list[Float[Tensor, "B h Q K"]]]
+AttentionMaps = dict[str, list[Tensor]]
+"""Attention weights, layer by layer: (B, h, queries, keys) each."""
 
 
 class Transformer(nn.Module):
@@ -89,26 +90,33 @@ class Transformer(nn.Module):
         """The decoder's layers, first to last."""
         yield from cast("list[DecoderLayer]", self.decoder)
 
-    def forward(self, src: Int[Tensor, "B S"], tgt_in: Int[Tensor, "B T"]) -> Float[Tensor, "B T C"]:
+    def forward(
+        self, src: Int[Tensor, "B S"], tgt_in: Int[Tensor, "B T"], *, capture: AttentionMaps | None = None
+    ) -> Float[Tensor, "B T C"]:
         """Hidden states from which each next target token is predicted.
 
         Args:
             src: source tokens with the end of sentence, padded on the right.
             tgt_in: target tokens behind the begin of sentence, padded on the right.
+            capture: lists to which the attention weights of each layer are appended, of those of `encoder`, `decoder`
+                and `cross` that are wanted; see `attention_maps`.
         """
-        memory, src_mask = self.encode(src)
+        maps = capture or {}
+        memory, src_mask = self.encode(src, capture=maps.get("encoder"))
         tgt_mask = _causal_mask(tgt_in.shape[1], tgt_in.device)
         x = self.embed_tgt(tgt_in, src_lengths=self.src_lengths(src))
         for layer in self.decoder_layers:
-            x = layer(x, memory, tgt_mask, src_mask)
+            x = layer(x, memory, tgt_mask, src_mask, capture_self=maps.get("decoder"), capture_cross=maps.get("cross"))
         return self.decoder_norm(x)
 
-    def encode(self, src: Int[Tensor, "B S"]) -> tuple[Float[Tensor, "B S C"], Float[Tensor, "B 1 1 S"] | None]:
+    def encode(
+        self, src: Int[Tensor, "B S"], *, capture: list[Tensor] | None = None
+    ) -> tuple[Float[Tensor, "B S C"], Float[Tensor, "B 1 1 S"] | None]:
         """The encoder's output, and the mask that hides its padding (none where there is none)."""
         src_mask = self._padding_mask(src)
         x = self._embed_src(src)
         for layer in self.encoder_layers:
-            x = layer(x, src_mask)
+            x = layer(x, src_mask, capture=capture)
         return self.encoder_norm(x), src_mask
 
     def attention_maps(self, src: Int[Tensor, "B S"], tgt_in: Int[Tensor, "B T"]) -> AttentionMaps:
@@ -118,19 +126,7 @@ class Transformer(nn.Module):
             `encoder`: (B, h, S, S) each; `decoder`: (B, h, T, T); `cross`: (B, h, T, S). Rows sum to one.
         """
         maps: AttentionMaps = {"encoder": [], "decoder": [], "cross": []}
-        src_mask = self._padding_mask(src)
-        x = self._embed_src(src)
-        for layer in self.encoder_layers:
-            x, weights = layer.forward_with_weights(x, src_mask)
-            maps["encoder"].append(weights)
-        memory = self.encoder_norm(x)
-        x = self.embed_tgt(tgt_in, src_lengths=self.src_lengths(src))
-        for decoder_layer in self.decoder_layers:
-            x, self_weights, cross_weights = decoder_layer.forward_with_weights(
-                x, memory, _causal_mask(tgt_in.shape[1], tgt_in.device), src_mask
-            )
-            maps["decoder"].append(self_weights)
-            maps["cross"].append(cross_weights)
+        self(src, tgt_in, capture=maps)
         return maps
 
     def _embed_src(self, src: Int[Tensor, "B S"]) -> Float[Tensor, "B S C"]:
@@ -191,16 +187,13 @@ class EncoderLayer(nn.Module):
         self.self_residual = Residual(config)
         self.mlp_residual = Residual(config)
 
-    def forward(self, x: Float[Tensor, "B S C"], src_mask: Tensor | None) -> Float[Tensor, "B S C"]:
+    def forward(
+        self, x: Float[Tensor, "B S C"], src_mask: Tensor | None, *, capture: list[Tensor] | None = None
+    ) -> Float[Tensor, "B S C"]:
         """One layer up."""
-        x = self.self_residual.join(x, self.self_attention(self.self_residual.enter(x), None, src_mask))
-        return self.mlp_residual.join(x, self.mlp(self.mlp_residual.enter(x)))
-
-    def forward_with_weights(self, x: Tensor, src_mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """One layer up, and what each token looked at."""
-        attended, weights = self.self_attention.forward_with_weights(self.self_residual.enter(x), None, src_mask)
+        attended = self.self_attention(self.self_residual.enter(x), None, src_mask, capture=capture)
         x = self.self_residual.join(x, attended)
-        return self.mlp_residual.join(x, self.mlp(self.mlp_residual.enter(x))), weights
+        return self.mlp_residual.join(x, self.mlp(self.mlp_residual.enter(x)))
 
 
 class DecoderLayer(nn.Module):
@@ -215,23 +208,22 @@ class DecoderLayer(nn.Module):
         self.cross_residual = Residual(config)
         self.mlp_residual = Residual(config)
 
-    def forward(self, x: Tensor, memory: Tensor, tgt_mask: Tensor, src_mask: Tensor | None) -> Float[Tensor, "B T C"]:
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        tgt_mask: Tensor,
+        src_mask: Tensor | None,
+        *,
+        capture_self: list[Tensor] | None = None,
+        capture_cross: list[Tensor] | None = None,
+    ) -> Float[Tensor, "B T C"]:
         """One layer up."""
-        x = self.self_residual.join(x, self.self_attention(self.self_residual.enter(x), None, tgt_mask))
-        x = self.cross_residual.join(x, self.cross_attention(self.cross_residual.enter(x), memory, src_mask))
-        return self.mlp_residual.join(x, self.mlp(self.mlp_residual.enter(x)))
-
-    def forward_with_weights(
-        self, x: Tensor, memory: Tensor, tgt_mask: Tensor, src_mask: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """One layer up, and what each token looked at among the targets and among the sources."""
-        attended, self_weights = self.self_attention.forward_with_weights(self.self_residual.enter(x), None, tgt_mask)
+        attended = self.self_attention(self.self_residual.enter(x), None, tgt_mask, capture=capture_self)
         x = self.self_residual.join(x, attended)
-        attended, cross_weights = self.cross_attention.forward_with_weights(
-            self.cross_residual.enter(x), memory, src_mask
-        )
+        attended = self.cross_attention(self.cross_residual.enter(x), memory, src_mask, capture=capture_cross)
         x = self.cross_residual.join(x, attended)
-        return self.mlp_residual.join(x, self.mlp(self.mlp_residual.enter(x))), self_weights, cross_weights
+        return self.mlp_residual.join(x, self.mlp(self.mlp_residual.enter(x)))
 
 
 class Residual(nn.Module):

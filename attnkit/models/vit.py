@@ -96,10 +96,10 @@ class ViTTrunk(nn.Module, ABC):
         x = torch.cat([*(token.expand(patches.shape[0], -1, -1) for token in special), patches], dim=1)
         return self.dropout(x + positions)
 
-    def _run(self, block: "Block", x: Tensor) -> Float[Tensor, "B N C"]:
-        if self.training and self.config.gradient_checkpointing:
+    def _run(self, block: "Block", x: Tensor, capture: list[Tensor] | None = None) -> Float[Tensor, "B N C"]:
+        if self.training and self.config.gradient_checkpointing and capture is None:
             return checkpoint(block, x, use_reentrant=False)
-        return block(x)
+        return block(x, capture=capture)
 
 
 class VisionTransformer(ViTTrunk):
@@ -115,26 +115,23 @@ class VisionTransformer(ViTTrunk):
         self._skips_unread = False
         _INITS[config.init](self)
 
-    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K"]:
-        """Logits; with distillation the mean of both heads."""
-        return _mean(*self.forward_heads(images))
+    def forward(self, images: Float[Tensor, "B 3 H W"], *, capture: list[Tensor] | None = None) -> Float[Tensor, "B K"]:
+        """Logits; with distillation the mean of both heads.
 
-    def forward_heads(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Tensor, Tensor | None]:
+        Args:
+            images: normalised as those that the model was trained on.
+            capture: a list to which the attention weights of each block are appended, (B, h, N, N); rows sum to one.
+        """
+        return _mean(*self.forward_heads(images, capture=capture))
+
+    def forward_heads(
+        self, images: Float[Tensor, "B 3 H W"], *, capture: list[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Logits of the class head, and those of the distillation head where there is one; (B, K) each."""
         x = self._embed(images)
         for block in self.layers:
-            x = self._run(block, x)
+            x = self._run(block, x, capture)
         return self._heads(x)
-
-    def forward_with_weights(
-        self, images: Float[Tensor, "B 3 H W"]
-    ) -> tuple[Float[Tensor, "B K"], list[Float[Tensor, "B h N N"]]]:
-        """The same logits, and what each token looked at, block by block; rows sum to one."""
-        x, maps = self._embed(images), []
-        for block in self.layers:
-            x, weights = block.forward_with_weights(x)
-            maps.append(weights)
-        return _mean(*self._heads(x)), maps
 
     def skip_unread_tokens(self) -> None:
         """From here on let the last block compute only the tokens that the heads read, as a finished model may."""
@@ -148,10 +145,10 @@ class VisionTransformer(ViTTrunk):
             )
         return self._place(self.patch_embed(images), self.positions)
 
-    def _run(self, block: "Block", x: Tensor) -> Float[Tensor, "B N C"]:
-        if self._skips_unread and self.special_tokens and block is self.blocks[-1]:
+    def _run(self, block: "Block", x: Tensor, capture: list[Tensor] | None = None) -> Float[Tensor, "B N C"]:
+        if self._skips_unread and self.special_tokens and block is self.blocks[-1] and capture is None:
             return block(x, read=self.special_tokens)
-        return super()._run(block, x)
+        return super()._run(block, x, capture)
 
     def _heads(self, x: Float[Tensor, "B N C"]) -> tuple[Tensor, Tensor | None]:
         x = self.norm(x)
@@ -209,22 +206,18 @@ class Block(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.drop_path = DropPath(drop_path_rate)
 
-    def forward(self, x: Float[Tensor, "B N C"], *, read: int | None = None) -> Float[Tensor, "B M C"]:
+    def forward(
+        self, x: Float[Tensor, "B N C"], *, read: int | None = None, capture: list[Tensor] | None = None
+    ) -> Float[Tensor, "B M C"]:
         """One block up: of every token, or of the first `read` ones alone, for which all are looked at."""
-        x = self.drop_path(x[:, :read], lambda kept: self._attention(kept, read), of=x)
+        x = self.drop_path(x[:, :read], lambda kept: self._attention(kept, read, capture), of=x)
         return self.drop_path(x, self._mlp)
 
-    def forward_with_weights(self, x: Float[Tensor, "B N C"]) -> tuple[Tensor, Float[Tensor, "B h N N"]]:
-        """One block up, without drop path, and what each token looked at."""
-        attended, weights = self.attention.forward_with_weights(self.norm1(x))
-        x = x + self.dropout(attended)
-        return x + self._mlp(x), weights
-
-    def _attention(self, x: Tensor, read: int | None) -> Tensor:
+    def _attention(self, x: Tensor, read: int | None, capture: list[Tensor] | None) -> Tensor:
         if read is None:
-            return self.dropout(self.attention(self.norm1(x)))
+            return self.dropout(self.attention(self.norm1(x), capture=capture))
         q, k, v = self.attention.project(self.norm1(x))
-        return self.dropout(self.attention.merge(attend(q[:, :, :read], k, v)))
+        return self.dropout(self.attention.merge(attend(q[:, :, :read], k, v, capture=capture)))
 
     def _mlp(self, x: Tensor) -> Tensor:
         return self.dropout(self.mlp(self.norm2(x)))

@@ -128,7 +128,8 @@ def test_maps_of_the_stages() -> None:
 @torch.no_grad()
 def test_what_the_blocks_look_at() -> None:
     """11 x 15 tokens are 4 x 5 windows, 6 x 8 are 2 x 3."""
-    seen = build().attention_maps(images(22, 30, batch=2))
+    model, seen = build(), []
+    assert torch.equal(model(images(22, 30, batch=2), capture=seen), model(images(22, 30, batch=2)))
     assert [tuple(x.weights.shape) for x in seen] == [(2, 20, 1, 9, 9)] * 2 + [(2, 6, 3, 9, 9)] * 3
     assert [x.size for x in seen] == [(11, 15)] * 2 + [(6, 8)] * 3
     assert [x.window for x in seen] == [3] * 5

@@ -258,9 +258,11 @@ def test_the_way_that_keeps_the_maps_gives_the_same_hidden_states(case: Transfor
     causal = torch.full((T, T), -math.inf).triu(1)[None, None]
     for layer in model.decoder_layers:
         x = layer(x, memory, causal, src_mask)
-        y, _, _ = layer.forward_with_weights(y, memory, causal, src_mask)
+        y = layer(y, memory, causal, src_mask, capture_self=[], capture_cross=[])
         torch.testing.assert_close(x, y)
     torch.testing.assert_close(model.decoder_norm(y), model(src, tgt_in))
+    captured = model(src, tgt_in, capture={"encoder": [], "cross": []})
+    torch.testing.assert_close(captured, model(src, tgt_in), rtol=1e-5, atol=1e-5)
 
 
 @torch.no_grad()

@@ -189,9 +189,10 @@ def test_multi_head_attention_and_its_weights(is_cross: bool) -> None:
         x, memory, memory, key_padding_mask=is_padding, need_weights=True, average_attn_weights=False
     )
     mask = torch.zeros(is_padding.shape).masked_fill(is_padding, -math.inf)[:, None, None]
-    heads, own_weights = own.forward_with_weights(x, memory if is_cross else None, mask)
+    own_weights: list[Tensor] = []
+    heads = own(x, memory if is_cross else None, mask, capture=own_weights)
     close(heads, expected)
-    close(own_weights, weights)
+    close(own_weights[0], weights)
     close(own(x, memory if is_cross else None, mask), expected)
 
 

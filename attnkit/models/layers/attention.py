@@ -34,6 +34,7 @@ def attend(
     attn_mask: Float[Tensor, "#B #h #Q K"] | None = None,
     *,
     dropout: Dropout | None = None,
+    capture: list[Tensor] | None = None,
 ) -> Float[Tensor, "B h Q d"]:
     """softmax(q k^T / sqrt(d) + attn_mask) v, by whichever way is fastest here.
 
@@ -43,29 +44,32 @@ def attend(
         v: values.
         attn_mask: added to the scores; none attends everywhere.
         dropout: applied to the weights while it is in training mode.
+        capture: a list to which the weights (before dropout) are appended, (B, h, Q, K); rows sum to one.
 
     Returns:
         For each query the mean of the values by its weights.
 
     Source: Vaswani et al. 2017, equation 1.
     """
-    if q.device.type == "cpu" and k.shape[2] <= _plain_up_to(q):
-        return attend_with_weights(q, k, v, attn_mask, dropout=dropout)[0]
+    if capture is not None or (q.device.type == "cpu" and k.shape[2] <= _plain_up_to(q)):
+        heads, weights = _attend_by_plain_products(q, k, v, attn_mask, dropout)
+        if capture is not None:
+            capture.append(weights)
+        return heads
     dropout_p = dropout.p if dropout is not None and dropout.training else 0.0
     return F.scaled_dot_product_attention(
         q, k, v, None if attn_mask is None else attn_mask.to(q.dtype), dropout_p=dropout_p
     )
 
 
-def attend_with_weights(
+def _attend_by_plain_products(
     q: Float[Tensor, "B h Q d"],
     k: Float[Tensor, "B h K d"],
     v: Float[Tensor, "B h K d"],
-    attn_mask: Float[Tensor, "#B #h #Q K"] | None = None,
-    *,
-    dropout: Dropout | None = None,
+    attn_mask: Float[Tensor, "#B #h #Q K"] | None,
+    dropout: Dropout | None,
 ) -> tuple[Float[Tensor, "B h Q d"], Float[Tensor, "B h Q K"]]:
-    """The same as `attend`, step by step; the weights (before dropout) come with the values.
+    """The means of the values, and the weights.
 
     Products of few keys are so small that converting them to bfloat16 costs more than it saves: they are done in
     float32. Those of more keys are done in the dtype that comes in.
@@ -115,21 +119,12 @@ class MultiHeadAttention(nn.Module):
         x: Float[Tensor, "B Q C"],
         memory: Float[Tensor, "B K C"] | None = None,
         attn_mask: Float[Tensor, "#B #h #Q K"] | None = None,
+        *,
+        capture: list[Tensor] | None = None,
     ) -> Float[Tensor, "B Q C"]:
-        """Attend from `x` to itself, or to `memory` where this is cross-attention."""
+        """Attend from `x` to itself, or to `memory` where this is cross-attention; `capture` as in `attend`."""
         q, k, v = self.project(x, memory)
-        return self.merge(attend(q, k, v, attn_mask, dropout=self.dropout))
-
-    def forward_with_weights(
-        self,
-        x: Float[Tensor, "B Q C"],
-        memory: Float[Tensor, "B K C"] | None = None,
-        attn_mask: Float[Tensor, "#B #h #Q K"] | None = None,
-    ) -> tuple[Float[Tensor, "B Q C"], Float[Tensor, "B h Q K"]]:
-        """The same output, and what it looked at."""
-        q, k, v = self.project(x, memory)
-        heads, weights = attend_with_weights(q, k, v, attn_mask, dropout=self.dropout)
-        return self.merge(heads), weights
+        return self.merge(attend(q, k, v, attn_mask, dropout=self.dropout, capture=capture))
 
     def project(self, x: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each (B, h, tokens, d)."""

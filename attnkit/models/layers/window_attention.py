@@ -10,6 +10,7 @@ separates what the roll has brought together.
 """
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -170,6 +171,19 @@ def _side(table: Tensor) -> int:
     return side
 
 
+@dataclass(frozen=True)
+class WindowWeights:
+    """What the tokens of a map looked at inside their windows."""
+
+    weights: Float[Tensor, "B n h N N"]
+    """By windows, row by row, of the map after padding and rolling; rows sum to one."""
+    size: tuple[int, int]
+    """Height and width of the map, before padding."""
+    window: int
+    shift: Shift
+    """By how many tokens the padded map was rolled up and to the left."""
+
+
 class WindowAttention(nn.Module):
     """(S)W-MSA: softmax(q k^T / sqrt(d) + bias) v inside each window; the caller says by how much they are shifted."""
 
@@ -185,23 +199,21 @@ class WindowAttention(nn.Module):
         nn.init.trunc_normal_(self.bias_table, std=0.02)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Float[Tensor, "B H W C"], shift: Shift = (0, 0)) -> Float[Tensor, "B H W C"]:
-        """Attend from each token to those of its window."""
-        return self.forward_with_weights(x, shift)[0]
-
-    def forward_with_weights(
-        self, x: Float[Tensor, "B H W C"], shift: Shift = (0, 0)
-    ) -> tuple[Float[Tensor, "B H W C"], Float[Tensor, "B n h N N"]]:
-        """The same output, and what each token looked at, by windows of the padded and rolled map."""
+    def forward(
+        self, x: Float[Tensor, "B H W C"], shift: Shift = (0, 0), *, capture: list[WindowWeights] | None = None
+    ) -> Float[Tensor, "B H W C"]:
+        """Attend from each token to those of its window; `capture` is a list to which the weights are appended."""
         _, height, width, _ = x.shape
         if not x.is_meta and torch.is_autocast_enabled(x.device.type):  # autocast knows no such device
             x = x.to(torch.get_autocast_dtype(x.device.type))  # the product would do it, after more has been moved
         windows = to_windows(x, self.window_size, shift)  # (B, n, N, C)
         q, k, v = split_heads(self.qkv(windows), self.num_heads)
         weights = (q @ k.transpose(-2, -1) + self._bias(height, width, shift)).softmax(dim=-1)
+        if capture is not None:
+            capture.append(WindowWeights(weights, (height, width), self.window_size, shift))
         heads = self.dropout(weights.to(v.dtype)) @ v  # (B, n, h, N, d)
         windows = self.out(heads.transpose(2, 3).flatten(3))  # (B, n, N, C)
-        return from_windows(windows, height, width, self.window_size, shift), weights
+        return from_windows(windows, height, width, self.window_size, shift)
 
     def _bias(self, height: int, width: int, shift: Shift) -> Float[Tensor, "#n h N N"]:
         """What is added to the scores."""

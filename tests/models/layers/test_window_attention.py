@@ -11,6 +11,7 @@ from attnkit.models.layers import window_attention
 from attnkit.models.layers.window_attention import (
     FORBIDDEN,
     WindowAttention,
+    WindowWeights,
     classifier_shift,
     from_windows,
     padded_size,
@@ -208,6 +209,14 @@ def layer_with(seed: int = 1, **options: float) -> WindowAttention:
     return layer.eval()
 
 
+def captured(
+    x: Tensor, shift: tuple[int, int] = (0, 0), *, layer: WindowAttention | None = None
+) -> tuple[Tensor, WindowWeights]:
+    weights: list[WindowWeights] = []
+    out = (layer or layer_with())(x, shift, capture=weights)
+    return out, weights[0]
+
+
 def token_by_token(layer: WindowAttention, x: Tensor, shift: tuple[int, int]) -> Tensor:
     """The definition: a token attends to those of the padded map that are in its window and were before the roll."""
     _, height, width, _ = x.shape
@@ -269,7 +278,7 @@ def test_a_gradient_has_a_gradient() -> None:
 
 def test_what_the_shift_brought_together_gets_no_weight() -> None:
     """Of a 2 x 4 map by one column: the second window holds the last column and the first."""
-    _, weights = layer_with().forward_with_weights(torch.randn(1, 2, 4, C), (0, 1))
+    weights = captured(torch.randn(1, 2, 4, C), (0, 1))[1].weights
     apart = torch.tensor([[False, True, False, True], [True, False, True, False]]).repeat(2, 1)
     assert not weights[0, 1, :, apart].any()
     assert (weights[0, 1, :, ~apart] > 0).all()
@@ -284,10 +293,10 @@ def test_bias_by_hand() -> None:
     layer.out.weight.data[:] = 1.0
     layer.bias_table.data[3] = math.log(3)  # the same row, one column less than the key
     x = torch.tensor([[[[6.0], [12.0]], [[0.0], [18.0]]]])
-    out, weights = layer.forward_with_weights(x)
+    out, seen = captured(x, layer=layer)
     left, right = [1 / 6, 3 / 6, 1 / 6, 1 / 6], [1 / 4, 1 / 4, 1 / 4, 1 / 4]
     below = [1 / 6, 1 / 6, 1 / 6, 3 / 6]
-    torch.testing.assert_close(weights, torch.tensor([left, right, below, right]).view(1, 1, 1, 4, 4))
+    torch.testing.assert_close(seen.weights, torch.tensor([left, right, below, right]).view(1, 1, 1, 4, 4))
     torch.testing.assert_close(out, torch.tensor([[[[10.0], [9.0]], [[12.0], [9.0]]]]))
 
 
@@ -296,10 +305,11 @@ def test_bias_by_hand() -> None:
 def test_weights(shift: tuple[int, int]) -> None:
     layer = layer_with()
     x = torch.randn(2, 5, 7, C)
-    out, weights = layer.forward_with_weights(x, shift)
-    torch.testing.assert_close(out, layer(x, shift))
-    assert weights.shape == (2, 12, HEADS, M * M, M * M)
-    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 12, HEADS, M * M))
+    out, seen = captured(x, shift, layer=layer)
+    assert torch.equal(out, layer(x, shift))
+    assert (seen.size, seen.window, seen.shift) == ((5, 7), M, shift)
+    assert seen.weights.shape == (2, 12, HEADS, M * M, M * M)
+    torch.testing.assert_close(seen.weights.sum(-1), torch.ones(2, 12, HEADS, M * M))
 
 
 def test_dropout_falls_on_the_weights() -> None:
