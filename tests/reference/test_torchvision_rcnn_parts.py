@@ -17,8 +17,8 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from attnkit.models.rcnn.anchors import Anchors
 from attnkit.models.rcnn.config import RoiAlignConfig, RpnConfig
-from attnkit.models.rcnn.fpn import Fpn
-from attnkit.models.rcnn.roi_features import RoiFeatures
+from attnkit.models.rcnn.neck import Fpn
+from attnkit.models.rcnn.roi_pooler import RoiFeatures
 from attnkit.models.rcnn.rpn import Rpn
 from attnkit.structures.boxes import decode_boxes, encode_boxes
 from attnkit.structures.masks import Masks

@@ -21,14 +21,13 @@ from attnkit.models.backbones import build_backbone
 from attnkit.models.config import ResNetConfig, SwinConfig
 from attnkit.models.rcnn.box_head import BOX_CELLS, BoxHead
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
-from attnkit.models.rcnn.fpn import Fpn
-from attnkit.models.rcnn.global_block import GlobalBlock
-from attnkit.models.rcnn.maps import Maps, RegionReader
+from attnkit.models.rcnn.losses import StageTraining
 from attnkit.models.rcnn.mask_head import MASK_CELLS, MASK_SIZE, MaskHead
+from attnkit.models.rcnn.neck import Fpn, GlobalBlock
+from attnkit.models.rcnn.roi_pooler import Maps, RegionReader
 from attnkit.models.rcnn.rpn import Rpn
 from attnkit.models.rcnn.select import select
 from attnkit.models.rcnn.semantic_head import SemanticHead
-from attnkit.models.rcnn.stage_losses import StageTraining
 from attnkit.models.rcnn.stages import Sizes, Stage, stage_settings
 from attnkit.structures.boxes import decode_boxes
 from attnkit.structures.detections import Detections

@@ -17,8 +17,7 @@ from torchvision.ops import clip_boxes_to_image, nms, remove_small_boxes
 
 from attnkit.models.rcnn.anchors import AnchorGrid, Anchors, near_any
 from attnkit.models.rcnn.config import RpnConfig
-from attnkit.models.rcnn.matching import BETWEEN, match_pairs
-from attnkit.models.rcnn.sampling import sample
+from attnkit.models.rcnn.sampling import BETWEEN, match_pairs, sample
 from attnkit.structures.boxes import decode_boxes, encode_boxes
 
 _POSITIVE, _NEGATIVE = 0.7, 0.3

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from attnkit.models.rcnn.config import RoiAlignConfig, RpnConfig
-from attnkit.models.rcnn.roi_features import RoiFeatures
+from attnkit.models.rcnn.roi_pooler import RoiFeatures
 from attnkit.models.rcnn.rpn import Rpn
 from attnkit.structures.detections import Detections
 from attnkit.structures.masks import Masks

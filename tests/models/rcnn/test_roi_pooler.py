@@ -1,10 +1,62 @@
+"""Regions pooled from feature maps."""
+
 import pytest
 import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
 from attnkit.models.rcnn.config import RoiAlignConfig
-from attnkit.models.rcnn.roi_features import RoiFeatures
+from attnkit.models.rcnn.roi_pooler import Maps, RegionReader, RoiFeatures, align_regions
+from tests.models.rcnn.nano import objects
+
+REGIONS = torch.tensor(
+    [
+        [0, 3.0, 5.0, 21.0, 30.5],
+        [1, -9.0, -7.0, 6.0, 4.0],  # beyond the upper left
+        [1, 30.0, 20.0, 70.0, 60.0],  # beyond the lower right
+        [0, 10.0, 10.0, 10.0, 10.0],  # of no size
+        [1, 0.0, 0.0, 43.0, 35.0],  # nearly all of the map
+        [0, 200.0, 200.0, 230.0, 240.0],  # wholly outside
+    ]
+)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("sampling_ratio", [0, 1, 2, 3])
+@pytest.mark.parametrize("size", [3, 7])
+def test_equals_torchvision_forward_and_backward(size: int, sampling_ratio: int, aligned: bool) -> None:
+    torch.manual_seed(1)
+    maps = torch.randn(2, 5, 9, 11, requires_grad=True)
+    found = align_regions(maps, REGIONS, size, scale=0.25, sampling_ratio=sampling_ratio, aligned=aligned)
+    expected = roi_align(maps, REGIONS, size, 0.25, sampling_ratio, aligned)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    grad = torch.randn_like(expected)
+    (own,) = torch.autograd.grad(found, maps, grad)
+    (reference,) = torch.autograd.grad(expected, maps, grad)
+    torch.testing.assert_close(own, reference, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 1, 7), (1, 2, 7, 1)])
+def test_a_map_of_one_row_or_column(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(2)
+    maps = torch.randn(shape, requires_grad=True)
+    regions = torch.tensor([[0, 1.0, 1.0, 20.0, 20.0], [0, 0.0, 0.0, 2.0, 2.0]])
+    found = align_regions(maps, regions, 2, scale=0.25, sampling_ratio=0, aligned=True)
+    expected = roi_align(maps, regions, 2, 0.25, 0, True)
+    grad = torch.randn_like(expected)
+    (own,) = torch.autograd.grad(found, maps, grad)
+    (reference,) = torch.autograd.grad(expected, maps, grad)
+    torch.testing.assert_close(own, reference, rtol=1e-5, atol=1e-5)
+
+
+def test_no_regions() -> None:
+    maps = torch.randn(1, 3, 5, 7, requires_grad=True)
+    found = align_regions(maps, torch.zeros(0, 5), 7, scale=0.25, sampling_ratio=0, aligned=True)
+    assert found.shape == (0, 3, 7, 7)
+    (own,) = torch.autograd.grad(found.sum(), maps)
+    assert own.shape == maps.shape
+    assert not own.any()
+
 
 STRIDES = (4, 8, 16, 32, 64)
 
@@ -93,3 +145,42 @@ def test_in_float32_under_autocast() -> None:
         found = read([level.bfloat16() for level in levels()], boxes, 7)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, expected, rtol=0.01, atol=0.02)
+
+
+D = 3
+PYRAMID_STRIDES = [4, 8, 16, 32, 64]
+
+
+def pyramid_levels(dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    return [torch.randn(2, D, 64 // stride, 96 // stride, generator=generator).to(dtype) for stride in PYRAMID_STRIDES]
+
+
+def boxes() -> list[Tensor]:
+    return [of_image.boxes for of_image in objects()]
+
+
+def test_maps_for_reading_are_float32_and_in_one_piece() -> None:
+    wide = [level.contiguous(memory_format=torch.channels_last) for level in pyramid_levels(torch.bfloat16)]
+    maps = Maps.of(wide, None, wide[1])
+    assert [level.dtype for level in maps.levels] == [torch.bfloat16] * 5
+    assert len(maps.fine) == 4
+    for found, level in zip([*maps.fine, maps.semantic], [*wide[:4], wide[1]], strict=True):
+        assert found is not None
+        assert found.dtype == torch.float32
+        assert found.is_contiguous()
+        assert torch.equal(found, level.float())
+
+
+def test_the_semantic_map_is_added_as_masks_see_it_and_pooled_for_boxes() -> None:
+    reader = RegionReader(RoiAlignConfig(), strides=PYRAMID_STRIDES)
+    semantic = torch.randn(2, D, 8, 12, generator=torch.Generator().manual_seed(3))
+    plain, told = Maps.of(pyramid_levels()), Maps.of(pyramid_levels(), semantic, semantic)
+    aligned = roi_align(semantic, boxes(), 14, spatial_scale=1 / 8, sampling_ratio=-1, aligned=True)
+    torch.testing.assert_close(reader(told, boxes(), 14), reader(plain, boxes(), 14) + aligned)
+    means = aligned.unflatten(3, (7, 2)).unflatten(2, (7, 2)).mean(dim=(3, 5))
+    torch.testing.assert_close(reader(told, boxes(), 7), reader(plain, boxes(), 7) + means)
+
+
+def test_it_has_no_parameters() -> None:
+    assert not RegionReader(RoiAlignConfig(), strides=PYRAMID_STRIDES).state_dict()
