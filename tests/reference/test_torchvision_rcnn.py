@@ -54,7 +54,7 @@ def own(images: Tensor) -> Rcnn:
     model.requires_grad_(False)
     maps = model.features(images)
     head = model.box_heads[0]
-    logits, _ = head(model.read(maps, model.propose(maps, SIZES)[0], 7))
+    logits, _ = head(model.pool(maps, model.propose(maps, SIZES)[0], 7))
     head.classes.bias -= logits.mean(dim=0)
     return model
 

@@ -106,9 +106,9 @@ def test_regions(size: int) -> None:
     regions = [torch.cat([boxes(30), large]), boxes(50)[30:]]
     pooler = MultiScaleRoIAlign(["0", "1", "2", "3"], size, 2)
     expected = pooler(named(levels), regions, [(HEIGHT, WIDTH)] * 2)
-    read = RoiFeatures(RoiAlignConfig(aligned=False, sampling_ratio=2), strides=STRIDES)
-    assert len(read.level_of(torch.cat(regions)).unique()) == 4
-    close(read(levels, regions, size), expected)
+    pool = RoiFeatures(RoiAlignConfig(aligned=False, sampling_ratio=2), strides=STRIDES)
+    assert len(pool.level_of(torch.cat(regions)).unique()) == 4
+    close(pool(levels, regions, size), expected)
 
 
 # proposals

@@ -15,7 +15,7 @@ from attnkit.models.layers.conv_norm import ConvNorm
 from attnkit.models.rcnn.config import BoxHeadConfig
 
 BOX_CELLS = 7
-"""Cells per side of what is read off the pyramid for each region."""
+"""Cells per side of what is pooled from the pyramid for each region."""
 
 _CONVS = 4
 

@@ -37,7 +37,7 @@ class RpnConfig(Config):
 
 
 class RoiAlignConfig(Config):
-    """How the features of a region are read off a map (He et al. 2017)."""
+    """How the features of a region are pooled from a map (He et al. 2017)."""
 
     aligned: bool = True
     """Centres of cells are half a cell in, as they should be; False is torchvision's."""

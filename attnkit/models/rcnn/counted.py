@@ -18,7 +18,7 @@ MASKS = 100
 
 
 class CountedRcnn(nn.Module):
-    """All products of a detector at work, on any device, `meta` too: regions are not read off the maps but made up.
+    """All products of a detector at work, on any device, `meta` too: regions are not pooled from the maps but made up.
 
     While training there are as many regions as the losses look at, so that what is kept for the backward pass is
     counted rightly.

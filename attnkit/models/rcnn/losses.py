@@ -63,8 +63,8 @@ def mask_loss(logits: Float[Tensor, "P M M"], targets: Float[Tensor, "P M M"]) -
     return total / max(1, targets.numel())
 
 
-Read = Callable[[Sequence[Tensor], int], Tensor]
-"""From boxes of each image to (R, D, size, size), read off the maps of the images."""
+Pool = Callable[[Sequence[Tensor], int], Tensor]
+"""From boxes of each image to (R, D, size, size), pooled from the maps of the images."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ class StageTraining:
     interleaved: bool
 
     def losses(
-        self, read: Read, proposals: Sequence[Float[Tensor, "_N 4"]], sizes: Sizes, objects: Sequence[Objects]
+        self, pool: Pool, proposals: Sequence[Float[Tensor, "_N 4"]], sizes: Sizes, objects: Sequence[Objects]
     ) -> dict[str, Tensor]:
         """The terms by name: class, box and mask, with the number of the stage where there are several.
 
         Args:
-            read: the features of regions.
+            pool: what gives the features of regions.
             proposals: boxes of each image.
             sizes: of each image.
             objects: of each image, without crowds.
@@ -100,11 +100,11 @@ class StageTraining:
         boxes = list(proposals)
         for number, stage in enumerate(self.stages):
             regions = self._draw(stage, boxes, objects)
-            found, boxes = self._learn_boxes(stage, read, regions, sizes, objects)
+            found, boxes = self._learn_boxes(stage, pool, regions, sizes, objects)
             if stage.mask_head is not None:
                 if self.interleaved:
                     regions = self._draw(stage, boxes, objects)
-                found["mask"] = self._learn_masks(self._mask_heads(number), read, regions, objects)
+                found["mask"] = self._learn_masks(self._mask_heads(number), pool, regions, objects)
             prefix = f"stage{number + 1}_" if len(self.stages) > 1 else ""
             terms |= {f"{prefix}{name}": stage.weight * term for name, term in found.items()}
         return terms
@@ -122,7 +122,7 @@ class StageTraining:
         ]
 
     def _learn_boxes(
-        self, stage: Stage, read: Read, regions: Sequence[Regions], sizes: Sizes, objects: Sequence[Objects]
+        self, stage: Stage, pool: Pool, regions: Sequence[Regions], sizes: Sizes, objects: Sequence[Objects]
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """The terms, and the boxes for what comes next: moved, without those of the objects themselves.
 
@@ -133,7 +133,7 @@ class StageTraining:
         if not len(labels):  # neither objects nor proposals: batch norm could not take it
             zero = boxes[0].new_zeros(())
             return {"class": zero, "box": zero}, boxes
-        logits, deltas = stage.box_head(read(boxes, BOX_CELLS))
+        logits, deltas = stage.box_head(pool(boxes, BOX_CELLS))
         on = labels < self.num_classes
         terms = {
             "class": class_loss(logits, labels),
@@ -151,7 +151,7 @@ class StageTraining:
         return terms, [of_image[~known.given] for of_image, known in zip(moved, regions, strict=True)]
 
     def _learn_masks(
-        self, heads: Sequence[MaskHead], read: Read, regions: Sequence[Regions], objects: Sequence[Objects]
+        self, heads: Sequence[MaskHead], pool: Pool, regions: Sequence[Regions], objects: Sequence[Objects]
     ) -> Tensor:
         boxes = [of_image.boxes[: len(of_image.objects)] for of_image in regions]
         labels = torch.cat([of_image.labels[: len(of_image.objects)] for of_image in regions])
@@ -159,7 +159,7 @@ class StageTraining:
         for of_image, there, known in zip(boxes, objects, regions, strict=True):
             assert there.masks is not None, "a mask head learns from masks"
             targets.append(there.masks.targets(of_image, known.objects, MASK_SIZE))
-        features = mask_features(heads, read(boxes, MASK_CELLS))
+        features = mask_features(heads, pool(boxes, MASK_CELLS))
         return mask_loss(heads[-1].draw(features, labels), torch.cat(targets))
 
     def _mask_heads(self, number: int) -> list[MaskHead]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from attnkit.models.rcnn.config import MaskHeadConfig
 
 MASK_CELLS = 14
-"""Cells per side of what is read off the pyramid for each region."""
+"""Cells per side of what is pooled from the pyramid for each region."""
 
 MASK_SIZE = 2 * MASK_CELLS
 """Cells per side of a mask."""
@@ -49,7 +49,7 @@ class MaskHead(nn.Module):
         """What the convolutions make of the regions.
 
         Args:
-            x: read off the pyramid.
+            x: pooled from the pyramid.
             before: what the head of the stage before made of the same regions; for a head with a flow alone.
         """
         if self.flow is not None:

@@ -24,7 +24,7 @@ from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
 from attnkit.models.rcnn.losses import StageTraining
 from attnkit.models.rcnn.mask_head import MASK_CELLS, MASK_SIZE, MaskHead
 from attnkit.models.rcnn.neck import Fpn, GlobalBlock
-from attnkit.models.rcnn.roi_pooler import Maps, RegionReader
+from attnkit.models.rcnn.roi_pooler import FeatureMaps, RoiPooler
 from attnkit.models.rcnn.rpn import Rpn
 from attnkit.models.rcnn.select import select
 from attnkit.models.rcnn.semantic_head import SemanticHead
@@ -64,7 +64,7 @@ class Rcnn(nn.Module):
         self.global_block = _global_block(config)
         self.fpn = Fpn(self.backbone.channels, config.channels)
         self.rpn = Rpn(config.rpn, config.channels, strides=strides)
-        self.read = RegionReader(config.roi_align, strides=strides)
+        self.pool = RoiPooler(config.roi_align, strides=strides)
         is_htc = isinstance(config, HtcConfig)
         stages = range(len(self._settings))
         self.box_heads = nn.ModuleList(
@@ -140,23 +140,23 @@ class Rcnn(nn.Module):
             giou=self.config.box_head.loss == "giou",
             interleaved=isinstance(self.config, HtcConfig),
         )
-        terms |= training.losses(partial(self.read, maps), proposals, sizes, objects)
+        terms |= training.losses(partial(self.pool, maps), proposals, sizes, objects)
         return terms | self._semantic_loss(maps, semantic)
 
     # at work, step by step
 
-    def features(self, images: Float[Tensor, "B 3 H W"]) -> Maps:
+    def features(self, images: Float[Tensor, "B 3 H W"]) -> FeatureMaps:
         """The maps of the images, which may be padded at the right and at the bottom."""
         maps = self.backbone(images)
         if self.global_block is not None:
             maps = [*maps[:-1], self.global_block(maps[-1])]
         levels = self.fpn(maps)
         if self.semantic is None:
-            return Maps.of(levels)
+            return FeatureMaps.make(levels)
         fused = self.semantic(levels)
-        return Maps.of(levels, fused, self.semantic.embed(fused))
+        return FeatureMaps.make(levels, fused, self.semantic.embed(fused))
 
-    def propose(self, maps: Maps, sizes: Sizes) -> tuple[list[Float[Tensor, "_R 4"]], list[Float[Tensor, "_R"]]]:
+    def propose(self, maps: FeatureMaps, sizes: Sizes) -> tuple[list[Float[Tensor, "_R 4"]], list[Float[Tensor, "_R"]]]:
         """Where there may be objects, and how likely: of each image, the likeliest first.
 
         Args:
@@ -166,7 +166,7 @@ class Rcnn(nn.Module):
         return self.rpn.propose(self.rpn(maps.levels), sizes, training=False)
 
     def classify(
-        self, maps: Maps, proposals: Sequence[Float[Tensor, "_R 4"]], sizes: Sizes
+        self, maps: FeatureMaps, proposals: Sequence[Float[Tensor, "_R 4"]], sizes: Sizes
     ) -> list[tuple[Float[Tensor, "_R _K 4"], Float[Tensor, "_R _K1"]]]:
         """Through all stages: for each image where its regions are, by class, and the probabilities of the classes.
 
@@ -175,10 +175,10 @@ class Rcnn(nn.Module):
         *earlier, last = self.stages
         boxes, logits = list(proposals), []
         for stage in earlier:
-            found, deltas = stage.box_head(self.read(maps, boxes, BOX_CELLS))
+            found, deltas = stage.box_head(self.pool(maps, boxes, BOX_CELLS))
             boxes = stage.move(boxes, deltas, found[:, :-1].argmax(dim=1), sizes)
             logits.append(found)
-        found, deltas = last.box_head(self.read(maps, boxes, BOX_CELLS))
+        found, deltas = last.box_head(self.pool(maps, boxes, BOX_CELLS))
         probs = torch.stack([*logits, found]).mean(dim=0).softmax(dim=1)
         counts = [of_image.shape[0] for of_image in boxes]  # an export takes no len of what depends on the image
         by_class = [
@@ -188,10 +188,10 @@ class Rcnn(nn.Module):
         return list(zip(by_class, probs.split(counts), strict=True))
 
     def draw(
-        self, maps: Maps, boxes: Sequence[Float[Tensor, "_R 4"]], labels: Sequence[Int64[Tensor, "_R"]]
+        self, maps: FeatureMaps, boxes: Sequence[Float[Tensor, "_R 4"]], labels: Sequence[Int64[Tensor, "_R"]]
     ) -> list[Float[Tensor, "_R M M"]]:
         """The probabilities of the masks in given boxes of given classes: means over the stages."""
-        regions: Tensor = self.read(maps, boxes, MASK_CELLS)
+        regions: Tensor = self.pool(maps, boxes, MASK_CELLS)
         classes = torch.cat(list(labels))
         if torch.compiler.is_exporting() or len(regions) <= _DRAWN_AT_ONCE:
             probs = self._draw(regions, classes)
@@ -258,7 +258,7 @@ class Rcnn(nn.Module):
 
     # own
 
-    def _semantic_loss(self, maps: Maps, semantic: Tensor | None) -> dict[str, Tensor]:
+    def _semantic_loss(self, maps: FeatureMaps, semantic: Tensor | None) -> dict[str, Tensor]:
         if self.semantic is None or maps.fused is None or not isinstance(self.config, HtcConfig):
             return {}
         if semantic is None:

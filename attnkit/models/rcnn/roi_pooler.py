@@ -137,7 +137,7 @@ _FINEST = 14
 
 
 class RoiFeatures(nn.Module):
-    """Reads regions off maps; without parameters."""
+    """Pools regions from maps; without parameters."""
 
     def __init__(self, config: RoiAlignConfig, *, strides: Sequence[int]) -> None:
         """Take the rules.
@@ -164,21 +164,21 @@ class RoiFeatures(nn.Module):
         image = torch.cat([torch.full_like(box[:, :1], i) for i, box in enumerate(boxes)])
         rois = torch.cat([image, rois], dim=1)  # (N, 5)
         if len(self.strides) == 1:
-            return self._read(levels[0], rois, size, self.strides[0])
+            return self._pool(levels[0], rois, size, self.strides[0])
         level_of = self.level_of(rois[:, 1:])
         chosen = [(level_of == number).nonzero()[:, 0] for number in range(len(self.strides))]
         parts = [
-            self._read(level, rois[some], size, stride)
+            self._pool(level, rois[some], size, stride)
             for level, some, stride in zip(levels, chosen, self.strides, strict=False)
         ]
         return torch.cat(parts)[torch.cat(chosen).argsort()]
 
     def level_of(self, boxes: Float[Tensor, "N 4"]) -> Int64[Tensor, "N"]:
-        """The level of each: a box of twice the side is read off the next coarser one."""
+        """The level of each: a box of twice the side is pooled from the next coarser one."""
         sides = box_areas(boxes).sqrt() / (_FINEST * self.strides[0])
         return (sides + 1e-6).log2().floor().clamp(0, len(self.strides) - 1).long()
 
-    def _read(self, level: Tensor, rois: Tensor, size: int, stride: int) -> Tensor:
+    def _pool(self, level: Tensor, rois: Tensor, size: int, stride: int) -> Tensor:
         """In float32: sums of many products, and corners in fractions of a cell."""
         return align_regions(
             level.float(),
@@ -191,31 +191,31 @@ class RoiFeatures(nn.Module):
 
 
 @dataclass(frozen=True)
-class Maps:
+class FeatureMaps:
     """What a detector sees in the images of a batch."""
 
     levels: list[Float[Tensor, "B D _h _w"]]
     """P2 to P6, finest first: what objects are proposed from."""
     fine: list[Float[Tensor, "B D _h _w"]]
-    """P2 to P5 as regions are read off them, which is done several times: in float32, channel by channel."""
+    """P2 to P5 as regions are pooled from them, which is done several times: in float32, channel by channel."""
     fused: Float[Tensor, "B D h w"] | None = None
     """What the semantic branch classifies pixels by; None without such a branch."""
     semantic: Float[Tensor, "B D h w"] | None = None
     """What it tells the heads, as `fine` is."""
 
     @classmethod
-    def of(cls, levels: list[Tensor], fused: Tensor | None = None, semantic: Tensor | None = None) -> "Maps":
+    def make(cls, levels: list[Tensor], fused: Tensor | None = None, semantic: Tensor | None = None) -> "FeatureMaps":
         """The maps from what the network makes."""
-        fine = [_for_reading(level) for level in levels[:4]]
-        return cls(levels, fine, fused, None if semantic is None else _for_reading(semantic))
+        fine = [_for_pooling(level) for level in levels[:4]]
+        return cls(levels, fine, fused, None if semantic is None else _for_pooling(semantic))
 
 
-def _for_reading(x: Tensor) -> Tensor:
+def _for_pooling(x: Tensor) -> Tensor:
     return x.float().contiguous()
 
 
-class RegionReader(nn.Module):
-    """Reads regions off the maps; without parameters."""
+class RoiPooler(nn.Module):
+    """Pools regions from the maps; without parameters."""
 
     def __init__(self, config: RoiAlignConfig, *, strides: Sequence[int]) -> None:
         """Take the rules.
@@ -229,7 +229,7 @@ class RegionReader(nn.Module):
         self.semantic = RoiFeatures(config, strides=strides[LEVEL : LEVEL + 1])
 
     def forward(
-        self, maps: Maps, boxes: Sequence[Float[Tensor, "_R 4"]], size: int
+        self, maps: FeatureMaps, boxes: Sequence[Float[Tensor, "_R 4"]], size: int
     ) -> Float[Tensor, "R D {size} {size}"]:
         """The features of the regions of all images, one image after another.
 

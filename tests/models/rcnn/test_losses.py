@@ -103,26 +103,26 @@ class Pencil(MaskHead):
         return torch.zeros(len(features), 28, 28)
 
 
-class Reader:
-    """Remembers the boxes that were read."""
+class Pooler:
+    """Remembers the boxes that were pooled."""
 
     def __init__(self) -> None:
-        self.read: list[tuple[int, list[list[list[float]]]]] = []
+        self.pooled: list[tuple[int, list[list[list[float]]]]] = []
 
     def __call__(self, boxes: Sequence[Tensor], size: int) -> Tensor:
-        self.read.append((size, [sorted(of_image.tolist()) for of_image in boxes]))
+        self.pooled.append((size, [sorted(of_image.tolist()) for of_image in boxes]))
         return torch.zeros(sum(len(of_image) for of_image in boxes), 2, size, size)
 
 
-def train(*, interleaved: bool, masks: bool = True) -> tuple[Reader, dict[str, Tensor], list[Stage]]:
-    reader = Reader()
+def train(*, interleaved: bool, masks: bool = True) -> tuple[Pooler, dict[str, Tensor], list[Stage]]:
+    pooler = Pooler()
     stages = [
         Stage(ToTheRight(1.0), Pencil(flow=interleaved and stage > 0) if masks else None, STDS[stage], iou, weight)
         for stage, (iou, weight) in enumerate([(0.5, 1.0), (0.6, 0.25)])
     ]
     training = StageTraining(stages=stages, num_classes=K, samples=100, giou=False, interleaved=interleaved)
     torch.manual_seed(1)
-    return reader, training.losses(reader, [PROPOSALS], [SIZE], [OBJECTS]), stages
+    return pooler, training.losses(pooler, [PROPOSALS], [SIZE], [OBJECTS]), stages
 
 
 OBJECT = [10.0, 10, 30, 30]
@@ -132,29 +132,29 @@ MOVED = [[16.0, 10, 36, 30], [66, 60, 86, 80], [66, 20, 86, 40]]
 
 def test_the_next_stage_starts_where_boxes_were_moved_to() -> None:
     """A region on the object goes as its class, others as the likeliest; the object's own box is put in anew."""
-    reader, _, _ = train(interleaved=False, masks=False)
-    assert [size for size, _ in reader.read] == [7, 7]
-    assert reader.read[0][1] == [sorted([OBJECT, *PROPOSALS.tolist()])]
-    assert reader.read[1][1] == [sorted([OBJECT, *MOVED])]
+    pooler, _, _ = train(interleaved=False, masks=False)
+    assert [size for size, _ in pooler.pooled] == [7, 7]
+    assert pooler.pooled[0][1] == [sorted([OBJECT, *PROPOSALS.tolist()])]
+    assert pooler.pooled[1][1] == [sorted([OBJECT, *MOVED])]
 
 
 def test_masks_are_learned_where_the_stage_began() -> None:
     """The moved box has an IoU of 14/26 with the object: for the second stage it is beside it."""
-    reader, _, stages = train(interleaved=False)
-    assert [size for size, _ in reader.read] == [7, 14, 7, 14]
-    assert reader.read[1][1] == [[OBJECT, PROPOSALS[0].tolist()]]
-    assert reader.read[3][1] == [[OBJECT]]
+    pooler, _, stages = train(interleaved=False)
+    assert [size for size, _ in pooler.pooled] == [7, 14, 7, 14]
+    assert pooler.pooled[1][1] == [[OBJECT, PROPOSALS[0].tolist()]]
+    assert pooler.pooled[3][1] == [[OBJECT]]
     assert all(stage.mask_head.told == [None] for stage in stages)
     assert stages[0].mask_head.labels.tolist() == [1, 1]
 
 
 def test_interleaved_masks_are_learned_where_the_stage_has_moved_boxes_to() -> None:
     """In the first stage still on the object; in the second all are 6 pixels (class 2) further."""
-    reader, _, stages = train(interleaved=True)
-    assert [size for size, _ in reader.read] == [7, 14, 7, 14]
-    assert reader.read[1][1] == [[OBJECT, MOVED[0]]]
-    assert reader.read[2][1] == [sorted([OBJECT, *MOVED])]
-    assert reader.read[3][1] == [[OBJECT]]
+    pooler, _, stages = train(interleaved=True)
+    assert [size for size, _ in pooler.pooled] == [7, 14, 7, 14]
+    assert pooler.pooled[1][1] == [[OBJECT, MOVED[0]]]
+    assert pooler.pooled[2][1] == [sorted([OBJECT, *MOVED])]
+    assert pooler.pooled[3][1] == [[OBJECT]]
     assert stages[0].mask_head.told == [None, None]  # by itself, and for the second
     assert [told is None for told in stages[1].mask_head.told] == [False]
 
@@ -190,9 +190,9 @@ def test_one_stage_has_plain_names() -> None:
         giou=True,
         interleaved=False,
     )
-    reader = Reader()
-    assert training.losses(reader, [PROPOSALS], [SIZE], [OBJECTS]).keys() == {"class", "box"}
-    assert len(reader.read[0][1][0]) == 2  # a quarter of 3 is no region on an object; those beside are 2
+    pooler = Pooler()
+    assert training.losses(pooler, [PROPOSALS], [SIZE], [OBJECTS]).keys() == {"class", "box"}
+    assert len(pooler.pooled[0][1][0]) == 2  # a quarter of 3 is no region on an object; those beside are 2
 
 
 def test_neither_objects_nor_proposals() -> None:
@@ -204,5 +204,5 @@ def test_neither_objects_nor_proposals() -> None:
         interleaved=False,
     )
     nothing = OBJECTS[torch.zeros(0, dtype=torch.long)]
-    terms = training.losses(Reader(), [PROPOSALS[:0]], [SIZE], [nothing])
+    terms = training.losses(Pooler(), [PROPOSALS[:0]], [SIZE], [nothing])
     assert {name: float(term) for name, term in terms.items()} == {"class": 0, "box": 0, "mask": 0}

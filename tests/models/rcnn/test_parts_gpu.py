@@ -58,9 +58,9 @@ def test_losses_and_proposals() -> None:
 
 @torch.no_grad()
 def test_regions() -> None:
-    read = RoiFeatures(RoiAlignConfig(), strides=STRIDES)
-    expected = read(levels("cpu"), [boxes(9), boxes(5)], 7)
-    close(read(levels("cuda"), [boxes(9).cuda(), boxes(5).cuda()], 7), expected)
+    pool = RoiFeatures(RoiAlignConfig(), strides=STRIDES)
+    expected = pool(levels("cpu"), [boxes(9), boxes(5)], 7)
+    close(pool(levels("cuda"), [boxes(9).cuda(), boxes(5).cuda()], 7), expected)
 
 
 def test_masks() -> None:

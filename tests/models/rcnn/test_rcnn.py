@@ -89,7 +89,7 @@ def test_one_stage_written_out() -> None:
     model = build("mask_rcnn")
     maps = model.features(images())
     proposals = model.propose(maps, IMAGE_SIZES)[0]
-    regions = model.read.levels(maps.fine, proposals, 7)
+    regions = model.pool.levels(maps.fine, proposals, 7)
     logits, deltas = model.box_heads[0](regions)
     first = len(proposals[0])
     for (boxes, probs), rows, start, size in zip(
@@ -111,11 +111,11 @@ def test_a_cascade_written_out() -> None:
     maps = model.features(images())
     boxes = model.propose(maps, IMAGE_SIZES)[0]
     for head in model.box_heads:  # the likeliest class differs from region to region
-        head.classes.bias.data -= head(model.read.levels(maps.fine, boxes, 7))[0].mean(dim=0)
+        head.classes.bias.data -= head(model.pool.levels(maps.fine, boxes, 7))[0].mean(dim=0)
     found = model.classify(maps, boxes, IMAGE_SIZES)
     total: Tensor | float = 0.0
     for head, std in zip(model.box_heads, (0.1, 0.05, 0.033), strict=True):
-        logits, deltas = head(model.read.levels(maps.fine, boxes, 7))
+        logits, deltas = head(model.pool.levels(maps.fine, boxes, 7))
         total = total + logits
         stds = (std, std, 0.067, 0.067) if std == 0.033 else (std, std, 2 * std, 2 * std)
         counts = [len(of_image) for of_image in boxes]
@@ -139,7 +139,7 @@ def test_masks_of_a_cascade_are_means() -> None:
     model = build("cascade")
     maps = model.features(images())
     boxes, labels = [of_image.boxes for of_image in objects()], [of_image.labels for of_image in objects()]
-    regions = model.read.levels(maps.fine, boxes, 14)
+    regions = model.pool.levels(maps.fine, boxes, 14)
     drawn = [head(head.features(regions))[range(5), torch.cat(labels)].sigmoid() for head in model.mask_heads]
     torch.testing.assert_close(torch.cat(model.draw(maps, boxes, labels)), sum(drawn) / 3)
 
@@ -150,15 +150,15 @@ def test_heads_of_htc_are_told_of_each_other_and_of_the_semantic_map() -> None:
     maps = model.features(images())
     boxes, labels = [of_image.boxes for of_image in objects()], [of_image.labels for of_image in objects()]
     assert model.semantic is not None
-    told = model.read.semantic([model.semantic.embed(model.semantic(maps.levels))], boxes, 14)
-    regions = model.read.levels(maps.fine, boxes, 14) + told
+    told = model.pool.semantic([model.semantic.embed(model.semantic(maps.levels))], boxes, 14)
+    regions = model.pool.levels(maps.fine, boxes, 14) + told
     drawn, before = [], None
     for head in model.mask_heads:
         before = head.features(regions, before)
         drawn.append(head(before)[range(5), torch.cat(labels)].sigmoid())
     torch.testing.assert_close(torch.cat(model.draw(maps, boxes, labels)), sum(drawn) / 3)
-    small = model.read.levels(maps.fine, boxes, 7) + told.unflatten(3, (7, 2)).unflatten(2, (7, 2)).mean(dim=(3, 5))
-    torch.testing.assert_close(model.read(maps, boxes, 7), small)
+    small = model.pool.levels(maps.fine, boxes, 7) + told.unflatten(3, (7, 2)).unflatten(2, (7, 2)).mean(dim=(3, 5))
+    torch.testing.assert_close(model.pool(maps, boxes, 7), small)
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from attnkit.models.rcnn.config import RoiAlignConfig
-from attnkit.models.rcnn.roi_pooler import Maps, RegionReader, RoiFeatures, align_regions
+from attnkit.models.rcnn.roi_pooler import FeatureMaps, RoiPooler, RoiFeatures, align_regions
 from tests.models.rcnn.nano import objects
 
 REGIONS = torch.tensor(
@@ -71,18 +71,18 @@ def square(side: float) -> list[float]:
 
 
 def test_the_level_of_a_box() -> None:
-    """From 112, 224 and 448 pixels on they are read off coarser ones; equal areas, equal levels."""
+    """From 112, 224 and 448 pixels on they are pooled from coarser ones; equal areas, equal levels."""
     sides = [1.0, 55.9, 56.0, 111.9, 112.0, 223.9, 224.0, 447.9, 448.0, 5000.0]
-    read = RoiFeatures(RoiAlignConfig(), strides=STRIDES)
-    assert read.level_of(torch.tensor([square(side) for side in sides])).tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3]
-    assert read.level_of(torch.tensor([[0.0, 0.0, 448.0, 112.0], [7, 7, 7, 7]])).tolist() == [2, 0]
+    pool = RoiFeatures(RoiAlignConfig(), strides=STRIDES)
+    assert pool.level_of(torch.tensor([square(side) for side in sides])).tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3]
+    assert pool.level_of(torch.tensor([[0.0, 0.0, 448.0, 112.0], [7, 7, 7, 7]])).tolist() == [2, 0]
 
 
 def test_finer_maps_are_for_smaller_boxes() -> None:
     """Where cells are half as large, so are the boxes of each level."""
-    read = RoiFeatures(RoiAlignConfig(), strides=(2, 4, 8, 16, 32))
+    pool = RoiFeatures(RoiAlignConfig(), strides=(2, 4, 8, 16, 32))
     boxes = torch.tensor([square(side) for side in (55.9, 56.0, 112.0, 224.0)])
-    assert read.level_of(boxes).tolist() == [0, 1, 2, 3]
+    assert pool.level_of(boxes).tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("config", [RoiAlignConfig(), RoiAlignConfig(aligned=False, sampling_ratio=2)])
@@ -125,24 +125,24 @@ def test_one_map_is_read_by_all() -> None:
 
 def test_no_boxes() -> None:
     none = torch.zeros(0, 4)
-    read = RoiFeatures(RoiAlignConfig(), strides=STRIDES)
-    assert read(levels(), [none, none], 7).shape == (0, 3, 7, 7)
-    assert read(levels(), [none, torch.tensor([square(30.0)])], 7).shape == (1, 3, 7, 7)
+    pool = RoiFeatures(RoiAlignConfig(), strides=STRIDES)
+    assert pool(levels(), [none, none], 7).shape == (0, 3, 7, 7)
+    assert pool(levels(), [none, torch.tensor([square(30.0)])], 7).shape == (1, 3, 7, 7)
 
 
 def test_gradients_reach_the_levels_that_were_read() -> None:
     maps = [level.requires_grad_() for level in levels()]
-    read = RoiFeatures(RoiAlignConfig(), strides=STRIDES)
-    read(maps, [torch.tensor([square(30.0), square(500.0)])] * 2, 7).sum().backward()
+    pool = RoiFeatures(RoiAlignConfig(), strides=STRIDES)
+    pool(maps, [torch.tensor([square(30.0), square(500.0)])] * 2, 7).sum().backward()
     assert [level.grad is not None and bool(level.grad.any()) for level in maps] == [True, False, False, True, False]
 
 
 def test_in_float32_under_autocast() -> None:
     boxes = [torch.tensor([square(30.0), square(500.0)])] * 2
-    read = RoiFeatures(RoiAlignConfig(), strides=STRIDES)
-    expected = read(levels(), boxes, 7)
+    pool = RoiFeatures(RoiAlignConfig(), strides=STRIDES)
+    expected = pool(levels(), boxes, 7)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = read([level.bfloat16() for level in levels()], boxes, 7)
+        found = pool([level.bfloat16() for level in levels()], boxes, 7)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, expected, rtol=0.01, atol=0.02)
 
@@ -160,9 +160,9 @@ def boxes() -> list[Tensor]:
     return [of_image.boxes for of_image in objects()]
 
 
-def test_maps_for_reading_are_float32_and_in_one_piece() -> None:
+def test_maps_for_pooling_are_float32_and_in_one_piece() -> None:
     wide = [level.contiguous(memory_format=torch.channels_last) for level in pyramid_levels(torch.bfloat16)]
-    maps = Maps.of(wide, None, wide[1])
+    maps = FeatureMaps.make(wide, None, wide[1])
     assert [level.dtype for level in maps.levels] == [torch.bfloat16] * 5
     assert len(maps.fine) == 4
     for found, level in zip([*maps.fine, maps.semantic], [*wide[:4], wide[1]], strict=True):
@@ -173,14 +173,14 @@ def test_maps_for_reading_are_float32_and_in_one_piece() -> None:
 
 
 def test_the_semantic_map_is_added_as_masks_see_it_and_pooled_for_boxes() -> None:
-    reader = RegionReader(RoiAlignConfig(), strides=PYRAMID_STRIDES)
+    pooler = RoiPooler(RoiAlignConfig(), strides=PYRAMID_STRIDES)
     semantic = torch.randn(2, D, 8, 12, generator=torch.Generator().manual_seed(3))
-    plain, told = Maps.of(pyramid_levels()), Maps.of(pyramid_levels(), semantic, semantic)
+    plain, told = FeatureMaps.make(pyramid_levels()), FeatureMaps.make(pyramid_levels(), semantic, semantic)
     aligned = roi_align(semantic, boxes(), 14, spatial_scale=1 / 8, sampling_ratio=-1, aligned=True)
-    torch.testing.assert_close(reader(told, boxes(), 14), reader(plain, boxes(), 14) + aligned)
+    torch.testing.assert_close(pooler(told, boxes(), 14), pooler(plain, boxes(), 14) + aligned)
     means = aligned.unflatten(3, (7, 2)).unflatten(2, (7, 2)).mean(dim=(3, 5))
-    torch.testing.assert_close(reader(told, boxes(), 7), reader(plain, boxes(), 7) + means)
+    torch.testing.assert_close(pooler(told, boxes(), 7), pooler(plain, boxes(), 7) + means)
 
 
 def test_it_has_no_parameters() -> None:
-    assert not RegionReader(RoiAlignConfig(), strides=PYRAMID_STRIDES).state_dict()
+    assert not RoiPooler(RoiAlignConfig(), strides=PYRAMID_STRIDES).state_dict()
