@@ -12,9 +12,9 @@ from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.models.rcnn.stages import Stage
 
 BOXES = 1000
-"""Regions that every box head classifies."""
+"""SampledProposals that every box head classifies."""
 MASKS = 100
-"""Regions that every mask head draws."""
+"""SampledProposals that every mask head draws."""
 
 
 class CountedRcnn(nn.Module):

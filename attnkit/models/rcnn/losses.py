@@ -18,7 +18,7 @@ from torchvision.ops import generalized_box_iou_loss
 
 from attnkit.models.rcnn.box_head import BOX_CELLS
 from attnkit.models.rcnn.mask_head import MASK_CELLS, MASK_SIZE, MaskHead, mask_features
-from attnkit.models.rcnn.sampling import Regions, draw_regions
+from attnkit.models.rcnn.sampling import SampledProposals, sample_proposals
 from attnkit.models.rcnn.stages import Sizes, Stage, of_class
 from attnkit.structures.boxes import decode_boxes, encode_boxes
 from attnkit.structures.objects import Objects
@@ -99,19 +99,19 @@ class StageTraining:
         terms: dict[str, Tensor] = {}
         boxes = list(proposals)
         for number, stage in enumerate(self.stages):
-            regions = self._draw(stage, boxes, objects)
+            regions = self._sample(stage, boxes, objects)
             found, boxes = self._learn_boxes(stage, pool, regions, sizes, objects)
             if stage.mask_head is not None:
                 if self.interleaved:
-                    regions = self._draw(stage, boxes, objects)
+                    regions = self._sample(stage, boxes, objects)
                 found["mask"] = self._learn_masks(self._mask_heads(number), pool, regions, objects)
             prefix = f"stage{number + 1}_" if len(self.stages) > 1 else ""
             terms |= {f"{prefix}{name}": stage.weight * term for name, term in found.items()}
         return terms
 
-    def _draw(self, stage: Stage, boxes: Sequence[Tensor], objects: Sequence[Objects]) -> list[Regions]:
+    def _sample(self, stage: Stage, boxes: Sequence[Tensor], objects: Sequence[Objects]) -> list[SampledProposals]:
         return [
-            draw_regions(
+            sample_proposals(
                 of_image,
                 there,
                 iou_threshold=stage.iou_threshold,
@@ -122,7 +122,7 @@ class StageTraining:
         ]
 
     def _learn_boxes(
-        self, stage: Stage, pool: Pool, regions: Sequence[Regions], sizes: Sizes, objects: Sequence[Objects]
+        self, stage: Stage, pool: Pool, regions: Sequence[SampledProposals], sizes: Sizes, objects: Sequence[Objects]
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """The terms, and the boxes for what comes next: moved, without those of the objects themselves.
 
@@ -148,10 +148,10 @@ class StageTraining:
         }
         classes = torch.where(on, labels, logits[:, :-1].argmax(dim=1))
         moved = stage.move(boxes, deltas, classes, sizes)
-        return terms, [of_image[~known.given] for of_image, known in zip(moved, regions, strict=True)]
+        return terms, [of_image[~known.is_gt] for of_image, known in zip(moved, regions, strict=True)]
 
     def _learn_masks(
-        self, heads: Sequence[MaskHead], pool: Pool, regions: Sequence[Regions], objects: Sequence[Objects]
+        self, heads: Sequence[MaskHead], pool: Pool, regions: Sequence[SampledProposals], objects: Sequence[Objects]
     ) -> Tensor:
         boxes = [of_image.boxes[: len(of_image.objects)] for of_image in regions]
         labels = torch.cat([of_image.labels[: len(of_image.objects)] for of_image in regions])

@@ -34,7 +34,7 @@ from attnkit.structures.detections import Detections
 from attnkit.structures.objects import Objects
 
 _DRAWN_AT_ONCE = 128
-"""Regions whose masks are drawn together: their maps are large."""
+"""SampledProposals whose masks are drawn together: their maps are large."""
 
 
 class Rcnn(nn.Module):
@@ -118,7 +118,7 @@ class Rcnn(nn.Module):
         objects: Sequence[Objects],
         semantic: UInt8[Tensor, "B H W"] | None = None,
     ) -> dict[str, Tensor]:
-        """The terms that are learned from, by name; their sum is the loss. Regions are drawn by torch's generator.
+        """The terms that are learned from, by name; their sum is the loss. SampledProposals are drawn by torch's generator.
 
         Args:
             images: normalised, padded at the right and at the bottom.

@@ -108,19 +108,19 @@ def _paired_iou(boxes: Float[Tensor, "P 4"], objects: Float[Tensor, "P 4"]) -> F
 def sample(
     matches: Int64[Tensor, "R"], *, count: int, positive: float
 ) -> tuple[Int64[Tensor, "P"], Int64[Tensor, "Q"]]:
-    """Numbers of positive and of negative boxes, drawn by torch's global generator.
+    """Numbers of positive and of negative boxes, sampled by torch's global generator.
 
     Args:
         matches: the object of each box, see matching.py.
         count: of boxes, or all if there are fewer.
         positive: the largest share of positives; negatives make up for what is missing.
     """
-    positives = _some((matches >= 0).nonzero()[:, 0], int(count * positive))
-    negatives = _some((matches == NEGATIVE).nonzero()[:, 0], count - len(positives))
+    positives = _sample((matches >= 0).nonzero()[:, 0], int(count * positive))
+    negatives = _sample((matches == NEGATIVE).nonzero()[:, 0], count - len(positives))
     return positives, negatives
 
 
-def _some(numbers: Tensor, count: int) -> Tensor:
+def _sample(numbers: Tensor, count: int) -> Tensor:
     return numbers[torch.randperm(len(numbers), device=numbers.device)[:count]]
 
 
@@ -129,27 +129,27 @@ _POSITIVE = 0.25
 
 
 @dataclass(frozen=True)
-class Regions:
-    """The regions of one image; those on objects come first."""
+class SampledProposals:
+    """The regions of one image that a stage learns from; those on objects come first."""
 
     boxes: Float[Tensor, "R 4"]
     labels: Int64[Tensor, "R"]
     """Of the object of each; K where there is none."""
     objects: Int64[Tensor, "P"]
     """Which object each of the first P is on."""
-    given: Bool[Tensor, "R"]
+    is_gt: Bool[Tensor, "R"]
     """Those that are boxes of objects themselves."""
 
 
-def draw_regions(
+def sample_proposals(
     proposals: Float[Tensor, "_N 4"],
     objects: Objects,
     *,
     iou_threshold: float,
     count: int,
     background: int,
-) -> Regions:
-    """Some of the proposals and of the objects' own boxes, at random.
+) -> SampledProposals:
+    """Sample among the proposals and the boxes of the objects themselves.
 
     Args:
         proposals: boxes inside the image.
@@ -163,4 +163,4 @@ def draw_regions(
     on, off = sample(matches, count=count, positive=_POSITIVE)
     chosen = torch.cat([on, off])
     labels = torch.cat([objects.labels[matches[on]], torch.full_like(off, background)])
-    return Regions(boxes[chosen], labels, matches[on], chosen < len(objects))
+    return SampledProposals(boxes[chosen], labels, matches[on], chosen < len(objects))

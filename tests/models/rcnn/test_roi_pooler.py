@@ -1,4 +1,4 @@
-"""Regions pooled from feature maps."""
+"""SampledProposals pooled from feature maps."""
 
 import pytest
 import torch

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from attnkit.models.rcnn.sampling import BETWEEN, NEGATIVE, draw_regions, match, match_pairs, sample
+from attnkit.models.rcnn.sampling import BETWEEN, NEGATIVE, sample_proposals, match, match_pairs, sample
 from tests.models.rcnn.nano import of_boxes
 
 OBJECTS = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10]])
@@ -146,14 +146,14 @@ PROPOSALS = torch.tensor([[0.0, 0, 10, 12], [20, 0, 40, 13], [40, 40, 50, 50], [
 
 def draw(*, iou_threshold: float = 0.6, count: int = 100):
     torch.manual_seed(1)
-    return draw_regions(PROPOSALS, KNOWN, iou_threshold=iou_threshold, count=count, background=K)
+    return sample_proposals(PROPOSALS, KNOWN, iou_threshold=iou_threshold, count=count, background=K)
 
 
 def proposal_rows(regions) -> set[tuple[tuple[float, ...], int, bool]]:
     return {
         (tuple(box), label, given)
         for box, label, given in zip(
-            regions.boxes.tolist(), regions.labels.tolist(), regions.given.tolist(), strict=True
+            regions.boxes.tolist(), regions.labels.tolist(), regions.is_gt.tolist(), strict=True
         )
     }
 
@@ -191,13 +191,13 @@ def test_a_quarter_is_on_objects() -> None:
 
 def test_no_objects() -> None:
     nothing = KNOWN[torch.zeros(0, dtype=torch.long)]
-    regions = draw_regions(PROPOSALS, nothing, iou_threshold=0.5, count=3, background=K)
+    regions = sample_proposals(PROPOSALS, nothing, iou_threshold=0.5, count=3, background=K)
     assert regions.labels.tolist() == [K, K, K]
-    assert not regions.given.any()
+    assert not regions.is_gt.any()
     assert len(regions.objects) == 0
 
 
 def test_nothing_at_all() -> None:
     nothing = KNOWN[torch.zeros(0, dtype=torch.long)]
-    regions = draw_regions(PROPOSALS[:0], nothing, iou_threshold=0.5, count=3, background=K)
+    regions = sample_proposals(PROPOSALS[:0], nothing, iou_threshold=0.5, count=3, background=K)
     assert regions.boxes.shape == (0, 4)
