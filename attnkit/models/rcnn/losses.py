@@ -76,7 +76,7 @@ class StageTraining:
         num_classes: K.
         samples: regions per image and stage.
         giou: the loss of boxes is that of their overlap.
-        interleaved: masks are learned on boxes that the stage has moved, as HTC does.
+        interleaved: masks are learned on boxes that the stage has refined, as HTC does.
     """
 
     stages: Sequence[Stage]
@@ -124,9 +124,9 @@ class StageTraining:
     def _learn_boxes(
         self, stage: Stage, pool: Pool, regions: Sequence[SampledProposals], sizes: Sizes, objects: Sequence[Objects]
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """The terms, and the boxes for what comes next: moved, without those of the objects themselves.
+        """The terms, and the boxes for what comes next: refined, without those of the objects themselves.
 
-        A region on an object is moved as its class says, any other one as the likeliest.
+        The box of a region on an object is refined as of its class, any other as of the likeliest class.
         """
         boxes = [of_image.boxes for of_image in regions]
         labels = torch.cat([of_image.labels for of_image in regions])
@@ -147,8 +147,8 @@ class StageTraining:
             ),
         }
         classes = torch.where(on, labels, logits[:, :-1].argmax(dim=1))
-        moved = stage.move(boxes, deltas, classes, sizes)
-        return terms, [of_image[~known.is_gt] for of_image, known in zip(moved, regions, strict=True)]
+        refined = stage.refine(boxes, deltas, classes, sizes)
+        return terms, [of_image[~known.is_gt] for of_image, known in zip(refined, regions, strict=True)]
 
     def _learn_masks(
         self, heads: Sequence[MaskHead], pool: Pool, regions: Sequence[SampledProposals], objects: Sequence[Objects]

@@ -2,7 +2,7 @@
 Vasconcelos 2019, arXiv:1906.09756), Hybrid Task Cascade (Chen et al. 2019, arXiv:1901.07518), and HTC++ of the Swin
 paper (Liu et al. 2021, arXiv:2103.14030).
 
-A Mask R-CNN is a cascade of one stage. HTC is a cascade that learns masks on the boxes that a stage has moved, whose
+A Mask R-CNN is a cascade of one stage. HTC is a cascade that learns masks on the boxes that a stage has refined, whose
 mask heads are told of the one before them, and whose regions are told of a semantic map; HTC++ has one block of
 attention more. Details are mmdetection's, with which the Swin paper was made.
 
@@ -176,7 +176,7 @@ class Rcnn(nn.Module):
         boxes, logits = list(proposals), []
         for stage in earlier:
             found, deltas = stage.box_head(self.pool(maps, boxes, BOX_CELLS))
-            boxes = stage.move(boxes, deltas, found[:, :-1].argmax(dim=1), sizes)
+            boxes = stage.refine(boxes, deltas, found[:, :-1].argmax(dim=1), sizes)
             logits.append(found)
         found, deltas = last.box_head(self.pool(maps, boxes, BOX_CELLS))
         probs = torch.stack([*logits, found]).mean(dim=0).softmax(dim=1)

@@ -35,12 +35,12 @@ class RpnMaps:
     logits: list[Float[Tensor, "B _N"]]
     """Of being an object."""
     deltas: list[Float[Tensor, "B _N 4"]]
-    """The way to that object's box."""
+    """Deltas from the anchor to that object's box."""
     grids: list[AnchorGrid]
 
 
 class Rpn(nn.Module):
-    """A convolution, and from it an objectness and the way to a box, of each anchor; the same on every level."""
+    """A convolution, and from it the objectness and the deltas of each anchor; the same on every level."""
 
     def __init__(self, config: RpnConfig, channels: int, *, strides: Sequence[int]) -> None:
         """Make the network.
@@ -109,8 +109,8 @@ class Rpn(nn.Module):
             chosen = logits[i, torch.cat([positives, negatives])]
             targets = torch.cat([torch.ones_like(chosen[: len(positives)]), torch.zeros_like(chosen[len(positives) :])])
             class_loss = class_loss + F.binary_cross_entropy_with_logits(chosen, targets, reduction="sum")
-            ways = encode_boxes(objects[matches[positives]], anchors[positives], stds=_STDS)
-            box_loss = box_loss + F.smooth_l1_loss(deltas[i, positives], ways, beta=self.beta, reduction="sum")
+            target_deltas = encode_boxes(objects[matches[positives]], anchors[positives], stds=_STDS)
+            box_loss = box_loss + F.smooth_l1_loss(deltas[i, positives], target_deltas, beta=self.beta, reduction="sum")
             drawn += len(chosen)
         return {"rpn_class": class_loss / max(drawn, 1), "rpn_box": box_loss / max(drawn, 1)}
 
@@ -143,8 +143,8 @@ class Rpn(nn.Module):
     ) -> tuple[Float[Tensor, "B M"], Float[Tensor, "B M 4"]]:
         """The surest of a level, best first: their logits, and their boxes."""
         logits, chosen = logits.topk(min(most, logits.shape[1]), dim=1)
-        ways = deltas.gather(1, chosen[:, :, None].expand(-1, -1, 4)).flatten(0, 1)
-        boxes = decode_boxes(ways, grid.boxes()[chosen.flatten()], stds=_STDS)
+        deltas = deltas.gather(1, chosen[:, :, None].expand(-1, -1, 4)).flatten(0, 1)
+        boxes = decode_boxes(deltas, grid.boxes()[chosen.flatten()], stds=_STDS)
         return logits, boxes.view(*chosen.shape, 4)
 
     def _suppress(

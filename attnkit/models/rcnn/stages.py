@@ -35,14 +35,14 @@ class Stage:
     weight: float
     """Of its losses."""
 
-    def move(
+    def refine(
         self,
         boxes: Sequence[Float[Tensor, "_R 4"]],
         deltas: Float[Tensor, "R G 4"],
         classes: Int64[Tensor, "R"],
         sizes: Sizes,
     ) -> list[Float[Tensor, "_R 4"]]:
-        """Where the boxes go, without gradients and inside their images.
+        """The boxes after this stage, without gradients and clipped to their images.
 
         Args:
             boxes: of each image.

@@ -28,7 +28,7 @@ def test_boxes_are_moved_by_hand_and_stay_in_their_image() -> None:
     deltas[:, 1, :2] = 1.0
     deltas.requires_grad_(True)
     classes = torch.tensor([1, 1])
-    first, second = stage().move(boxes, deltas, classes, [(50, 60), (21, 31)])
+    first, second = stage().refine(boxes, deltas, classes, [(50, 60), (21, 31)])
     torch.testing.assert_close(first, torch.tensor([[12.0, 12, 32, 22]]))
     torch.testing.assert_close(second, torch.tensor([[12.0, 12, 31, 21]]))
     assert not first.requires_grad
@@ -36,7 +36,7 @@ def test_boxes_are_moved_by_hand_and_stay_in_their_image() -> None:
 
 def test_no_boxes_in_one_image() -> None:
     boxes = [torch.zeros(0, 4), torch.tensor([[10.0, 10, 30, 20]])]
-    none, one = stage().move(boxes, torch.zeros(1, 3, 4), torch.tensor([0]), [(50, 60), (50, 60)])
+    none, one = stage().refine(boxes, torch.zeros(1, 3, 4), torch.tensor([0]), [(50, 60), (50, 60)])
     assert none.shape == (0, 4)
     torch.testing.assert_close(one, boxes[1])
 
