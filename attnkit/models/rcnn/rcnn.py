@@ -26,7 +26,7 @@ from attnkit.models.rcnn.mask_head import MASK_CELLS, MASK_SIZE, MaskHead
 from attnkit.models.rcnn.neck import Fpn, GlobalBlock
 from attnkit.models.rcnn.roi_pooler import FeatureMaps, RoiPooler
 from attnkit.models.rcnn.rpn import Rpn
-from attnkit.models.rcnn.select import select
+from attnkit.models.rcnn.postprocess import postprocess
 from attnkit.models.rcnn.semantic_head import SemanticHead
 from attnkit.models.rcnn.stages import Sizes, Stage, stage_settings
 from attnkit.structures.boxes import decode_boxes
@@ -212,7 +212,7 @@ class Rcnn(nn.Module):
         soft_nms: bool,
         max_detections: int,
     ) -> list[Detections]:
-        """What is on each image, in its pixels; the options are those of `select`.
+        """What is on each image, in its pixels; the options are those of `postprocess`.
 
         Args:
             images: normalised, padded at the right and at the bottom.
@@ -223,7 +223,7 @@ class Rcnn(nn.Module):
             max_detections: of an image.
         """
         chosen = partial(
-            select,
+            postprocess,
             score_threshold=score_threshold,
             nms_threshold=nms_threshold,
             soft_nms=soft_nms,

@@ -17,7 +17,7 @@ from attnkit.engine.precision import Precision, decide_precision
 from attnkit.errors import CheckpointError
 from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.rcnn.rcnn import Rcnn
-from attnkit.models.rcnn.select import select
+from attnkit.models.rcnn.postprocess import postprocess
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig, DetectionRecipe
 from attnkit.recipes.detection.views import Look, View, looks
 from attnkit.recipes.trained import TrainedWeights, check_finite, known_classes, open_trained, scored_images
@@ -99,7 +99,7 @@ class Detector:
         seen = self._see_all(pixels, inference)
         regions, probs = self._classify(pixels, seen)
         check_finite(probs, "probabilities")
-        boxes, scores, labels = select(
+        boxes, scores, labels = postprocess(
             regions,
             probs,
             score_threshold=inference.score_threshold,

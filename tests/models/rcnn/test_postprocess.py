@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnkit.models.rcnn.select import select
+from attnkit.models.rcnn.postprocess import postprocess
 
 OPTIONS = {"score_threshold": 0.05, "nms_threshold": 0.5, "soft_nms": False, "max_detections": 100}
 
@@ -18,7 +18,7 @@ def one_class(*scores: float) -> tuple[Tensor, Tensor]:
 
 def test_hard_by_hand() -> None:
     """The second falls to the first, so that the third stays, although it overlaps the second."""
-    boxes, scores, labels = select(*one_class(0.9, 0.8, 0.7, 0.04), **OPTIONS)
+    boxes, scores, labels = postprocess(*one_class(0.9, 0.8, 0.7, 0.04), **OPTIONS)
     assert torch.equal(boxes, BOXES[[0, 2]])
     assert scores.tolist() == pytest.approx([0.9, 0.7])
     assert labels.tolist() == [0, 0]
@@ -29,14 +29,14 @@ def test_soft_by_hand() -> None:
 
     The third is next, and takes 7/13 of what the second has.
     """
-    boxes, scores, _ = select(*one_class(0.9, 0.8, 0.7, 0.1), **(OPTIONS | {"soft_nms": True}))
+    boxes, scores, _ = postprocess(*one_class(0.9, 0.8, 0.7, 0.1), **(OPTIONS | {"soft_nms": True}))
     assert torch.equal(boxes, BOXES[[0, 2, 1, 3]])
     assert scores.tolist() == pytest.approx([0.9, 0.7, 0.8 / 3 * (1 - 7 / 13), 0.1])
 
 
 def test_soft_lets_go_of_what_falls_under_the_threshold() -> None:
     options = OPTIONS | {"soft_nms": True, "score_threshold": 0.2}
-    boxes, _, _ = select(*one_class(0.9, 0.5, 0.1, 0.3), **options)
+    boxes, _, _ = postprocess(*one_class(0.9, 0.5, 0.1, 0.3), **options)
     assert torch.equal(boxes, BOXES[[0, 3]])
 
 
@@ -44,7 +44,7 @@ def test_soft_lets_go_of_what_falls_under_the_threshold() -> None:
 def test_classes_do_not_meet_and_have_boxes_of_their_own(soft_nms: bool) -> None:
     boxes = torch.stack([BOXES, BOXES + 100], dim=1)  # of class 1 somewhere else
     probs = torch.tensor([[0.6, 0.3, 0.1], [0.0, 0.9, 0.1], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
-    found, scores, labels = select(boxes, probs, **(OPTIONS | {"soft_nms": soft_nms, "nms_threshold": 0.7}))
+    found, scores, labels = postprocess(boxes, probs, **(OPTIONS | {"soft_nms": soft_nms, "nms_threshold": 0.7}))
     assert labels.tolist() == [1, 0, 1]
     assert scores.tolist() == pytest.approx([0.9, 0.6, 0.3])
     assert torch.equal(found, torch.stack([BOXES[1] + 100, BOXES[0], BOXES[0] + 100]))
@@ -53,13 +53,13 @@ def test_classes_do_not_meet_and_have_boxes_of_their_own(soft_nms: bool) -> None
 @pytest.mark.parametrize("soft_nms", [False, True])
 def test_the_best_are_kept(soft_nms: bool) -> None:
     options = OPTIONS | {"soft_nms": soft_nms, "nms_threshold": 0.9, "max_detections": 2}
-    _, scores, _ = select(*one_class(0.2, 0.4, 0.3, 0.5), **options)
+    _, scores, _ = postprocess(*one_class(0.2, 0.4, 0.3, 0.5), **options)
     assert scores.tolist() == pytest.approx([0.5, 0.4])
 
 
 @pytest.mark.parametrize("soft_nms", [False, True])
 def test_nothing_is_left(soft_nms: bool) -> None:
-    boxes, scores, labels = select(*one_class(0.01, 0.02, 0.05, 0.0), **(OPTIONS | {"soft_nms": soft_nms}))
+    boxes, scores, labels = postprocess(*one_class(0.01, 0.02, 0.05, 0.0), **(OPTIONS | {"soft_nms": soft_nms}))
     assert boxes.shape == (0, 4)
     assert scores.shape == labels.shape == (0,)
     assert labels.dtype == torch.int64
@@ -68,7 +68,7 @@ def test_nothing_is_left(soft_nms: bool) -> None:
 def test_boxes_that_were_cut_to_nothing() -> None:
     boxes = BOXES[:, None].clone()
     boxes[0, 0] = torch.tensor([7.0, 0, 7, 10])
-    found, _, _ = select(boxes, one_class(0.9, 0.8, 0.0, 0.0)[1], **OPTIONS)
+    found, _, _ = postprocess(boxes, one_class(0.9, 0.8, 0.0, 0.0)[1], **OPTIONS)
     assert torch.equal(found, BOXES[1:2])
 
 
@@ -78,7 +78,7 @@ def test_soft_is_that_of_the_loop_over_classes() -> None:
     corners = torch.rand(60, 3, 2, generator=generator) * 30
     boxes = torch.cat([corners, corners + 10 + 10 * torch.rand(60, 3, 2, generator=generator)], dim=2)
     probs = torch.rand(60, 4, generator=generator).softmax(dim=1)
-    found = select(boxes, probs, **(OPTIONS | {"soft_nms": True, "nms_threshold": 0.3, "max_detections": 500}))
+    found = postprocess(boxes, probs, **(OPTIONS | {"soft_nms": True, "nms_threshold": 0.3, "max_detections": 500}))
     expected = []
     for label in range(3):
         left = [[float(p), box] for p, box in zip(probs[:, label], boxes[:, label], strict=True)]

@@ -8,11 +8,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torchvision.ops import batched_nms, box_iou, nms
 
-Selected = tuple[Float[Tensor, "D 4"], Float[Tensor, "D"], Int64[Tensor, "D"]]
+Postprocessed = tuple[Float[Tensor, "D 4"], Float[Tensor, "D"], Int64[Tensor, "D"]]
 """Boxes, scores and labels, best first."""
 
 
-def select(
+def postprocess(
     boxes: Float[Tensor, "R K 4"],
     probs: Float[Tensor, "R K1"],
     *,
@@ -20,7 +20,7 @@ def select(
     nms_threshold: float,
     soft_nms: bool,
     max_detections: int,
-) -> Selected:
+) -> Postprocessed:
     """The detections of an image.
 
     Args:
