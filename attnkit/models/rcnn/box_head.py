@@ -1,4 +1,4 @@
-"""What classifies the regions that were proposed, and moves their boxes (Girshick 2015, arXiv:1504.08083).
+"""What classifies the regions that were proposed, and refines their boxes (Girshick 2015, arXiv:1504.08083).
 
 Letters: R regions, D channels of the pyramid, C those of the linear layers, K classes, G boxes per region: one per
 class or one for all.

@@ -46,14 +46,14 @@ class RoiAlignConfig(Config):
 
 
 class BoxHeadConfig(Config):
-    """What classifies a region, and moves its box."""
+    """What classifies a region, and refines its box."""
 
     name: Literal["2fc", "4conv1fc"] = "2fc"
     """Two linear layers (Lin et al. 2016), or four convolutions with batch norm and one linear layer."""
     channels: Width = 1024
     """Of the linear layers; convolutions have those of the pyramid."""
     class_specific: bool = True
-    """Each class moves the box in its own way."""
+    """Each class has its own deltas."""
     loss: Literal["l1", "giou"] = "l1"
     """Of the offsets, or ten times the generalised IoU of the boxes (Rezatofighi et al. 2019)."""
     samples: int = Field(default=512, ge=2, le=MOST)
@@ -61,7 +61,7 @@ class BoxHeadConfig(Config):
 
 
 class MaskHeadConfig(Config):
-    """What draws the mask of a region (He et al. 2017)."""
+    """What predicts the mask of a region (He et al. 2017)."""
 
     convs: int = Field(default=4, ge=0, le=1_000)
     channels: Width = 256

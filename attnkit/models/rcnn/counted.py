@@ -14,7 +14,7 @@ from attnkit.models.rcnn.stages import Stage
 BOXES = 1000
 """SampledProposals that every box head classifies."""
 MASKS = 100
-"""SampledProposals that every mask head draws."""
+"""SampledProposals whose masks every mask head predicts."""
 
 
 class CountedRcnn(nn.Module):

@@ -160,7 +160,7 @@ class StageTraining:
             assert there.masks is not None, "a mask head learns from masks"
             targets.append(there.masks.targets(of_image, known.objects, MASK_SIZE))
         features = mask_features(heads, pool(boxes, MASK_CELLS))
-        return mask_loss(heads[-1].draw(features, labels), torch.cat(targets))
+        return mask_loss(heads[-1].predict_masks(features, labels), torch.cat(targets))
 
     def _mask_heads(self, number: int) -> list[MaskHead]:
         """That of a stage, behind those that it is told of."""

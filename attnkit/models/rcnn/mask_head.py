@@ -1,4 +1,4 @@
-"""What draws the mask of a region: a small convolutional network per region (He et al. 2017, arXiv:1703.06870).
+"""What predicts the mask of a region: a small convolutional network per region (He et al. 2017, arXiv:1703.06870).
 
 Letters: R regions, D channels of the pyramid, C those of the head, K classes.
 """
@@ -59,7 +59,7 @@ class MaskHead(nn.Module):
             x = conv(x).relu()
         return x
 
-    def draw(self, features: Float[Tensor, "R C 14 14"], labels: Int64[Tensor, "R"]) -> Float[Tensor, "R 28 28"]:
+    def predict_masks(self, features: Float[Tensor, "R C 14 14"], labels: Int64[Tensor, "R"]) -> Float[Tensor, "R 28 28"]:
         """Logits of the class of each region, in float32; those of other classes are not computed."""
         x = self._enlarge(features).flatten(2)  # (R, C, 784)
         weight, bias = self.logits.weight.flatten(1), cast("Tensor", self.logits.bias)

@@ -33,12 +33,12 @@ from attnkit.structures.boxes import decode_boxes
 from attnkit.structures.detections import Detections
 from attnkit.structures.objects import Objects
 
-_DRAWN_AT_ONCE = 128
+_MASKS_AT_ONCE = 128
 """SampledProposals whose masks are drawn together: their maps are large."""
 
 
 class Rcnn(nn.Module):
-    """Backbone, pyramid, proposals, and the stages that classify them, move them and draw masks in them."""
+    """Backbone, pyramid, proposals, and the stages that classify them, refine them and predict masks in them."""
 
     def __init__(
         self,
@@ -187,17 +187,17 @@ class Rcnn(nn.Module):
         ]
         return list(zip(by_class, probs.split(counts), strict=True))
 
-    def draw(
+    def predict_masks(
         self, maps: FeatureMaps, boxes: Sequence[Float[Tensor, "_R 4"]], labels: Sequence[Int64[Tensor, "_R"]]
     ) -> list[Float[Tensor, "_R M M"]]:
         """The probabilities of the masks in given boxes of given classes: means over the stages."""
         regions: Tensor = self.pool(maps, boxes, MASK_CELLS)
         classes = torch.cat(list(labels))
-        if torch.compiler.is_exporting() or len(regions) <= _DRAWN_AT_ONCE:
-            probs = self._draw(regions, classes)
+        if torch.compiler.is_exporting() or len(regions) <= _MASKS_AT_ONCE:
+            probs = self._predict_masks(regions, classes)
         else:
-            parts = zip(regions.split(_DRAWN_AT_ONCE), classes.split(_DRAWN_AT_ONCE), strict=True)
-            probs = torch.cat([self._draw(*part) for part in parts])
+            parts = zip(regions.split(_MASKS_AT_ONCE), classes.split(_MASKS_AT_ONCE), strict=True)
+            probs = torch.cat([self._predict_masks(*part) for part in parts])
         return list(probs.split([of_image.shape[0] for of_image in boxes]))
 
     # at work, all of it
@@ -234,7 +234,7 @@ class Rcnn(nn.Module):
         found = [chosen(*of_image) for of_image in self.classify(maps, proposals, sizes)]
         if not self.has_masks:
             return [Detections(*of_image) for of_image in found]
-        masks = self.draw(maps, [boxes for boxes, _, _ in found], [labels for _, _, labels in found])
+        masks = self.predict_masks(maps, [boxes for boxes, _, _ in found], [labels for _, _, labels in found])
         return [Detections(*of_image, drawn) for of_image, drawn in zip(found, masks, strict=True)]
 
     def forward(
@@ -265,13 +265,13 @@ class Rcnn(nn.Module):
             raise ValueError("losses: no classes of pixels for the semantic branch; expected a map (B, H, W)")
         return {"semantic": self.config.semantic_weight * self.semantic.loss(maps.fused, semantic)}
 
-    def _draw(self, regions: Tensor, labels: Tensor) -> Float[Tensor, "R M M"]:
-        """The masks of regions, drawn by each head in turn, which is told of the one before it."""
+    def _predict_masks(self, regions: Tensor, labels: Tensor) -> Float[Tensor, "R M M"]:
+        """The masks of regions, predicted by each head in turn, which is told of the one before it."""
         total = regions.new_zeros(regions.shape[0], MASK_SIZE, MASK_SIZE)
         before: Tensor | None = None
         for head in cast("list[MaskHead]", self.mask_heads):
             before = head.features(regions, before)
-            total = total + head.draw(before, labels).sigmoid()
+            total = total + head.predict_masks(before, labels).sigmoid()
         return total / len(self.mask_heads)
 
     def _frozen_norms(self) -> list[nn.BatchNorm2d]:

@@ -1,4 +1,4 @@
-"""One stage of a detector: a head that classifies and moves boxes, and one that draws masks in them.
+"""One stage of a detector: a head that classifies and refines boxes, and one that predicts masks in them.
 
 Letters: R regions of an image, G boxes per region, K classes.
 """

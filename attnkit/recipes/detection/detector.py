@@ -146,7 +146,7 @@ class Detector:
         """(R, M, M) the mean over all views."""
         drawn = []
         for one in seen:
-            (masks,) = self._model.draw(self._maps(one, pixels), [one.view.in_view(boxes)], [labels])
+            (masks,) = self._model.predict_masks(self._maps(one, pixels), [one.view.in_view(boxes)], [labels])
             drawn.append(one.view.upright(masks.float()))
         return torch.stack(drawn).mean(dim=0)
 

@@ -23,7 +23,7 @@ def test_regions(name: str) -> None:
         placed = [box.to(device) for box in boxes]
         maps = model.features(images().to(device))
         classified = model.classify(maps, placed, IMAGE_SIZES)
-        drawn = model.draw(maps, placed, [label.to(device) for label in labels])
+        drawn = model.predict_masks(maps, placed, [label.to(device) for label in labels])
         said.append([tensor.cpu() for tensor in (*(row for pair in classified for row in pair), *drawn)])
     torch.testing.assert_close(said[1], said[0], rtol=1e-3, atol=1e-3)
 

@@ -26,7 +26,7 @@ def said(model: Rcnn) -> dict[str, Tensor]:
         "offsets": torch.cat(proposed.deltas, dim=1),
         "boxes": torch.cat([of_image for of_image, _ in classified]),
         "probs": torch.cat([of_image for _, of_image in classified]).log(),
-        "masks": torch.cat(model.draw(maps, boxes, labels)),
+        "masks": torch.cat(model.predict_masks(maps, boxes, labels)),
     }
 
 

@@ -98,7 +98,7 @@ class Pencil(MaskHead):
         self.told.append(before)
         return x
 
-    def draw(self, features: Tensor, labels: Tensor) -> Tensor:
+    def predict_masks(self, features: Tensor, labels: Tensor) -> Tensor:
         self.labels = labels
         return torch.zeros(len(features), 28, 28)
 

@@ -37,13 +37,13 @@ def test_the_head_written_out() -> None:
 def test_drawing_is_the_logits_of_the_own_class() -> None:
     head, features = build(), random(R, C, 14, 14)
     labels = torch.tensor([4, 0, 0, 2, 1, 3, 4])
-    torch.testing.assert_close(head.draw(features, labels), head(features)[torch.arange(R), labels])
+    torch.testing.assert_close(head.predict_masks(features, labels), head(features)[torch.arange(R), labels])
 
 
 def test_drawing_has_the_gradients_of_the_own_class() -> None:
     labels = torch.tensor([4, 0, 0, 2, 1, 3, 4])
     grads = []
-    for draw in (lambda head, x: head.draw(x, labels), lambda head, x: head(x)[torch.arange(R), labels]):
+    for draw in (lambda head, x: head.predict_masks(x, labels), lambda head, x: head(x)[torch.arange(R), labels]):
         head = build()
         draw(head, random(R, C, 14, 14)).square().mean().backward()
         grads.append([parameter.grad for parameter in head.parameters() if parameter.grad is not None])
@@ -69,7 +69,7 @@ def test_a_head_without_a_flow_is_told_nothing() -> None:
 @torch.no_grad()
 def test_without_convolutions() -> None:
     head = build(convs=0)
-    assert head.draw(head.features(random(R, D, 14, 14)), torch.zeros(R, dtype=torch.long)).shape == (R, 28, 28)
+    assert head.predict_masks(head.features(random(R, D, 14, 14)), torch.zeros(R, dtype=torch.long)).shape == (R, 28, 28)
 
 
 @pytest.mark.parametrize(("flow", "count"), [(False, 0), (True, 256 * 256 + 256)])
@@ -97,7 +97,7 @@ def test_fresh_weights() -> None:
 def test_a_fresh_head_of_one_class_is_undecided() -> None:
     torch.manual_seed(1)
     head = MaskHead(MaskHeadConfig(convs=2, channels=32), 32, num_classes=1, flow=False)
-    drawn = head.draw(head.features(random(R, 32, 14, 14)), torch.zeros(R, dtype=torch.long))
+    drawn = head.predict_masks(head.features(random(R, 32, 14, 14)), torch.zeros(R, dtype=torch.long))
     assert drawn.abs().max() < 0.1
 
 
@@ -105,7 +105,7 @@ def test_no_region_at_all() -> None:
     """Gradients are zeros then."""
     head = build(flow=True)
     features = head.features(torch.zeros(0, D, 14, 14), torch.zeros(0, C, 14, 14))
-    drawn = head.draw(features, torch.zeros(0, dtype=torch.long))
+    drawn = head.predict_masks(features, torch.zeros(0, dtype=torch.long))
     assert drawn.shape == (0, 28, 28)
     drawn.sum().backward()
     for name, parameter in head.named_parameters():
@@ -116,5 +116,5 @@ def test_no_region_at_all() -> None:
 def test_float32_comes_out_of_bfloat16() -> None:
     head = build()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        drawn = head.draw(head.features(random(R, D, 14, 14)), torch.zeros(R, dtype=torch.long))
+        drawn = head.predict_masks(head.features(random(R, D, 14, 14)), torch.zeros(R, dtype=torch.long))
     assert drawn.dtype == torch.float32

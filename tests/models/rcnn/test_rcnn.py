@@ -141,7 +141,7 @@ def test_masks_of_a_cascade_are_means() -> None:
     boxes, labels = [of_image.boxes for of_image in objects()], [of_image.labels for of_image in objects()]
     regions = model.pool.levels(maps.fine, boxes, 14)
     drawn = [head(head.features(regions))[range(5), torch.cat(labels)].sigmoid() for head in model.mask_heads]
-    torch.testing.assert_close(torch.cat(model.draw(maps, boxes, labels)), sum(drawn) / 3)
+    torch.testing.assert_close(torch.cat(model.predict_masks(maps, boxes, labels)), sum(drawn) / 3)
 
 
 @torch.no_grad()
@@ -156,7 +156,7 @@ def test_heads_of_htc_are_told_of_each_other_and_of_the_semantic_map() -> None:
     for head in model.mask_heads:
         before = head.features(regions, before)
         drawn.append(head(before)[range(5), torch.cat(labels)].sigmoid())
-    torch.testing.assert_close(torch.cat(model.draw(maps, boxes, labels)), sum(drawn) / 3)
+    torch.testing.assert_close(torch.cat(model.predict_masks(maps, boxes, labels)), sum(drawn) / 3)
     small = model.pool.levels(maps.fine, boxes, 7) + told.unflatten(3, (7, 2)).unflatten(2, (7, 2)).mean(dim=(3, 5))
     torch.testing.assert_close(model.pool(maps, boxes, 7), small)
 
@@ -177,9 +177,9 @@ def test_many_masks_are_drawn_in_parts() -> None:
     maps = model.features(images())
     boxes = [objects()[0].boxes.repeat(90, 1), objects()[1].boxes]
     labels = [torch.arange(270) % K, objects()[1].labels]
-    together = model.draw(maps, boxes, labels)
+    together = model.predict_masks(maps, boxes, labels)
     assert [len(of_image) for of_image in together] == [270, 2]
-    some = model.draw(maps, [boxes[0][120:140], boxes[1]], [labels[0][120:140], labels[1]])
+    some = model.predict_masks(maps, [boxes[0][120:140], boxes[1]], [labels[0][120:140], labels[1]])
     torch.testing.assert_close(together[0][120:140], some[0])
     torch.testing.assert_close(together[1], some[1])
 

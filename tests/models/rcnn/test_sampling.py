@@ -144,7 +144,7 @@ PROPOSALS = torch.tensor([[0.0, 0, 10, 12], [20, 0, 40, 13], [40, 40, 50, 50], [
 """IoU 10/12 with the first object, 13/20 with the second; nothing; 1/4; nothing."""
 
 
-def draw(*, iou_threshold: float = 0.6, count: int = 100):
+def predict_masks(*, iou_threshold: float = 0.6, count: int = 100):
     torch.manual_seed(1)
     return sample_proposals(PROPOSALS, KNOWN, iou_threshold=iou_threshold, count=count, background=K)
 

@@ -67,7 +67,7 @@ def test_every_way_to_look(inference, kept, monkeypatch):
 class DrawsLeft(FindsColours):
     """Masks have the left half of each box of the view, however the image lies in it."""
 
-    def draw(self, maps, boxes, labels):
+    def predict_masks(self, maps, boxes, labels):
         drawn = torch.zeros(len(boxes[0]), 4, 4)
         drawn[:, :, :2] = 1.0
         return [drawn]
