@@ -57,7 +57,7 @@ class BoxHeadConfig(Config):
     loss: Literal["l1", "giou"] = "l1"
     """Of the offsets, or ten times the generalised IoU of the boxes (Rezatofighi et al. 2019)."""
     samples: int = Field(default=512, ge=2, le=MOST)
-    """SampledProposals per image that the loss looks at, at most a quarter of them positive."""
+    """Regions per image that the loss looks at, at most a quarter of them positive."""
 
 
 class MaskHeadConfig(Config):

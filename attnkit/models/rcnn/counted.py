@@ -12,13 +12,13 @@ from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.models.rcnn.stages import Stage
 
 BOXES = 1000
-"""SampledProposals that every box head classifies."""
+"""Regions that every box head classifies."""
 MASKS = 100
-"""SampledProposals whose masks every mask head predicts."""
+"""Regions whose masks every mask head predicts."""
 
 
 class CountedRcnn(nn.Module):
-    """All products of a detector at work, on any device, `meta` too: regions are not pooled from the maps but made up.
+    """All products of a detector at work, on any device, `meta` too: regions are not pooled but made up.
 
     While training there are as many regions as the losses look at, so that what is kept for the backward pass is
     counted rightly.

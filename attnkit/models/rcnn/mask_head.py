@@ -59,7 +59,9 @@ class MaskHead(nn.Module):
             x = conv(x).relu()
         return x
 
-    def predict_masks(self, features: Float[Tensor, "R C 14 14"], labels: Int64[Tensor, "R"]) -> Float[Tensor, "R 28 28"]:
+    def predict_masks(
+        self, features: Float[Tensor, "R C 14 14"], labels: Int64[Tensor, "R"]
+    ) -> Float[Tensor, "R 28 28"]:
         """Logits of the class of each region, in float32; those of other classes are not computed."""
         x = self._enlarge(features).flatten(2)  # (R, C, 784)
         weight, bias = self.logits.weight.flatten(1), cast("Tensor", self.logits.bias)

@@ -24,9 +24,9 @@ from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
 from attnkit.models.rcnn.losses import StageTraining
 from attnkit.models.rcnn.mask_head import MASK_CELLS, MASK_SIZE, MaskHead
 from attnkit.models.rcnn.neck import Fpn, GlobalBlock
+from attnkit.models.rcnn.postprocess import postprocess
 from attnkit.models.rcnn.roi_pooler import FeatureMaps, RoiPooler
 from attnkit.models.rcnn.rpn import Rpn
-from attnkit.models.rcnn.postprocess import postprocess
 from attnkit.models.rcnn.semantic_head import SemanticHead
 from attnkit.models.rcnn.stages import Sizes, Stage, stage_settings
 from attnkit.structures.boxes import decode_boxes
@@ -34,7 +34,7 @@ from attnkit.structures.detections import Detections
 from attnkit.structures.objects import Objects
 
 _MASKS_AT_ONCE = 128
-"""SampledProposals whose masks are drawn together: their maps are large."""
+"""Regions whose masks are predicted together: their maps are large."""
 
 
 class Rcnn(nn.Module):
@@ -118,7 +118,7 @@ class Rcnn(nn.Module):
         objects: Sequence[Objects],
         semantic: UInt8[Tensor, "B H W"] | None = None,
     ) -> dict[str, Tensor]:
-        """The terms that are learned from, by name; their sum is the loss. SampledProposals are drawn by torch's generator.
+        """The terms that are learned from, by name; their sum is the loss. Proposals are sampled at random.
 
         Args:
             images: normalised, padded at the right and at the bottom.

@@ -27,7 +27,7 @@ from attnkit.models.rcnn.semantic_head import LEVEL
 from attnkit.structures.boxes import box_areas
 
 _TOGETHER = 32
-"""SampledProposals of about one size that are multiplied together."""
+"""Regions of about one size that are multiplied together."""
 
 
 def align_regions(

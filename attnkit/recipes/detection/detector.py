@@ -16,8 +16,8 @@ from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.engine.precision import Precision, decide_precision
 from attnkit.errors import CheckpointError
 from attnkit.models.kernels.inference import prepare_for_inference
-from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.models.rcnn.postprocess import postprocess
+from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig, DetectionRecipe
 from attnkit.recipes.detection.views import Look, View, looks
 from attnkit.recipes.trained import TrainedWeights, check_finite, known_classes, open_trained, scored_images

@@ -69,7 +69,11 @@ def test_a_head_without_a_flow_is_told_nothing() -> None:
 @torch.no_grad()
 def test_without_convolutions() -> None:
     head = build(convs=0)
-    assert head.predict_masks(head.features(random(R, D, 14, 14)), torch.zeros(R, dtype=torch.long)).shape == (R, 28, 28)
+    assert head.predict_masks(head.features(random(R, D, 14, 14)), torch.zeros(R, dtype=torch.long)).shape == (
+        R,
+        28,
+        28,
+    )
 
 
 @pytest.mark.parametrize(("flow", "count"), [(False, 0), (True, 256 * 256 + 256)])

@@ -6,7 +6,7 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from attnkit.models.rcnn.config import RoiAlignConfig
-from attnkit.models.rcnn.roi_pooler import FeatureMaps, RoiPooler, RoiFeatures, align_regions
+from attnkit.models.rcnn.roi_pooler import FeatureMaps, RoiFeatures, RoiPooler, align_regions
 from tests.models.rcnn.nano import objects
 
 REGIONS = torch.tensor(

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from attnkit.models.rcnn.sampling import BETWEEN, NEGATIVE, sample_proposals, match, match_pairs, sample
+from attnkit.models.rcnn.sampling import BETWEEN, NEGATIVE, match, match_pairs, sample, sample_proposals
 from tests.models.rcnn.nano import of_boxes
 
 OBJECTS = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10]])
@@ -144,7 +144,7 @@ PROPOSALS = torch.tensor([[0.0, 0, 10, 12], [20, 0, 40, 13], [40, 40, 50, 50], [
 """IoU 10/12 with the first object, 13/20 with the second; nothing; 1/4; nothing."""
 
 
-def predict_masks(*, iou_threshold: float = 0.6, count: int = 100):
+def sampled(*, iou_threshold: float = 0.6, count: int = 100):
     torch.manual_seed(1)
     return sample_proposals(PROPOSALS, KNOWN, iou_threshold=iou_threshold, count=count, background=K)
 
@@ -159,7 +159,7 @@ def proposal_rows(regions) -> set[tuple[tuple[float, ...], int, bool]]:
 
 
 def test_objects_are_regions_too() -> None:
-    regions = draw()
+    regions = sampled()
     first, second = (tuple(box) for box in KNOWN.boxes.tolist())
     close, near, *others = (tuple(box) for box in PROPOSALS.tolist())
     assert proposal_rows(regions) == {
@@ -172,19 +172,19 @@ def test_objects_are_regions_too() -> None:
 
 
 def test_those_on_objects_come_first_and_know_which() -> None:
-    regions = draw()
+    regions = sampled()
     assert (regions.labels[:4] < K).all()
     assert (regions.labels[4:] == K).all()
     assert torch.equal(KNOWN.labels[regions.objects], regions.labels[:4])
 
 
 def test_the_threshold() -> None:
-    assert (draw(iou_threshold=0.7).labels < K).sum() == 3
-    assert (draw(iou_threshold=0.25).labels < K).sum() == 5
+    assert (sampled(iou_threshold=0.7).labels < K).sum() == 3
+    assert (sampled(iou_threshold=0.25).labels < K).sum() == 5
 
 
 def test_a_quarter_is_on_objects() -> None:
-    regions = draw(count=4)
+    regions = sampled(count=4)
     assert regions.labels.lt(K).tolist() == [True, False, False, False]
     assert len(regions.objects) == 1
 
