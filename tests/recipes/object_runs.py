@@ -107,7 +107,7 @@ class FindsColours(nn.Module):
         probs[:, -1] = 1 - probs.sum(dim=1)
         return [(boxes[:, None].expand(-1, len(CLASSES), -1), probs)]
 
-    def draw(self, maps: Tensor, boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> list[Tensor]:
+    def predict_masks(self, maps: Tensor, boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> list[Tensor]:
         """Where a box has the colour of its class."""
         lit = _lit(maps[0]).float()[None]
         drawn = roi_align(lit, list(boxes), CELLS, sampling_ratio=1, aligned=True)

@@ -1,4 +1,4 @@
-"""SampledProposals pooled from feature maps."""
+"""Regions pooled from feature maps."""
 
 import pytest
 import torch
