@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from attnkit.cli.chosen_run import chosen_run, chosen_weights
 from attnkit.cli.options import CheckpointOption, DeviceOption, PrecisionOption, RunOption, refuse_precision
 from attnkit.data.formats.class_list import CSV_HEADER, ImageClasses, format_csv, format_json
 from attnkit.errors import AttnkitError, DataError
@@ -18,6 +17,7 @@ from attnkit.predict.classified_images import AnswerTable, classify_groups
 from attnkit.predict.decode_ahead import decode_ahead
 from attnkit.predict.image_answers import put
 from attnkit.predict.image_inputs import image_inputs, in_groups
+from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
     from attnkit.recipes.classification.classifier import Classifier

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from attnkit.cli.chosen_run import chosen_run, chosen_weights
 from attnkit.cli.detection_options import (
     MaskThresholdOption,
     MaxDetectionsOption,
@@ -34,6 +33,7 @@ from attnkit.predict.detected_images import CountTable, as_json, detect_images
 from attnkit.predict.image_answers import decode, decode_as_stored, say
 from attnkit.predict.image_inputs import in_groups
 from attnkit.predict.saved_places import spared_inputs
+from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

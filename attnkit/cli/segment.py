@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from attnkit.cli.chosen_run import chosen_run, chosen_weights
 from attnkit.cli.inference_options import (
     FlipOption,
     OverlapOption,
@@ -32,6 +31,7 @@ from attnkit.predict.image_answers import decode, say
 from attnkit.predict.image_inputs import in_groups
 from attnkit.predict.saved_places import spared_inputs
 from attnkit.predict.segmented_images import AreaTable, as_json, segment_images
+from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
     from attnkit.predict.saved_masks import MaskFolder

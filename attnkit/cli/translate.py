@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attnkit.cli.chosen_run import chosen_run
 from attnkit.cli.options import CheckpointOption, DeviceOption, RunOption
 from attnkit.cli.search_options import search_overrides
 from attnkit.errors import AttnkitError, DataError, RecipeError
 from attnkit.predict.line_stream import available, lines_of
 from attnkit.predict.translated_lines import Search, as_json_line, as_text, translate_groups
+from attnkit.run_dir import chosen_run
 
 if TYPE_CHECKING:
     from attnkit.recipes.translation.recipe import TranslationRecipe
@@ -136,7 +136,7 @@ def _recipe(
     from attnkit.recipes.translation.recipe import TranslationRecipe
 
     recipe = load(run.recipe, options=search_overrides(options, length_penalty))
-    assert isinstance(recipe, TranslationRecipe), "chosen_run has looked at the task"
+    assert isinstance(recipe, TranslationRecipe), "chosen_run has checked the task"
     decode = recipe.decode
     most = {"beam": decode.beam_size, "greedy": 1}.get(decode.method, n_best)
     if n_best > most:

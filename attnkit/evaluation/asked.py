@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnkit.cli.chosen_run import chosen_run
 from attnkit.cli.options import refuse_precision
 from attnkit.errors import AttnkitError
 from attnkit.evaluation.text_scoring import refuse_unknown
 from attnkit.report.picture_file import check_picture
+from attnkit.run_dir import chosen_run
 
 if TYPE_CHECKING:
     from attnkit.data.open import DataConfig, OpenedData

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from attnkit.cli.chosen_run import chosen_run, chosen_weights
 from attnkit.data.formats.class_list import CSV_HEADER, ImageClasses, NamedClass, format_csv, format_json
 from attnkit.data.formats.real_labels import read_real_labels
 from attnkit.errors import AttnkitError
@@ -18,6 +17,7 @@ from attnkit.evaluation.kept_scores import keep_scores
 from attnkit.evaluation.predicted import Predicted, predicted_by_file
 from attnkit.report.class_tables import print_class_scores, print_scores, worst_first
 from attnkit.report.confusion_plot import write_confusion
+from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
     from attnkit.data.config import Split

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from attnkit.cli.chosen_run import chosen_run, chosen_weights
 from attnkit.cli.detection_options import check_detection
 from attnkit.data.formats.coco_results import CocoResult, CocoResultsWriter
 from attnkit.errors import AttnkitError, DataError
@@ -19,6 +18,7 @@ from attnkit.metrics.detection_scores import DetectionScoring, Scored
 from attnkit.report.detection_tables import print_classes, print_errors, print_scores
 from attnkit.report.picture_file import check_picture
 from attnkit.report.precision_recall_plot import write_curves
+from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

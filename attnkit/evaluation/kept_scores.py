@@ -22,4 +22,4 @@ def keep_scores(run: RunDir, split: str, scores: Mapping[str, Mapping[str, Any]]
             raise ValueError("not an object of splits")
         write_json(run.scores, kept | {split: kept.get(split, {}) | dict(scores)})
     except (OSError, ValueError) as error:
-        typer.echo(f"{run.scores}: the scores were not kept: {error}; mend or remove the file", err=True)
+        typer.echo(f"{run.scores}: the scores were not kept: {error}; fix or remove the file", err=True)

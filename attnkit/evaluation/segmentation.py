@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from attnkit.cli.chosen_run import chosen_run, chosen_weights
 from attnkit.cli.inference_options import check_inference, inference_with
 from attnkit.errors import AttnkitError, DataError
 from attnkit.evaluation.asked import METRICS, Evaluation, ImageOptions, SegmentationOptions
@@ -19,6 +18,7 @@ from attnkit.report.class_tables import lowest_first, print_class_ious, print_sc
 from attnkit.report.confusion_plot import write_confusion
 from attnkit.report.iou_bars import write_bars
 from attnkit.report.picture_file import check_picture
+from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +126,7 @@ class _SavedMasks:
         self._taken: set[str] = set()
 
     def save(self, name: str, prediction: Any) -> None:
-        from attnkit.predict.saved_masks import mask_png
+        from attnkit.data.formats.mask_png import mask_png
         from attnkit.run_dir import write_whole
 
         if name in self._taken:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from attnkit.cli.chosen_run import chosen_run, chosen_weights
 from attnkit.cli.search_options import search_overrides
 from attnkit.errors import AttnkitError, DataError
 from attnkit.evaluation.asked import Evaluation, TextOptions
 from attnkit.evaluation.kept_scores import keep_scores
 from attnkit.evaluation.text_scoring import Lines, Scoring, check_scoring, read_text, score_lines
 from attnkit.report.score_table import print_scores
+from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
     from attnkit.data.config import Split

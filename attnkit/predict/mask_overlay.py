@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from attnkit.data.formats.mask_png import indexed
 from attnkit.predict.drawn_page import fitting, line_width, page, text_height
 from attnkit.predict.legend import Entry, Legend
 
@@ -19,19 +20,6 @@ if TYPE_CHECKING:
 _LINE = (255, 255, 255)
 _LINE_STRENGTH = 180
 """Of 255."""
-
-
-def indexed(labels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> Image.Image:
-    """A palette image, 8 bits for each pixel: its values are the numbers of the classes.
-
-    Args:
-        labels: (H, W).
-        colours: (K, 3).
-    """
-    picture = Image.fromarray(labels)
-    rest = np.full((256 - len(colours), 3), 255, dtype=np.uint8)  # a whole palette, or the bits would be fewer
-    picture.putpalette(np.concatenate([colours, rest]).tobytes())
-    return picture
 
 
 def draw_overlay(

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attnkit.data.formats.mask_png import mask_png
 from attnkit.predict.drawn_page import png
-from attnkit.predict.mask_overlay import draw_overlay, indexed
+from attnkit.predict.mask_overlay import draw_overlay
 from attnkit.predict.saved_places import SavedPlaces
 
 if TYPE_CHECKING:
@@ -55,13 +56,3 @@ class MaskFolder:
         write_whole(mask, mask_png(labels, self._colours))
         write_whole(overlay, png(draw_overlay(photo, labels, areas, self._colours, alpha=self._alpha)))
         return mask, overlay
-
-
-def mask_png(labels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
-    """A mask file: a palette image whose values are the numbers of the classes.
-
-    Args:
-        labels: (H, W).
-        colours: (K, 3).
-    """
-    return png(indexed(labels, colours))

@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 
 from attnkit.cli import app
 from attnkit.cli.inference_options import check_inference, inference_with
+from attnkit.data.formats.mask_png import indexed
 from attnkit.errors import AttnkitError
 from attnkit.predict.decode_ahead import Decoded
 from attnkit.predict.legend import Entry, Legend
-from attnkit.predict.mask_overlay import draw_overlay, indexed
+from attnkit.predict.mask_overlay import draw_overlay
 from attnkit.predict.saved_masks import MaskFolder
 from attnkit.predict.segmented_images import Answer, Area, AreaTable, areas_of, as_json, percent, segment_images
 from attnkit.recipes.segmentation.recipe import InferenceConfig
