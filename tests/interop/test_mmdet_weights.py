@@ -66,7 +66,7 @@ def outputs(model: Rcnn) -> list[Tensor]:
     proposals = model.propose(maps, [(64, 96)])[0][0]
     found = [moved, probs, proposals]
     if model.has_masks:
-        found += model.draw(maps, [boxes], [torch.tensor([4, 0, 2])])
+        found += model.predict_masks(maps, [boxes], [torch.tensor([4, 0, 2])])
     return found if model.semantic is None else [*found, model.semantic.logits(maps.fused)]
 
 
