@@ -19,7 +19,7 @@ from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.rcnn.postprocess import postprocess
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig, DetectionRecipe
-from attnkit.recipes.detection.views import Look, View, looks
+from attnkit.recipes.detection.tta import Look, View, looks
 from attnkit.recipes.trained import TrainedWeights, check_finite, known_classes, open_trained, scored_images
 from attnkit.run_dir import RunDir
 from attnkit.structures.arrays import Size

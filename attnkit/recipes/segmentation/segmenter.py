@@ -23,8 +23,7 @@ from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.upernet import UperNet
 from attnkit.recipes.segmentation.recipe import InferenceConfig, SegmentationRecipe
 from attnkit.recipes.segmentation.sliding import label
-from attnkit.recipes.segmentation.view_memory import bytes_of_views, pixels_per_cell, values_per_cell
-from attnkit.recipes.segmentation.views import View
+from attnkit.recipes.segmentation.tta import View, bytes_of_views, pixels_per_cell, values_per_cell
 from attnkit.recipes.trained import check_finite, known_classes, open_trained, scored_images
 from attnkit.run_dir import RunDir
 from attnkit.structures.arrays import IGNORE

@@ -13,7 +13,7 @@ from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.recipes.detection import detector as module
 from attnkit.recipes.detection.detector import Detector, detect_split, load_detector
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig
-from attnkit.recipes.detection.views import looks
+from attnkit.recipes.detection.tta import looks
 from tests.recipes.object_runs import CATEGORY_IDS, CLASSES, FindsColours, object_recipe, object_run, painted
 
 PICTURE = {"red": (4, 8, 20, 24, 250), "green": (28, 4, 44, 28, 200), "blue": (8, 28, 52, 36, 230)}

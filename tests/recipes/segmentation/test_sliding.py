@@ -6,9 +6,8 @@ import torch
 from torch.nn import functional as F
 
 from attnkit.recipes.segmentation import sliding
-from attnkit.recipes.segmentation.sliding import label
-from attnkit.recipes.segmentation.views import View, pixels_within, shares, spans
-from attnkit.recipes.segmentation.window_maps import between
+from attnkit.recipes.segmentation.sliding import between, label
+from attnkit.recipes.segmentation.tta import View, pixels_within, shares, spans
 
 CLASSES = 5
 

@@ -4,7 +4,7 @@ import pytest
 
 from attnkit.models.build import build_model
 from attnkit.models.config import UperNetConfig
-from attnkit.recipes.segmentation.view_memory import bytes_of_views, pixels_per_cell, values_per_cell
+from attnkit.recipes.segmentation.tta import bytes_of_views, pixels_per_cell, values_per_cell
 
 SWIN = {"name": "swin", "embed_dim": 12, "depths": [1, 1], "num_heads": [2, 3], "window_size": 2}
 
