@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from attnkit.cli.options import CheckpointOption, DeviceOption, PrecisionOption, RunOption, refuse_precision
-from attnkit.data.formats.class_list import CSV_HEADER, ImageClasses, format_csv, format_json
-from attnkit.errors import AttnkitError, DataError
+from attnkit.data.formats.class_list import CSV_HEADER
+from attnkit.errors import AttnkitError
 from attnkit.machine import cores
-from attnkit.predict.classified_images import AnswerTable, classify_groups
-from attnkit.predict.decode_ahead import decode_ahead
-from attnkit.predict.image_answers import put
-from attnkit.predict.image_inputs import image_inputs, in_groups
+from attnkit.predict.classified_images import class_table, classes_as_csv, classes_as_json, classify_images
+from attnkit.predict.image_answers import print_answers, print_bytes
+from attnkit.predict.image_inputs import decode_ahead, image_inputs, in_groups
 from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
@@ -64,9 +62,10 @@ def classify(
     decoded = decode_ahead(groups, classifier.load, threads=min(cores(), _DECODING_THREADS))
     top = min(top, len(classifier.class_names))
     if csv:
-        put(CSV_HEADER)
-    write = format_json if json_lines else format_csv if csv else AnswerTable(top=top).write
-    _answer(classify_groups(classifier, decoded, top=top), write, name_problems=not json_lines and not csv)
+        print_bytes(CSV_HEADER)
+    write = classes_as_json if json_lines else classes_as_csv if csv else class_table(top=top).write
+    answers = classify_images(classifier, decoded, top=top)
+    print_answers(answers, write, name_problems=not json_lines and not csv).check()
 
 
 def _open(run: Path | None, checkpoint: Path | None, *, device: str, precision: str) -> Classifier:
@@ -78,21 +77,3 @@ def _open(run: Path | None, checkpoint: Path | None, *, device: str, precision: 
     from attnkit.recipes.classification.classifier import load_classifier
 
     return load_classifier(recipe, folder, device=device, precision=precision, weights=weights)  # type: ignore[arg-type]
-
-
-def _answer(
-    groups: Iterable[list[ImageClasses]], write: Callable[[list[ImageClasses]], str], *, name_problems: bool
-) -> None:
-    """Print answers as they come; leave with an error if some images had none."""
-    total = failed = 0
-    for answers in groups:
-        problems = [answer.problem for answer in answers if answer.problem is not None]
-        total, failed = total + len(answers), failed + len(problems)
-        put(write(answers))
-        if name_problems:
-            for problem in problems:
-                typer.echo(problem, err=True)
-    if failed:
-        raise DataError(
-            f"{failed} of {total} images could not be read; expected images; mend or remove them, the others are done"
-        )

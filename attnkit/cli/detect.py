@@ -28,17 +28,15 @@ from attnkit.cli.options import (
     refuse_precision,
 )
 from attnkit.errors import AttnkitError
-from attnkit.predict.decode_ahead import decode_ahead
-from attnkit.predict.detected_images import CountTable, as_json, detect_images
-from attnkit.predict.image_answers import decode, decode_as_stored, say
-from attnkit.predict.image_inputs import in_groups
-from attnkit.predict.saved_places import spared_inputs
+from attnkit.predict.detected_images import count_table, detect_images, objects_as_json
+from attnkit.predict.image_answers import print_answers
+from attnkit.predict.image_inputs import decode_ahead, decode_as_stored, decode_upright, image_inputs, in_groups
 from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from attnkit.predict.saved_detections import DetectionFolder
+    from attnkit.predict.saved_files import DetectionFolder
     from attnkit.recipes.detection.detector import Detector
     from attnkit.recipes.detection.recipe import DetectionRecipe
 
@@ -112,13 +110,16 @@ def detect(
     detector = _open(run, asked, checkpoint, device=device, precision=precision)
     threshold = detector.inference.mask_threshold if detector.has_masks else None
     saver = None if save is None else _folder(save, inputs, image_ids, mask_threshold=threshold, alpha=alpha)
-    groups = in_groups(spared_inputs(inputs, sys.stdin.buffer, saver), size=1, wait="-" not in inputs)
-    decoded = decode_ahead(groups, decode if image_ids is None else decode_as_stored, threads=_DECODING_THREADS)
-    write = as_json if json_lines else CountTable().write
+    listed = image_inputs(inputs, sys.stdin.buffer, reserve=saver.reserve if saver else None)
+    groups = in_groups(listed, size=1, wait="-" not in inputs)
+    decode = decode_upright if image_ids is None else decode_as_stored
+    decoded = decode_ahead(groups, decode, threads=_DECODING_THREADS)
+    write = objects_as_json if json_lines else count_table().write
     drawn = threshold if json_lines or saver else None  # a table says nothing of masks
     with saver or nullcontext():
-        said = say(detect_images(detector, decoded, saver, mask_threshold=drawn), write, name_problems=not json_lines)
-    said.check("looked at")
+        answers = detect_images(detector, decoded, saver.save if saver else None, mask_threshold=drawn)
+        printed = print_answers(answers, write, name_problems=not json_lines)
+    printed.check()
 
 
 def _open(run: Path | None, asked: dict[str, Any], checkpoint: Path | None, *, device: str, precision: str) -> Detector:
@@ -136,8 +137,7 @@ def _open(run: Path | None, asked: dict[str, Any], checkpoint: Path | None, *, d
 def _folder(
     save: Path, inputs: Sequence[str], image_ids: Path | None, *, mask_threshold: float | None, alpha: float
 ) -> DetectionFolder:
-    from attnkit.predict.coco_image_ids import CocoImageIds
-    from attnkit.predict.saved_detections import DetectionFolder
+    from attnkit.predict.saved_files import CocoImageIds, DetectionFolder
 
     find_id: Callable[[str], int] | None = None if image_ids is None else CocoImageIds(image_ids).find
     return DetectionFolder(save, inputs, mask_threshold=mask_threshold, alpha=alpha, find_id=find_id)

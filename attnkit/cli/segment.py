@@ -26,15 +26,13 @@ from attnkit.cli.options import (
     refuse_alpha,
     refuse_precision,
 )
-from attnkit.predict.decode_ahead import decode_ahead
-from attnkit.predict.image_answers import decode, say
-from attnkit.predict.image_inputs import in_groups
-from attnkit.predict.saved_places import spared_inputs
-from attnkit.predict.segmented_images import AreaTable, as_json, segment_images
+from attnkit.predict.image_answers import print_answers
+from attnkit.predict.image_inputs import decode_ahead, decode_upright, image_inputs, in_groups
+from attnkit.predict.segmented_images import area_table, areas_as_json, segment_images
 from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
-    from attnkit.predict.saved_masks import MaskFolder
+    from attnkit.predict.saved_files import MaskFolder
     from attnkit.recipes.segmentation.recipe import SegmentationRecipe
     from attnkit.recipes.segmentation.segmenter import Segmenter
     from attnkit.run_dir import RunDir
@@ -86,10 +84,12 @@ def segment(
     )
     segmenter = _open(folder, recipe, checkpoint, device=device, precision=precision)
     saver = None if save is None else _mask_folder(save, inputs, segmenter, alpha=alpha)
-    groups = in_groups(spared_inputs(inputs, sys.stdin.buffer, saver), size=1, wait="-" not in inputs)
-    decoded = decode_ahead(groups, decode, threads=_DECODING_THREADS)
-    write = as_json if json_lines else AreaTable().write
-    say(segment_images(segmenter, decoded, saver), write, name_problems=not json_lines).check("segmented")
+    listed = image_inputs(inputs, sys.stdin.buffer, reserve=saver.reserve if saver else None)
+    groups = in_groups(listed, size=1, wait="-" not in inputs)
+    decoded = decode_ahead(groups, decode_upright, threads=_DECODING_THREADS)
+    write = areas_as_json if json_lines else area_table().write
+    answers = segment_images(segmenter, decoded, saver.save if saver else None)
+    print_answers(answers, write, name_problems=not json_lines).check()
 
 
 def _chosen(run: Path | None) -> tuple[RunDir, SegmentationRecipe]:
@@ -116,6 +116,6 @@ def _open(
 
 
 def _mask_folder(save: Path, inputs: Sequence[str], segmenter: Segmenter, *, alpha: float) -> MaskFolder:
-    from attnkit.predict.saved_masks import MaskFolder
+    from attnkit.predict.saved_files import MaskFolder
 
     return MaskFolder(save, inputs, segmenter.colours, alpha=alpha)

@@ -1,18 +1,23 @@
-"""What `attnkit detect` does between reading and printing; knows a detector only by what it can do."""
+"""The objects on images, as a table of how many there are of each class, or JSON."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from attnkit.predict.decode_ahead import Decoded
-from attnkit.report.growing_table import GrowingTable, shown
+from attnkit.predict.image_answers import AnswerTable, ImageAnswer, answer_pixels, json_lines
+from attnkit.predict.image_inputs import Decoded
+from attnkit.report.growing_table import shown
 
 if TYPE_CHECKING:
+    from attnkit.recipes.detection.detector import Detector
     from attnkit.structures.detections import Detections
+
+    SaveObjects = Callable[[str, int, Any, Detections, Sequence["FoundObject"]], Path]
+    """Writes the overlay of an image and keeps its results: its name, its number from 1, its pixels, what was found on
+    it, and the same in plain numbers."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +25,9 @@ class FoundObject:
     """An object on an image."""
 
     index: int
-    """Of its class, from 0."""
+    """The number of its class, from 0."""
     name: str
-    """Of its class."""
+    """The name of its class."""
     category_id: int
     """What files of results call its class."""
     score: float
@@ -31,86 +36,34 @@ class FoundObject:
     area: int | None = None
     """Pixels of the mask; None where there is none."""
     code: dict[str, Any] | None = None
-    """The mask's run-length code."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What is said of one image: its size and its objects, the surest first, or what was wrong with it."""
-
-    name: str
-    size: tuple[int, int] = (0, 0)
-    objects: Sequence[FoundObject] = ()
-    overlay: Path | None = None
-    """Where it was written, if it was."""
-    problem: str | None = None
-
-
-class Detector(Protocol):
-    """What finds objects."""
-
-    class_names: tuple[str, ...]
-    category_ids: tuple[int, ...]
-
-    def detect(self, pixels: Any) -> Detections:
-        """From uint8 (3, H, W) to what is found on it."""
-
-
-class Saver(Protocol):
-    """What keeps findings."""
-
-    def save(self, name: str, number: int, pixels: Any, found: Detections, objects: Sequence[FoundObject]) -> Path:
-        """Write the overlay of an image, the first having number 1; and keep its results."""
+    """The run-length code of the mask."""
 
 
 def detect_images(
     detector: Detector,
     groups: Iterable[Sequence[Decoded[Any]]],
-    saver: Saver | None,
+    save: SaveObjects | None,
     *,
     mask_threshold: float | None,
-) -> Iterator[Answer]:
-    """Detect on images, and give what is said of each as soon as it is known, in order; its overlay lies there by then.
+) -> Iterator[list[ImageAnswer[FoundObject]]]:
+    """Detect objects, and give the answers of each group as soon as they are known; their overlays are written by then.
 
     Args:
-        detector: at work.
+        detector: the model at work.
         groups: of images.
-        saver: None where nothing is saved.
+        save: None where nothing is saved.
         mask_threshold: a pixel belongs to an object from this probability on; None leaves masks out.
     """
-    number = 0
-    for group in groups:
-        for one in group:
-            number += 1
-            if one.problem:
-                yield Answer(one.name, problem=one.problem)
-            else:
-                yield _detected(detector, one, number, saver, mask_threshold)
 
+    def answer(name: str, number: int, pixels: Any) -> ImageAnswer[FoundObject]:
+        size = tuple(pixels.shape[1:])
+        found = detector.detect(pixels)
+        objects = objects_of(detector, found, size, mask_threshold)
+        files = {"overlay": save(name, number, pixels, found, objects)} if save else {}
+        return ImageAnswer(name, objects, size, files)
 
-def _detected(
-    detector: Detector, one: Decoded[Any], number: int, saver: Saver | None, mask_threshold: float | None
-) -> Answer:
-    from attnkit.engine.memory import is_out_of_memory
-    from attnkit.errors import DataError
-
-    assert one.image is not None
-    height, width = one.image.shape[1:]
-    try:
-        found = detector.detect(one.image)
-        objects = objects_of(detector, found, (height, width), mask_threshold)
-        overlay = saver.save(one.name, number, one.image, found, objects) if saver else None
-    except DataError as error:
-        return Answer(one.name, problem=str(error))
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        problem = (
-            f"{one.name}: {height}x{width} pixels need more memory than there is; expected room for the image in the "
-            "size that it is looked at; name a smaller one with --sizes"
-        )
-        return Answer(one.name, problem=problem)
-    return Answer(one.name, (height, width), objects, overlay)
+    enough = "expected room for the image in the size that the model is given; name a smaller one with --sizes"
+    return answer_pixels(groups, answer, enough_memory=enough)
 
 
 def objects_of(
@@ -152,65 +105,46 @@ class ClassCount:
     name: str
     objects: int
     best: float
-    """Score of the surest."""
+    """The highest score."""
 
 
 def counts_of(objects: Sequence[FoundObject]) -> list[ClassCount]:
-    """The classes that were found, those with most objects first, of equal ones the surest.
+    """The classes that were found, those with most objects first, among equal ones that of the highest score.
 
     Args:
-        objects: the surest first.
+        objects: in order of falling score.
     """
     first: dict[int, FoundObject] = {}
     counts: dict[int, int] = {}
-    for one in objects:
-        first.setdefault(one.index, one)
-        counts[one.index] = counts.get(one.index, 0) + 1
-    found = [ClassCount(index, one.name, counts[index], one.score) for index, one in first.items()]
-    return sorted(found, key=lambda of_class: (-of_class.objects, -of_class.best))
+    for found in objects:
+        first.setdefault(found.index, found)
+        counts[found.index] = counts.get(found.index, 0) + 1
+    classes = [ClassCount(index, best.name, counts[index], best.score) for index, best in first.items()]
+    return sorted(classes, key=lambda of_class: (-of_class.objects, -of_class.best))
 
 
-def as_json(answer: Answer) -> str:
-    """A JSON object on a line."""
-    return json.dumps(_plain(answer), ensure_ascii=False) + "\n"
+def objects_as_json(answers: Iterable[ImageAnswer[FoundObject]]) -> str:
+    """A JSON object per image, one per line."""
+    return json_lines(answers, "objects", _plain)
 
 
-def _plain(answer: Answer) -> dict[str, Any]:
-    if answer.problem is not None:
-        return {"input": answer.name, "error": answer.problem}
-    height, width = answer.size
-    overlay = {} if answer.overlay is None else {"overlay": str(answer.overlay)}
-    objects = [_plain_object(one) for one in answer.objects]
-    return {"input": answer.name, "height": height, "width": width, "objects": objects, **overlay}
-
-
-def _plain_object(one: FoundObject) -> dict[str, Any]:
-    area = {} if one.area is None else {"area": one.area}
+def _plain(found: FoundObject) -> dict[str, Any]:
+    area = {} if found.area is None else {"area": found.area}
     return {
-        "class": one.name,
-        "index": one.index,
-        "category_id": one.category_id,
-        "score": float(f"{one.score:.6g}"),
-        "box": [round(value, 2) for value in one.box],
+        "class": found.name,
+        "index": found.index,
+        "category_id": found.category_id,
+        "score": float(f"{found.score:.6g}"),
+        "box": [round(value, 2) for value in found.box],
         **area,
     }
 
 
-class CountTable:
-    """Writes what was found as aligned text, a line per class. An image that could not be read has no line here."""
+def count_table() -> AnswerTable[FoundObject]:
+    """A table with a line per class."""
+    return AnswerTable(["class", "objects", "best"], _rows, right=(2, 3))
 
-    def __init__(self) -> None:
-        self._table = GrowingTable(right=(2, 3))
-        self._started = False
 
-    def write(self, answer: Answer) -> str:
-        """The lines of an image; the first time behind a line of headings."""
-        if answer.problem is not None:
-            return ""
-        counts = [[shown(one.name), str(one.objects), f"{one.best:.2f}"] for one in counts_of(answer.objects)]
-        name = shown(answer.name)
-        rows = [["" if number else name, *cells] for number, cells in enumerate(counts or [["nothing", "0", ""]])]
-        if not self._started:
-            self._started = True
-            rows.insert(0, ["file", "class", "objects", "best"])
-        return self._table.lines(rows)
+def _rows(answer: ImageAnswer[FoundObject]) -> list[list[str]]:
+    counts = [[shown(count.name), str(count.objects), f"{count.best:.2f}"] for count in counts_of(answer.found)]
+    return counts or [["nothing", "0", ""]]

@@ -1,89 +1,180 @@
-"""What commands on images have in common when they answer: one image after the other, and the bad ones are counted."""
+"""What a model says of images: computed one after the other, and printed as a table or as lines of JSON."""
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import typer
 
 from attnkit.errors import DataError
+from attnkit.predict.image_inputs import Decoded
+from attnkit.report.growing_table import GrowingTable, shown
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-class Answer(Protocol):
-    """What is said of one image."""
-
-    @property
-    def problem(self) -> str | None:
-        """What was wrong with it."""
-
-
-A = TypeVar("A", bound=Answer)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Said:
-    """How many images were answered for."""
+class ImageAnswer(Generic[T]):
+    """What was found on an image, or why there is no answer."""
+
+    name: str
+    """The path of the image, as it was named."""
+    found: Sequence[T] = ()
+    """Classes, areas or objects, the most important first."""
+    size: tuple[int, int] = (0, 0)
+    """Height and width of the image in pixels, where the answer is about pixels."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """The files that were written for the image, by what they are."""
+    problem: str | None = None
+    """What was wrong with the image; None where it was answered."""
+
+
+def answer_pixels(
+    groups: Iterable[Sequence[Decoded[Any]]],
+    answer: Callable[[str, int, Any], ImageAnswer[T]],
+    *,
+    enough_memory: str,
+) -> Iterator[list[ImageAnswer[T]]]:
+    """Answer groups of images, each group as soon as it is known. Whatever is wrong with one image, the others go on.
+
+    Args:
+        groups: of images.
+        answer: is given the name, the number from 1, and the pixels (3, H, W) of an image.
+        enough_memory: for the message where memory runs out: how much is expected, and what to do.
+    """
+    number = 0
+    for group in groups:
+        answers = []
+        for image in group:
+            number += 1
+            answers.append(_answer(image, number, answer, enough_memory))
+        yield answers
+
+
+def _answer(
+    image: Decoded[Any], number: int, answer: Callable[[str, int, Any], ImageAnswer[T]], enough_memory: str
+) -> ImageAnswer[T]:
+    from attnkit.engine.memory import is_out_of_memory
+
+    if image.problem is not None:
+        return ImageAnswer(image.name, problem=image.problem)
+    assert image.image is not None
+    try:
+        return answer(image.name, number, image.image)
+    except DataError as error:
+        return ImageAnswer(image.name, problem=str(error))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        height, width = image.image.shape[1:]
+        problem = f"{image.name}: {height}x{width} pixels need more memory than there is; {enough_memory}"
+        return ImageAnswer(image.name, problem=problem)
+
+
+class AnswerTable(Generic[T]):
+    """Writes answers as aligned text, the heading once. An image that could not be read has no line."""
+
+    def __init__(
+        self,
+        heading: Sequence[str],
+        rows: Callable[[ImageAnswer[T]], Sequence[Sequence[str]]],
+        *,
+        right: Sequence[int] = (),
+    ) -> None:
+        """Begin a table.
+
+        Args:
+            heading: of the columns behind that of the file.
+            rows: makes the cells of these columns from an answer; the file is named in its first row.
+            right: numbers of the columns, that of the file counted, that are aligned on the right.
+        """
+        self._heading: list[list[str]] = [["file", *heading]]
+        self._rows = rows
+        self._table = GrowingTable(right=right)
+
+    def write(self, answers: Iterable[ImageAnswer[T]]) -> str:
+        """The lines of some answers; the first time behind a line of headings."""
+        rows = [
+            ["" if number else shown(answer.name), *cells]
+            for answer in answers
+            if answer.problem is None
+            for number, cells in enumerate(self._rows(answer))
+        ]
+        if rows:
+            rows, self._heading = [*self._heading, *rows], []
+        return self._table.lines(rows)
+
+
+def json_lines(answers: Iterable[ImageAnswer[T]], things: str, describe: Callable[[T], dict[str, Any]]) -> str:
+    """A JSON object per image, one per line.
+
+    Args:
+        answers: about pixels.
+        things: the key of what was found.
+        describe: makes a JSON object of one thing that was found.
+    """
+    return "".join(json.dumps(_plain(answer, things, describe), ensure_ascii=False) + "\n" for answer in answers)
+
+
+def _plain(answer: ImageAnswer[T], things: str, describe: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+    if answer.problem is not None:
+        return {"input": answer.name, "error": answer.problem}
+    height, width = answer.size
+    files = {what: str(path) for what, path in answer.files.items()}
+    found = [describe(thing) for thing in answer.found]
+    return {"input": answer.name, "height": height, "width": width, things: found, **files}
+
+
+@dataclass(frozen=True)
+class Printed:
+    """How many images were answered, and how many of them have a problem instead."""
 
     total: int
     failed: int
 
-    def check(self, done: str) -> None:
-        """Leave with an error if some images had no answer.
-
-        Args:
-            done: what should have happened to them, such as segmented.
+    def check(self) -> None:
+        """Raise an error if any image has a problem.
 
         Raises:
-            DataError: so it is.
+            DataError: some have.
         """
         if self.failed:
             raise DataError(
-                f"{self.failed} of {self.total} images could not be {done}; expected images; "
-                "mend or remove them, the others are done"
+                f"{self.failed} of {self.total} images could not be processed; expected images; "
+                "fix or remove them, the others are done"
             )
 
 
-def say(answers: Iterable[A], write: Callable[[A], str], *, name_problems: bool) -> Said:
+def print_answers(
+    groups: Iterable[Sequence[ImageAnswer[T]]],
+    write: Callable[[Sequence[ImageAnswer[T]]], str],
+    *,
+    name_problems: bool,
+) -> Printed:
     """Print answers as they come.
 
     Args:
-        answers: in the order of the images.
-        write: makes text of one.
-        name_problems: whether what was wrong goes to stderr too.
+        groups: of answers, in the order of the images.
+        write: makes text of a group.
+        name_problems: whether problems go to stderr too.
     """
     total = failed = 0
-    for answer in answers:
-        total += 1
-        put(write(answer))
-        if answer.problem is not None:
-            failed += 1
-            if name_problems:
-                typer.echo(answer.problem, err=True)
-    return Said(total, failed)
+    for answers in groups:
+        print_bytes(write(answers))
+        problems = [answer.problem for answer in answers if answer.problem is not None]
+        total, failed = total + len(answers), failed + len(problems)
+        if name_problems:
+            for problem in problems:
+                typer.echo(problem, err=True)
+    return Printed(total, failed)
 
 
-def put(text: str) -> None:
+def print_bytes(text: str) -> None:
     """Write to stdout. Names of files may hold bytes that are not UTF-8; they go out as they came in."""
     sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
     sys.stdout.buffer.flush()
-
-
-def decode(path: Path) -> Tensor:
-    """The pixels of a file that a user named, as people see it."""
-    from attnkit.data.images.decode import decode_image
-
-    return decode_image(path, str(path))
-
-
-def decode_as_stored(path: Path) -> Tensor:
-    """The same without turning it as its EXIF data says: what annotations of data sets are for."""
-    from attnkit.data.images.decode import decode_image
-
-    return decode_image(path, str(path), turned=False)

@@ -1,4 +1,4 @@
-"""Masks as pictures: the class of each pixel as a palette image, and over the photograph with a legend."""
+"""The class of each pixel, in colours over the photograph, with a legend."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from attnkit.data.formats.mask_png import indexed
-from attnkit.predict.drawn_page import fitting, line_width, page, text_height
-from attnkit.predict.legend import Entry, Legend
+from attnkit.data.formats.mask_png import palette_image
+from attnkit.predict.overlay_page import Entry, Legend, font_size_on, line_width, page, photo_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +21,7 @@ _LINE_STRENGTH = 180
 """Of 255."""
 
 
-def draw_overlay(
+def draw_areas(
     photo: NDArray[np.uint8],
     labels: NDArray[np.uint8],
     areas: Sequence[Area],
@@ -41,13 +40,13 @@ def draw_overlay(
         colours: (K, 3).
         alpha: how much of the result is colour, from 0 to 1.
     """
-    size = fitting(labels.shape[1], labels.shape[0])
-    seen = Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC)
-    mask = indexed(labels, colours).resize(size, Image.Resampling.NEAREST)
-    picture = Image.blend(seen, mask.convert("RGB"), alpha)
+    size = photo_size(labels.shape[1], labels.shape[0])
+    resized = Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC)
+    mask = palette_image(labels, colours).resize(size, Image.Resampling.NEAREST)
+    picture = Image.blend(resized, mask.convert("RGB"), alpha)
     picture.paste(_LINE, mask=_borders(np.asarray(mask), thick=line_width(size)))
     entries = [Entry(tuple(colours[area.index].tolist()), area.name, _rounded(area.share)) for area in areas]
-    return page(picture, Legend(entries, room=size[0], text=text_height(size)).draw())
+    return page(picture, Legend(entries, least_width=size[0], font_size=font_size_on(size)).draw())
 
 
 def _borders(labels: NDArray[np.uint8], *, thick: int) -> Image.Image:

@@ -1,19 +1,24 @@
-"""What `attnkit segment` does between reading and printing; knows a segmenter only by what it can do."""
+"""How much of an image is of each class, as a table or JSON."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from attnkit.predict.decode_ahead import Decoded
-from attnkit.report.growing_table import GrowingTable, shown
+from attnkit.predict.image_answers import AnswerTable, ImageAnswer, answer_pixels, json_lines
+from attnkit.predict.image_inputs import Decoded
+from attnkit.report.growing_table import shown
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from attnkit.recipes.segmentation.segmenter import Segmenter
+
+    SaveMask = Callable[[str, Any, NDArray[np.uint8], Sequence["Area"]], Mapping[str, Path]]
+    """Writes the files of an image: its name, its pixels, its labels (H, W) and the areas of the classes."""
 
 
 @dataclass(frozen=True)
@@ -27,61 +32,25 @@ class Area:
     """From 0 to 1."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What is said of one image: its size and its areas, largest first, or what was wrong with it."""
-
-    name: str
-    size: tuple[int, int] = (0, 0)
-    areas: Sequence[Area] = ()
-    files: Sequence[Path] = ()
-    """The mask and the overlay, where they were written."""
-    problem: str | None = None
-
-
-class Segmenter(Protocol):
-    """What finds the class of each pixel."""
-
-    class_names: tuple[str, ...]
-
-    def segment(self, pixels: Any) -> NDArray[np.uint8]:
-        """From uint8 (3, H, W) to numbers of classes, (H, W)."""
-
-
-class Saver(Protocol):
-    """What keeps masks."""
-
-    def save(self, name: str, pixels: Any, labels: NDArray[np.uint8], areas: Sequence[Area]) -> tuple[Path, Path]:
-        """Write the mask and the overlay of an image."""
-
-
 def segment_images(
-    segmenter: Segmenter, groups: Iterable[Sequence[Decoded[Any]]], saver: Saver | None
-) -> Iterator[Answer]:
-    """Segment images, and give what is said of each as soon as it is known, in order; its files lie there by then."""
-    for group in groups:
-        for one in group:
-            yield Answer(one.name, problem=one.problem) if one.problem else _segmented(segmenter, one, saver)
+    segmenter: Segmenter, groups: Iterable[Sequence[Decoded[Any]]], save: SaveMask | None
+) -> Iterator[list[ImageAnswer[Area]]]:
+    """Segment images, and give the answers of each group as soon as they are known; their files are written by then.
 
+    Args:
+        segmenter: the model at work.
+        groups: of images.
+        save: None where nothing is saved.
+    """
 
-def _segmented(segmenter: Segmenter, one: Decoded[Any], saver: Saver | None) -> Answer:
-    from attnkit.engine.memory import is_out_of_memory
+    def answer(name: str, _number: int, pixels: Any) -> ImageAnswer[Area]:
+        labels = segmenter.segment(pixels)
+        areas = areas_of(labels, segmenter.class_names)
+        files = save(name, pixels, labels, areas) if save else {}
+        return ImageAnswer(name, areas, tuple(pixels.shape[1:]), files)
 
-    assert one.image is not None
-    height, width = one.image.shape[1:]
-    try:
-        labels = segmenter.segment(one.image)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        problem = (
-            f"{one.name}: {height}x{width} pixels need more memory than there is; expected room for one window; "
-            "name a smaller one with --window"
-        )
-        return Answer(one.name, problem=problem)
-    areas = areas_of(labels, segmenter.class_names)
-    files = saver.save(one.name, one.image, labels, areas) if saver else ()
-    return Answer(one.name, (height, width), areas, files)
+    enough = "expected room for one window; name a smaller one with --window"
+    return answer_pixels(groups, answer, enough_memory=enough)
 
 
 def areas_of(labels: NDArray[np.uint8], class_names: Sequence[str]) -> list[Area]:
@@ -93,40 +62,22 @@ def areas_of(labels: NDArray[np.uint8], class_names: Sequence[str]) -> list[Area
     return sorted(areas, key=lambda area: -area.pixels)
 
 
-def as_json(answer: Answer) -> str:
-    """A JSON object on a line."""
-    return json.dumps(_plain(answer), ensure_ascii=False) + "\n"
+def areas_as_json(answers: Iterable[ImageAnswer[Area]]) -> str:
+    """A JSON object per image, one per line."""
+    return json_lines(answers, "areas", _plain)
 
 
-def _plain(answer: Answer) -> dict[str, Any]:
-    if answer.problem is not None:
-        return {"input": answer.name, "error": answer.problem}
-    areas = [
-        {"class": area.name, "index": area.index, "pixels": area.pixels, "share": float(f"{area.share:.6g}")}
-        for area in answer.areas
-    ]
-    height, width = answer.size
-    files = dict(zip(("mask", "overlay"), map(str, answer.files), strict=False))
-    return {"input": answer.name, "height": height, "width": width, "areas": areas, **files}
+def _plain(area: Area) -> dict[str, Any]:
+    return {"class": area.name, "index": area.index, "pixels": area.pixels, "share": float(f"{area.share:.6g}")}
 
 
-class AreaTable:
-    """Writes areas as aligned text, a line per class. An image that could not be read has no line here."""
+def area_table() -> AnswerTable[Area]:
+    """A table with a line per class."""
+    return AnswerTable(["class", "area", "pixels"], _rows, right=(2, 3))
 
-    def __init__(self) -> None:
-        self._table = GrowingTable(right=(2, 3))
-        self._started = False
 
-    def write(self, answer: Answer) -> str:
-        """The lines of an image; the first time behind a line of headings."""
-        rows = [
-            [shown(answer.name) if number == 0 else "", shown(area.name), percent(area.share), str(area.pixels)]
-            for number, area in enumerate(answer.areas)
-        ]
-        if rows and not self._started:
-            self._started = True
-            rows.insert(0, ["file", "class", "area", "pixels"])
-        return self._table.lines(rows)
+def _rows(answer: ImageAnswer[Area]) -> list[list[str]]:
+    return [[shown(area.name), percent(area.share), str(area.pixels)] for area in answer.found]
 
 
 def percent(share: float) -> str:

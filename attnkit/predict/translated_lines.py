@@ -1,4 +1,4 @@
-"""What `attnkit translate` does between reading and printing; knows a translator only by what it can do."""
+"""Translations of lines, as text or JSON, in the order of the lines."""
 
 from __future__ import annotations
 
@@ -6,52 +6,16 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from attnkit.errors import DataError
 
 if TYPE_CHECKING:
     from attnkit.decoding.config import DecodeConfig
+    from attnkit.recipes.translation.translator import Translation, Translator
 
-
-class Translation(Protocol):
-    """One translation of one line."""
-
-    @property
-    def text(self) -> str:
-        """Without an end of line."""
-
-    @property
-    def score(self) -> float:
-        """What the search ranked it by."""
-
-    @property
-    def log_prob(self) -> float:
-        """Natural logarithm, of the whole translation with its end of sentence."""
-
-    @property
-    def pieces(self) -> Sequence[str]:
-        """The tokens as the vocabulary writes them."""
-
-    @property
-    def token_log_probs(self) -> Sequence[float]:
-        """Of each piece, and of the end of sentence."""
-
-
-class Translator(Protocol):
-    """What turns lines into translations. A blank line has one translation, which is blank."""
-
-    def translate(
-        self,
-        lines: Sequence[str],
-        *,
-        decode: DecodeConfig,
-        n_best: int,
-        prefixes: Sequence[str] | None,
-        batch_size: int | None,
-        lines_before: int,
-    ) -> Sequence[Sequence[Translation]]:
-        """Translate lines; the answers are in the same order, each best first."""
+    Write = Callable[[int, str, Sequence[Translation]], str]
+    """Makes the output of a line from its number (counted from 1), itself, and its translations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +25,6 @@ class Search:
     decode: DecodeConfig
     n_best: int = 1
     batch_size: int | None = None
-
-
-Write = Callable[[int, str, Sequence[Translation]], str]
-"""Makes the output of one line from its number (counted from 1), itself, and its translations."""
 
 
 def translate_groups(
@@ -97,10 +57,10 @@ def translate_groups(
         done += len(lines)
         if len(lines) < len(group):
             raise DataError(f"--prefix-file: {done} lines, but the input has more; expected a line for each")
-    _refuse_left_over(prefixes, done)
+    _check_all_used(prefixes, done)
 
 
-def _refuse_left_over(prefixes: Iterator[str] | None, done: int) -> None:
+def _check_all_used(prefixes: Iterator[str] | None, done: int) -> None:
     if prefixes is not None and not isinstance(prefixes, repeat) and next(prefixes, None) is not None:
         raise DataError(f"--prefix-file: more lines than the {done} of the input; expected a line for each")
 
@@ -108,7 +68,7 @@ def _refuse_left_over(prefixes: Iterator[str] | None, done: int) -> None:
 def as_text(
     number: int, line: str, translations: Sequence[Translation], *, scores: bool = False, numbers: bool = False
 ) -> str:
-    """Plain output: a line per translation; its text, behind what else is asked for and a tab each."""
+    """Plain output: a line per translation, its text behind the number and the score that are asked for, with tabs."""
     columns = [
         [str(number)] * numbers + [f"{translation.score:.4f}"] * scores + [translation.text]
         for translation in translations
@@ -117,15 +77,15 @@ def as_text(
 
 
 def as_json_line(number: int, line: str, translations: Sequence[Translation]) -> str:
-    """A JSON object on one line, with all that is known."""
+    """A JSON object on a line, with all that is known."""
     answers = [
         {
-            "text": one.text,
-            "score": one.score,
-            "log_prob": one.log_prob,
-            "pieces": list(one.pieces),
-            "token_log_probs": list(one.token_log_probs),
+            "text": translation.text,
+            "score": translation.score,
+            "log_prob": translation.log_prob,
+            "pieces": list(translation.pieces),
+            "token_log_probs": list(translation.token_log_probs),
         }
-        for one in translations
+        for translation in translations
     ]
     return json.dumps({"line": number, "src": line, "translations": answers}, ensure_ascii=False) + "\n"

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from attnkit.predict.decode_ahead import Decoded, decode_ahead
 from typer.testing import CliRunner
 
 from attnkit.cli import app
 from attnkit.data.formats.class_list import ImageClasses, NamedClass
 from attnkit.errors import DataError
 from attnkit.predict.classified_images import AnswerTable, classify_groups
-from attnkit.predict.decode_ahead import Decoded, decode_ahead
 from attnkit.predict.image_inputs import ImageInput, image_inputs, in_groups
 from tests.recipes.image_runs import colour_run, write_picture
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from attnkit.predict.decode_ahead import Decoded
 from PIL import Image
 from pycocotools import mask as run_lengths
 from typer.testing import CliRunner
@@ -13,7 +14,6 @@ from typer.testing import CliRunner
 from attnkit.cli import app
 from attnkit.cli.detection_options import check_detection
 from attnkit.errors import AttnkitError, DataError
-from attnkit.predict.decode_ahead import Decoded
 from attnkit.predict.detected_images import (
     Answer,
     ClassCount,

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from attnkit.predict.coco_image_ids import CocoImageIds
+from attnkit.predict.object_labels import Label, place_labels
+from attnkit.predict.saved_detections import DetectionFolder
 
 from attnkit.errors import AttnkitError, DataError
-from attnkit.predict.coco_image_ids import CocoImageIds
 from attnkit.predict.detected_images import FoundObject
-from attnkit.predict.object_labels import Label, place_labels
 from attnkit.predict.object_overlay import colour_of, draw_objects
-from attnkit.predict.saved_detections import DetectionFolder
 from attnkit.structures.detections import Detections
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 
-def indexed(labels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> Image.Image:
+def palette_image(labels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> Image.Image:
     """A palette image, 8 bits for each pixel: its values are the numbers of the classes.
 
     Args:
@@ -29,6 +29,11 @@ def mask_png(labels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
         labels: (H, W).
         colours: (K, 3).
     """
+    return png(palette_image(labels, colours))
+
+
+def png(image: Image.Image) -> bytes:
+    """The bytes of an image's file."""
     written = io.BytesIO()
-    indexed(labels, colours).save(written, "PNG")
+    image.save(written, "PNG")
     return written.getvalue()
