@@ -22,7 +22,7 @@ def classify_images(
 ) -> Iterator[list[ImageAnswer[Guess]]]:
     """Classify groups of images, and give the answers of each as soon as they are known, one per image, in order."""
     for group in groups:
-        guesses = iter(classifier.classify([image.image for image in group if image.problem is None], top=top))
+        guesses = iter(classifier.classify([image.image for image in group if image.image is not None], top=top))
         yield [
             ImageAnswer(image.name, () if image.problem else next(guesses), problem=image.problem) for image in group
         ]

@@ -2,11 +2,8 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
-import torch
-from attnkit.predict.decode_ahead import Decoded
 from PIL import Image
 from pycocotools import mask as run_lengths
 from typer.testing import CliRunner
@@ -14,144 +11,9 @@ from typer.testing import CliRunner
 from attnkit.cli import app
 from attnkit.cli.detection_options import check_detection
 from attnkit.errors import AttnkitError, DataError
-from attnkit.predict.detected_images import (
-    Answer,
-    ClassCount,
-    CountTable,
-    FoundObject,
-    as_json,
-    counts_of,
-    detect_images,
-    objects_of,
-)
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig
-from attnkit.structures.detections import Detections
-from attnkit.structures.masks import Masks
 from tests.recipes.object_runs import CATEGORY_IDS, CLASSES, FindsColours, object_run, painted
 from tests.recipes.scene_runs import write_png
-
-# What is said
-
-
-def thing(index, name, score, **given):
-    return FoundObject(index=index, name=name, category_id=10 + index, score=score, box=(1.0, 2.0, 4.5, 9.25), **given)
-
-
-CAT, DOG, CAT_2 = thing(3, "cat", 0.98765432), thing(0, 'dog "x"', 0.9), thing(3, "cat", 0.25)
-
-
-def test_classes_with_most_objects_come_first_and_of_equal_ones_the_surest():
-    assert counts_of([CAT, DOG, CAT_2]) == [ClassCount(3, "cat", 2, 0.98765432), ClassCount(0, 'dog "x"', 1, 0.9)]
-    assert [one.name for one in counts_of([DOG, CAT_2])] == ['dog "x"', "cat"]
-    assert counts_of([]) == []
-
-
-def test_table():
-    table = CountTable()
-    assert table.write(Answer("bad", problem="bad: empty")) == ""
-    assert table.write(Answer("x/ä.jpg", (7, 11), [DOG, CAT, CAT_2])) == (
-        'file     class    objects  best\nx/ä.jpg  cat            2  0.99\n         dog "x"        1  0.90\n'
-    )
-    assert table.write(Answer("y", (5, 3))) == "y        nothing        0\n"
-
-
-def test_json_lines():
-    boxes_alone = as_json(Answer("x/ä.jpg", (7, 11), [CAT]))
-    assert "ä.jpg" in boxes_alone
-    assert json.loads(boxes_alone) == {
-        "input": "x/ä.jpg",
-        "height": 7,
-        "width": 11,
-        "objects": [
-            {"class": "cat", "index": 3, "category_id": 13, "score": 0.987654, "box": [1.0, 2.0, 4.5, 9.25]},
-        ],
-    }
-    masked = thing(0, "dog", 0.5, area=0, code={"size": [7, 11], "counts": b""})
-    drawn = json.loads(as_json(Answer("y", (7, 11), [masked], Path("m/y_overlay.png"))))
-    assert drawn["objects"][0]["area"] == 0
-    assert "code" not in drawn["objects"][0]
-    assert drawn["overlay"] == "m/y_overlay.png"
-    assert json.loads(as_json(Answer("z", problem="z: empty"))) == {"input": "z", "error": "z: empty"}
-    assert [as_json(one).count("\n") for one in (Answer("y"), Answer("z", problem="z: empty"))] == [1, 1]
-
-
-def found(*boxes, labels=None, scores=None, probs=None):
-    return Detections(
-        boxes=torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
-        scores=torch.tensor(scores or [0.9] * len(boxes)),
-        labels=torch.tensor(labels or [0] * len(boxes), dtype=torch.int64),
-        mask_probs=probs,
-    )
-
-
-class FakeDetector:
-    class_names = ("a", "b")
-    category_ids = (7, 3)
-
-    def detect(self, pixels):
-        if pixels.shape[1] == 7:
-            raise torch.OutOfMemoryError("none left")
-        if pixels.shape[1] == 11:
-            raise RuntimeError("bug")
-        return found((0, 0, 2, 1), (0, 1, 1, 3), labels=[1, 0], scores=[0.75, 0.5], probs=torch.ones(2, 4, 4))
-
-
-def image(height):
-    return torch.zeros(3, height, 2, dtype=torch.uint8)
-
-
-def test_objects_in_plain_numbers():
-    detector = FakeDetector()
-    first, second = objects_of(detector, detector.detect(image(5)), (5, 2), 0.5)
-    assert (first.index, first.name, first.category_id, first.score) == (1, "b", 3, 0.75)
-    assert (first.box, first.area) == ((0, 0, 2, 1), 2)
-    assert (second.name, second.category_id, second.area) == ("a", 7, 2)
-    expected = [[0, 0], [1, 0], [1, 0], [0, 0], [0, 0]]
-    assert Masks.from_rle([second.code], (5, 2)).bitmap(0).int().tolist() == expected
-    boxes_alone = objects_of(detector, detector.detect(image(5)), (5, 2), None)
-    assert [(one.area, one.code) for one in boxes_alone] == [(None, None)] * 2
-
-
-class FakeSaver:
-    def __init__(self):
-        self.saved = []
-
-    def save(self, name, number, pixels, found, objects):
-        if name == "unknown":
-            raise DataError("unknown: has no id")
-        self.saved.append((name, number, len(found), len(objects)))
-        return Path(f"{name}.png")
-
-
-def detected(*images, saver=None):
-    groups = [[Decoded(name, None if problem else image(height), problem)] for name, height, problem in images]
-    return list(detect_images(FakeDetector(), groups, saver, mask_threshold=0.5))
-
-
-def test_answers_stand_where_their_images_stood_and_are_numbered_with_the_bad_ones():
-    saver = FakeSaver()
-    answers = detected(("p", 3, None), ("q", 3, "q: bad"), ("unknown", 3, None), ("r", 5, None), saver=saver)
-    assert [(one.name, one.size, one.problem, len(one.objects)) for one in answers] == [
-        ("p", (3, 2), None, 2), ("q", (0, 0), "q: bad", 0), ("unknown", (0, 0), "unknown: has no id", 0),
-        ("r", (5, 2), None, 2),
-    ]  # fmt: skip
-    assert saver.saved == [("p", 1, 2, 2), ("r", 4, 2, 2)]
-    assert answers[3].overlay == Path("r.png")
-
-
-def test_an_image_for_which_there_is_no_memory():
-    first, second = detected(("p", 7, None), ("q", 3, None))
-    assert first.problem == (
-        "p: 7x2 pixels need more memory than there is; expected room for the image in the size that it is looked at; "
-        "name a smaller one with --sizes"
-    )
-    assert second.problem is None
-
-
-def test_a_bug_is_no_bad_image():
-    with pytest.raises(RuntimeError, match=r"^bug$"):
-        detected(("p", 11, None))
-
 
 # Options
 
@@ -202,7 +64,7 @@ def runs(tmp_path, monkeypatch):
     """A run, whose network is exchanged for one that finds rectangles; and pictures of them at several depths."""
     monkeypatch.chdir(tmp_path)
     object_run(tmp_path / "runs/coloured")
-    monkeypatch.setattr("attnkit.recipes.detection.detector.fit_weights", lambda path, tensors, model: None)
+    monkeypatch.setattr("attnkit.recipes.trained.fit_weights", lambda path, tensors, model: None)
     monkeypatch.setattr("attnkit.recipes.detection.detector.Rcnn", lambda config, **given: FindsColours())
     pictures = {
         "a.png": painted((40, 60), red=(5, 10, 25, 30, 250), green=(35, 5, 50, 35, 200)),
@@ -257,7 +119,7 @@ def test_json_files_and_bad_images(runs):
     assert blue["box"] == pytest.approx([8, 8, 40, 56])
     assert blue["area"] == 32 * 48
     assert result.stderr == (
-        "2 of 5 images could not be looked at; expected images; mend or remove them, the others are done\n"
+        "2 of 5 images could not be processed; expected images; fix or remove them, the others are done\n"
     )
     assert result.exit_code == 2
     results = json.loads((runs / "found/results.json").read_bytes())
@@ -274,7 +136,7 @@ def test_bad_images_in_the_table_are_named_on_stderr(runs):
     assert "none.png" not in result.stdout
     first, last = result.stderr.splitlines()
     assert first.startswith("none.png: no such file;")
-    assert last.startswith("1 of 2 images could not be looked at;")
+    assert last.startswith("1 of 2 images could not be processed;")
 
 
 def test_paths_on_stdin(runs):

@@ -1,32 +1,24 @@
 """The contract of `attnkit translate`: N lines in, N lines out, in order, while the input still comes."""
 
-import io
 import json
 import os
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, field
-from itertools import repeat
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from attnkit import recipe_file
 from attnkit.cli import app
-from attnkit.decoding.config import DecodeConfig
-from attnkit.errors import DataError
-from attnkit.predict.line_stream import available, decode_lines, lines_of
-from attnkit.predict.translated_lines import Search, as_json_line, as_text, translate_groups
+from tests.predict.fake_translator import FakeTranslator
 
 FAKE = """
 import sys
 from types import ModuleType
-from tests.cli.test_translate import FakeTranslator
+from tests.predict.fake_translator import FakeTranslator
 fake = ModuleType("attnkit.recipes.translation.translator")
 fake.open_translator = lambda recipe, run, *, device, checkpoint: FakeTranslator()
 sys.modules[fake.__name__] = fake
@@ -34,181 +26,6 @@ from attnkit.cli import main
 sys.argv[1:] = ["translate", "--run", "run"]
 main()
 """
-
-
-@dataclass
-class FakeTranslation:
-    """What a search would give."""
-
-    text: str
-    score: float = -0.25
-    log_prob: float = -1.5
-    pieces: tuple[str, ...] = ("▁a", "b")
-    token_log_probs: tuple[float, ...] = (-0.5, -0.75, -0.25)
-
-
-@dataclass
-class FakeTranslator:
-    """Writes lines in capitals, the nth best with n exclamation marks; remembers what it was asked."""
-
-    asked: list = field(default_factory=list)
-
-    def translate(self, lines, *, decode, n_best=1, prefixes=None, batch_size=None, lines_before=0):
-        self.asked.append((list(lines), decode, n_best, prefixes, batch_size))
-        starts = prefixes or [""] * len(lines)
-        return [
-            [FakeTranslation(start + line.upper() + "!" * n, -0.25 - n) for n in range(n_best)]
-            for line, start in zip(lines, starts, strict=True)
-        ]
-
-
-def lines_of_blocks(blocks):
-    """The lines of input that arrives in these blocks."""
-    waiting = [*blocks, b""]
-    return list(decode_lines(lambda size: waiting.pop(0), "stdin"))
-
-
-# Lines
-
-
-def test_only_line_feeds_end_lines():
-    assert lines_of_blocks([b"a\x0bb\x0cc\xc2\x85d\xe2\x80\xa8e\rf\n"]) == ["a\x0bb\x0cc\x85d\u2028e\rf"]
-
-
-def test_crlf_blank_lines_and_no_final_newline():
-    assert lines_of_blocks([b"a\r\n\r\n\n \tb\nlast"]) == ["a", "", "", " \tb", "last"]
-
-
-def test_byte_order_mark_is_dropped_from_the_first_line_only():
-    assert lines_of_blocks([b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n"]) == ["a", "\ufeffb"]
-
-
-def test_empty_input_has_no_lines():
-    assert lines_of_blocks([]) == []
-
-
-@given(st.lists(st.text(st.characters(exclude_characters="\n\r\ufeff", codec="utf-8"))), st.integers(1, 7))
-def test_lines_do_not_depend_on_the_blocks(lines, size):
-    content = io.BytesIO("".join(f"{line}\n" for line in lines).encode())
-    assert list(decode_lines(lambda _: content.read(size), "stdin")) == lines
-
-
-def test_bad_bytes_are_named_after_the_lines_before_them():
-    waiting = [b"a\nb\nc\xff\nd\n", b""]
-    lines = decode_lines(lambda size: waiting.pop(0), "in.txt")
-    assert [next(lines), next(lines)] == ["a", "b"]
-    with pytest.raises(DataError) as caught:
-        next(lines)
-    assert str(caught.value) == (
-        "in.txt:3: not UTF-8, byte 0xff at byte 2 of the line; expected UTF-8; "
-        "the lines before it are done; convert the input, by iconv for example"
-    )
-
-
-def test_files_follow_each_other_and_dash_is_stdin(tmp_path):
-    (tmp_path / "a").write_bytes(b"1\n2")
-    (tmp_path / "b").write_bytes(b"\n3\n")
-    paths = [tmp_path / "a", tmp_path.__class__("-"), tmp_path / "b"]
-    assert list(lines_of(paths, io.BytesIO(b"in\n"))) == ["1", "2", "in", "", "3"]
-
-
-# Groups
-
-
-def test_groups_hold_everything_in_order_and_at_most_the_limit():
-    groups = list(available(iter(map(str, range(50))), limit=7))
-    assert [line for group in groups for line in group] == [str(n) for n in range(50)]
-    assert all(1 <= len(group) <= 7 for group in groups)
-
-
-def test_a_group_does_not_wait_for_more_lines():
-    answered = []
-
-    def slow_writer():
-        yield "first"
-        while not answered:  # the second line is written when the first has been answered
-            pass
-        yield "second"
-
-    for group in available(slow_writer(), limit=7):
-        answered += group
-    assert answered == ["first", "second"]
-
-
-def test_an_error_of_the_input_comes_after_the_lines_before_it():
-    def breaks():
-        yield "a"
-        yield "b"
-        raise DataError("in:3: broken")
-
-    groups = available(breaks(), limit=1)
-    assert [next(groups), next(groups)] == [["a"], ["b"]]
-    with pytest.raises(DataError, match="in:3: broken"):
-        next(groups)
-
-
-# Translating
-
-
-def translated(groups, *, prefixes=None, n_best=1, write=as_text):
-    search = Search(decode=DecodeConfig(), n_best=n_best)
-    return list(translate_groups(FakeTranslator(), groups, search, prefixes=prefixes, write=write))
-
-
-def test_one_output_per_group():
-    assert translated([["a", "", "b"], ["c"]]) == ["A\n\nB\n", "C\n"]
-
-
-def test_lines_are_numbered_through():
-    def write(number, line, translations):
-        return f"{number}{line} "
-
-    assert translated([["a", "b"], ["c"]], write=write) == ["1a 2b ", "3c "]
-
-
-def test_prefixes():
-    assert translated([["a", "b"], ["c"]], prefixes=iter(["x", "", "z"])) == ["xA\nB\n", "zC\n"]
-    assert translated([["a"], ["b"]], prefixes=repeat("x")) == ["xA\n", "xB\n"]
-
-
-def test_too_few_prefixes():
-    search = Search(decode=DecodeConfig())
-    outputs = translate_groups(FakeTranslator(), [["a", "b"]], search, prefixes=iter(["x"]), write=as_text)
-    assert next(outputs) == "xA\n"
-    with pytest.raises(DataError, match=r"^--prefix-file: 1 lines, but the input has more; expected a line for each$"):
-        next(outputs)
-
-
-def test_too_many_prefixes():
-    with pytest.raises(
-        DataError, match=r"^--prefix-file: more lines than the 1 of the input; expected a line for each$"
-    ):
-        translated([["a"]], prefixes=iter(["x", "y"]))
-
-
-def test_plain_output():
-    two = [FakeTranslation("A", -0.5), FakeTranslation("B", -1.25)]
-    assert as_text(7, "a", two[:1]) == "A\n"
-    assert as_text(7, "a", two[:1], scores=True) == "-0.5000\tA\n"
-    assert as_text(7, "a", two, scores=True, numbers=True) == "7\t-0.5000\tA\n7\t-1.2500\tB\n"
-
-
-def test_json_output():
-    line = as_json_line(7, "ä\u2028", [FakeTranslation('"Ü"')])
-    assert line.count("\n") == 1
-    assert json.loads(line) == {
-        "line": 7,
-        "src": "ä\u2028",
-        "translations": [
-            {
-                "text": '"Ü"',
-                "score": -0.25,
-                "log_prob": -1.5,
-                "pieces": ["▁a", "b"],
-                "token_log_probs": [-0.5, -0.75, -0.25],
-            }
-        ],
-    }
 
 
 # The command

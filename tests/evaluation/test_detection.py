@@ -48,7 +48,7 @@ def _corners(x, y, width, height):
 def run(tmp_path, monkeypatch):
     """A finished run that finds each colour; its masks are the boxes."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("attnkit.recipes.detection.detector.fit_weights", lambda path, tensors, model: None)
+    monkeypatch.setattr("attnkit.recipes.trained.fit_weights", lambda path, tensors, model: None)
     monkeypatch.setattr("attnkit.recipes.detection.detector.Rcnn", lambda config, **given: FindsColours())
     for name, pixels in PICTURES.items():
         write_png(tmp_path / "data/images" / name, pixels.permute(1, 2, 0).numpy())

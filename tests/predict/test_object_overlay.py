@@ -1,19 +1,11 @@
-"""What `attnkit detect --save` writes: overlays that stay readable, and results that are whole or not there."""
-
-import json
-import re
-from pathlib import Path
+"""Objects over the photograph: an overlay that stays readable, however many there are."""
 
 import numpy as np
 import pytest
 import torch
-from attnkit.predict.coco_image_ids import CocoImageIds
-from attnkit.predict.object_labels import Label, place_labels
-from attnkit.predict.saved_detections import DetectionFolder
 
-from attnkit.errors import AttnkitError, DataError
 from attnkit.predict.detected_images import FoundObject
-from attnkit.predict.object_overlay import colour_of, draw_objects
+from attnkit.predict.object_overlay import Label, colour_of, draw_objects, place_labels
 from attnkit.structures.detections import Detections
 
 
@@ -123,88 +115,41 @@ def meet(one, other):
 
 
 def test_a_label_stands_above_its_box_or_inside_where_there_is_no_room():
-    (above,) = place_labels([label((100, 50, 300, 250))], (500, 300), text=13)
-    assert above.words == "horse 0.99"
-    assert (above.place[0], above.place[3]) == (100, 50)
-    (inside,) = place_labels([label((100, 2, 300, 250))], (500, 300), text=13)
-    assert inside.place[1] == 2
-    (shifted,) = place_labels([label((480, 50, 500, 250))], (500, 300), text=13)
-    assert shifted.place[2] == 500
+    (above,) = place_labels([label((100, 50, 300, 250))], (500, 300), font_size=13)
+    assert above.text == "horse 0.99"
+    assert (above.rectangle[0], above.rectangle[3]) == (100, 50)
+    (inside,) = place_labels([label((100, 2, 300, 250))], (500, 300), font_size=13)
+    assert inside.rectangle[1] == 2
+    (shifted,) = place_labels([label((480, 50, 500, 250))], (500, 300), font_size=13)
+    assert shifted.rectangle[2] == 500
 
 
 def test_labels_hide_no_other():
     boxes = [(100 + shift, 50 + shift, 300 + shift, 250 - shift) for shift in range(0, 60, 4)]
-    placed = place_labels([label(box) for box in boxes], (500, 300), text=13)
+    placed = place_labels([label(box) for box in boxes], (500, 300), font_size=13)
     assert len(placed) > 5
     for number, one in enumerate(placed):
-        assert not any(meet(one.place, other.place) for other in placed[:number])
+        assert not any(meet(one.rectangle, other.rectangle) for other in placed[:number])
 
 
 def test_among_many_objects_labels_are_short_or_left_out():
     many = [label((40 * (k % 12), 20 + 30 * (k // 12), 40 * (k % 12) + 30, 44 + 30 * (k // 12))) for k in range(60)]
-    placed = place_labels([label((0, 280, 300, 299)), *many], (500, 300), text=13)
-    assert placed[0].words == "horse 0.99"
-    assert {one.words for one in placed[1:]} == {"0.99"}
+    placed = place_labels([label((0, 280, 300, 299)), *many], (500, 300), font_size=13)
+    assert placed[0].text == "horse 0.99"
+    assert {one.text for one in placed[1:]} == {"0.99"}
     tiny = [label((x, 50, x + 5, 55)) for x in range(0, 500, 10)]
-    assert place_labels(tiny, (500, 300), text=13) == []
-    assert len(place_labels(tiny[:20:5], (500, 300), text=13)) == 4, "of few objects each has its label"
+    assert place_labels(tiny, (500, 300), font_size=13) == []
+    assert len(place_labels(tiny[:20:5], (500, 300), font_size=13)) == 4, "of few objects each has its label"
 
 
 def test_among_many_objects_no_label_hides_the_middle_of_one():
     """A large box, with small ones where its label would stand, and elsewhere."""
     small = [label((x, y, x + 6, y + 6)) for x in range(100, 400, 20) for y in (42, 52)]
-    alone, *_ = place_labels([label((100, 50, 300, 250)), *small[:5]], (500, 300), text=13)
-    assert alone.place[3] == 50
-    among, *_ = place_labels([label((100, 50, 300, 250)), *small], (500, 300), text=13)
-    assert among.place[1] == 250, "below the box, where there is no other"
+    alone, *_ = place_labels([label((100, 50, 300, 250)), *small[:5]], (500, 300), font_size=13)
+    assert alone.rectangle[3] == 50
+    among, *_ = place_labels([label((100, 50, 300, 250)), *small], (500, 300), font_size=13)
+    assert among.rectangle[1] == 250, "below the box, where there is no other"
 
 
 def test_a_picture_smaller_than_a_label():
-    assert place_labels([label((0, 0, 8, 8))], (8, 8), text=13) == []
-
-
-# What a json calls images
-
-
-def ids_of(tmp_path, *images):
-    path = tmp_path / "about.json"
-    path.write_text(json.dumps({"images": [{"id": number, "file_name": name} for number, name in images]}))
-    return CocoImageIds(path)
-
-
-def test_ids_are_found_by_name_and_by_the_folders_that_the_json_has(tmp_path):
-    ids = ids_of(tmp_path, (11, "a.jpg"), (12, "x/a.jpg"), (13, "./y\\b.jpg"))
-    names = ["a.jpg", "/data/x/a.jpg", "z/a.jpg", "some/y/b.jpg", str(tmp_path / "y/b.jpg")]
-    assert [ids.find(name) for name in names] == [11, 12, 11, 13, 13]
-
-
-def test_an_image_without_an_id(tmp_path):
-    ids = ids_of(tmp_path, (11, "x/a.jpg"))
-    with pytest.raises(DataError, match=r"^y/a.jpg: not among the 1 images of .*about.json; expected a file that it l"):
-        ids.find("y/a.jpg")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("[]", "not as COCO's json is (TypeError: list indices must be integers"),
-        ("{", "not as COCO's json is (JSONDecodeError: "),
-        ('{"images": [{"id": 1}]}', "not as COCO's json is (KeyError: 'file_name'); expected images, each with"),
-        ('{"images": []}', "lists no images; expected those that are detected on; name another"),
-    ],
-)  # fmt: skip
-def test_a_json_that_is_none(tmp_path, content, message):
-    path = tmp_path / "about.json"
-    path.write_text(content)
-    with pytest.raises(DataError, match="^" + re.escape(f"--image-ids {path}: {message}")):
-        CocoImageIds(path)
-
-
-def test_a_json_that_is_not_there(tmp_path):
-    with pytest.raises(DataError, match=r"^--image-ids gone: no such file; expected a json as COCO's; check the name$"):
-        CocoImageIds(Path("gone"))
-
-
-def test_overlays_do_not_go_where_images_are_looked_for(tmp_path):
-    with pytest.raises(AttnkitError, match=re.escape(f"lies in {tmp_path}, whose images are looked at;")):
-        DetectionFolder(tmp_path / "found", [str(tmp_path)], mask_threshold=None, alpha=0.5)
+    assert place_labels([label((0, 0, 8, 8))], (8, 8), font_size=13) == []
