@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy, pad
 from trained_by_clock import ClockTraining, Numbers, add_options, begin, rows_of, table
 
 from attnkit.data.images.batches import EvalBatches
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.data.segmentation.config import MaskFilesConfig, SegmentationAugmentConfig, SegmentationImageConfig
 from attnkit.data.segmentation.segmentation_batches import SegmentationBatch, eval_segmentation, train_segmentation
 from attnkit.data.segmentation.segmentation_set import SegmentationSet, pixels_per_class
@@ -89,8 +89,8 @@ class Network(nn.Module):
 def main() -> None:
     options = parse()
     begin(options)
-    train = open_data(_DATA, "train")
-    valid, test = open_data(_DATA, "valid"), open_data(_DATA, "test")
+    train = OpenedData(_DATA)["train"]
+    valid, test = OpenedData(_DATA)["valid"], OpenedData(_DATA)["test"]
     assert train is not None
     assert valid is not None
     assert test is not None

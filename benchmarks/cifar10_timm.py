@@ -35,7 +35,7 @@ from torchvision.transforms import v2
 
 from attnkit import recipe_file
 from attnkit.data.classification.image_set import ImageSet
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.engine.precision import has_fast_bfloat16
 
 _WARM_UP = 0.05
@@ -63,11 +63,11 @@ def main() -> None:
     torch.manual_seed(recipe.train.seed)
     normalise = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(recipe.image.mean, recipe.image.std)]
     varied = [v2.RandomCrop(recipe.image.size, recipe.augment.padding), v2.RandomHorizontalFlip(recipe.augment.flip)]
-    train = Images(open_data(recipe.data, "train"), v2.Compose([*varied, *normalise]))
+    train = Images(OpenedData(recipe.data)["train"], v2.Compose([*varied, *normalise]))
     held_out = {
         split: Images(images, v2.Compose(normalise))
         for split in ("valid", "test")
-        if (images := open_data(recipe.data, split)) is not None
+        if (images := OpenedData(recipe.data)[split]) is not None
     }
     model = network(recipe, num_classes=10)
     print(f"timm {timm.__version__}: {sum(p.numel() for p in model.parameters()):,} parameters", flush=True)

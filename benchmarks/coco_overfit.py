@@ -31,7 +31,7 @@ from pycocotools import mask
 from attnkit.data.detection.detection_batches import eval_detection, train_detection
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.resizing import detection_size
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.engine.checkpoint import load_tensors
 from attnkit.engine.log import open_log
 from attnkit.engine.loop import Parts, fit
@@ -134,7 +134,7 @@ def train(recipe: DetectionRecipe, run: RunDir) -> None:
     write_whole(run.recipe, text)
     if run.finished:
         return
-    everything = open_data(recipe.data, "train")
+    everything = OpenedData(recipe.data)["train"]
     assert everything is not None
     data = learnable(everything, recipe)
     log = open_log(run, recipe.train)

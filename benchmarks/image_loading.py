@@ -32,7 +32,7 @@ from torchvision.transforms import InterpolationMode, v2
 from attnkit.data.classification.config import AugmentConfig, ImageConfig, ImageFolderConfig
 from attnkit.data.classification.image_batches import train_images
 from attnkit.data.classification.image_set import ImageSet
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 
 RESULTS = Path(__file__).parent / "results"
 BATCH = 128
@@ -70,7 +70,7 @@ def measure(folder: Path, seconds: float, rounds: int) -> dict[str, tuple[list[f
     roots = {32: write(folder / "small", count=2000, size=(32, 32)), 224: write(folder / "large", 200, (240, 320))}
     results = {}
     for name, (image, augment) in CASES.items():
-        images = open_data(ImageFolderConfig(format="image_folder", path=str(roots[image.size])), "train")
+        images = OpenedData(ImageFolderConfig(format="image_folder", path=str(roots[image.size])))["train"]
         assert images is not None
         rates: tuple[list[float], list[float]] = ([], [])
         for _ in range(rounds):

@@ -34,7 +34,7 @@ from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImage
 from attnkit.data.detection.detection_batch import DetectionBatch
 from attnkit.data.detection.detection_batches import eval_detection, train_detection
 from attnkit.data.images.batches import EvalBatches
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.metrics.coco_ap import CocoAp, CocoScores
 from attnkit.recipe_file import load
 from attnkit.recipes.detection.recipe import DetectionRecipe
@@ -121,7 +121,7 @@ def main() -> None:
     begin(options)
     recipe = load(options.recipe)
     assert isinstance(recipe, DetectionRecipe)
-    train, valid = open_data(recipe.data, "train"), open_data(recipe.data, "valid")
+    train, valid = OpenedData(recipe.data)["train"], OpenedData(recipe.data)["valid"]
     assert train is not None
     assert valid is not None
     image, augment = sizes(recipe, options.short_side)

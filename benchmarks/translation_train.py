@@ -121,7 +121,7 @@ def attnkit_recipe(size: Size, precision: str) -> Any:
 
 
 def attnkit_batches(folder: Path) -> Any:
-    from attnkit.data.open import open_data
+    from attnkit.data.open import OpenedData
     from attnkit.data.text.batching import TokenBatches
     from attnkit.data.text.config import PairOfFiles, TextPairsConfig
     from attnkit.data.text.token_cache import build_token_cache
@@ -129,7 +129,7 @@ def attnkit_batches(folder: Path) -> Any:
 
     files = json.loads((folder / "files.json").read_text())
     tokenizer = load_tokenizer(folder / "tokenizer")
-    pairs = open_data(TextPairsConfig(train=PairOfFiles(**files)), "train")
+    pairs = OpenedData(TextPairsConfig(train=PairOfFiles(**files)))["train"]
     cache = build_token_cache(pairs, tokenizer, tokenizer, max_length=256, max_ratio=4.0, folder=folder / "tokens")
     return TokenBatches(cache, batch_tokens=(BATCH_TOKENS, BATCH_TOKENS), seed=1)
 

@@ -124,9 +124,10 @@ def _export_translation(run: RunDir, folder: Path, checkpoint: Path | None) -> N
 
 def _check_lines(recipe: TranslationRecipe) -> list[str]:
     """Sentences to compare translations on, of what the run has not been trained on where there is such."""
-    from attnkit.data.open import open_data
+    from attnkit.data.open import OpenedData
 
-    found = open_data(recipe.data, "test") or open_data(recipe.data, "valid") or open_data(recipe.data, "train")
+    data = OpenedData(recipe.data)
+    found = data["test"] or data["valid"] or data["train"]
     assert found is not None
     return list(islice(found.src_lines(), _CHECK_LINES))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast, overload
 
 from attnkit.data.classification.config import (
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 DataConfig = PairsConfig | ImagesConfig | SegmentationDataConfig | DetectionDataConfig
 Opened = TypeVar("Opened")
+Opener = Callable[[Split], "ParallelText | ImageSet | SegmentationSet | DetectionSet | None"]
+"""Opens a split; None if there is no such split and nothing is held back for it."""
 
 
 class OpenedData(Mapping[Split, Opened | None]):
@@ -60,16 +63,19 @@ class OpenedData(Mapping[Split, Opened | None]):
     def __init__(self, config: DataConfig) -> None:
         """Take the data of a recipe; nothing is opened yet."""
         self._config = config
+        self._open: Opener | None = None
         self._opened: dict[Split, Opened | None] = {}
 
     def __getitem__(self, split: Split) -> Opened | None:
-        """The set of a split.
+        """The set of a split; None if there is no such split and nothing is held back for it.
 
         Raises:
             DataError: it is not found, or does not have the form that the recipe says.
         """
         if split not in self._opened:
-            self._opened[split] = cast("Opened | None", open_data(self._config, split))
+            if self._open is None:
+                self._open = opener_of(self._config)
+            self._opened[split] = cast("Opened | None", self._open(split))
         return self._opened[split]
 
     def __iter__(self) -> Iterator[Split]:
@@ -79,78 +85,74 @@ class OpenedData(Mapping[Split, Opened | None]):
         return len(SPLITS)
 
 
-@overload
-def open_data(config: PairsConfig, split: Split) -> ParallelText | None: ...
-@overload
-def open_data(config: ImagesConfig, split: Split) -> ImageSet | None: ...
-@overload
-def open_data(config: SegmentationDataConfig, split: Split) -> SegmentationSet | None: ...
-@overload
-def open_data(config: DetectionDataConfig, split: Split) -> DetectionSet | None: ...
-
-
-def open_data(config: DataConfig, split: Split) -> ParallelText | ImageSet | SegmentationSet | DetectionSet | None:
-    """Open one split of a recipe's data; None if there is no such split and nothing is held back for it.
-
-    Args:
-        config: the data of the recipe.
-        split: which part of it.
+def opener_of(config: DataConfig) -> Opener:
+    """What opens the splits of a recipe's data; what several of them share is read once.
 
     Raises:
-        DataError: it is not found, or does not have the form that the recipe says.
+        DataError: the data is not found, or does not have the form that the recipe says.
     """
     match config:
         case TextPairsConfig():
-            files: PairOfFiles | None = getattr(config, split)
-            return None if files is None else TextPairs(files.src, files.tgt)
-        case TsvPairsConfig(src_column=src_column, tgt_column=tgt_column):
-            file: str | None = getattr(config, split)
-            return None if file is None else TsvPairs(file, src_column=src_column, tgt_column=tgt_column)
-        case JsonlPairsConfig(src_key=src_key, tgt_key=tgt_key):
-            file = getattr(config, split)
-            return None if file is None else JsonlPairs(file, src_key=src_key, tgt_key=tgt_key)
+            return partial(_open_text, config)
+        case TsvPairsConfig():
+            return partial(_open_tsv, config)
+        case JsonlPairsConfig():
+            return partial(_open_jsonl, config)
         case ReverseDigitsConfig():
-            return ReverseDigits(config, split)
+            return partial(ReverseDigits, config)
         case EmbeddedTatoebaConfig():
-            return embedded_tatoeba(split)
+            return embedded_tatoeba
         case _:
-            return _open_image_data(config, split)
+            return _opener_of_images(config)
 
 
-def _open_image_data(
-    config: ImagesConfig | SegmentationDataConfig | DetectionDataConfig, split: Split
-) -> ImageSet | SegmentationSet | DetectionSet | None:
+def _open_text(config: TextPairsConfig, split: Split) -> ParallelText | None:
+    files: PairOfFiles | None = getattr(config, split)
+    return None if files is None else TextPairs(files.src, files.tgt)
+
+
+def _open_tsv(config: TsvPairsConfig, split: Split) -> ParallelText | None:
+    file: str | None = getattr(config, split)
+    return None if file is None else TsvPairs(file, src_column=config.src_column, tgt_column=config.tgt_column)
+
+
+def _open_jsonl(config: JsonlPairsConfig, split: Split) -> ParallelText | None:
+    file: str | None = getattr(config, split)
+    return None if file is None else JsonlPairs(file, src_key=config.src_key, tgt_key=config.tgt_key)
+
+
+def _opener_of_images(config: ImagesConfig | SegmentationDataConfig | DetectionDataConfig) -> Opener:
     # imported here, for they need torch and text does not
-    from attnkit.data.classification.cifar import open_cifar
-    from attnkit.data.classification.image_folder import open_image_folder
+    from attnkit.data.classification.cifar import CifarSplits
+    from attnkit.data.classification.image_folder import ImageFolderSplits
     from attnkit.data.classification.image_set import open_shapes
-    from attnkit.data.classification.npz_images import open_npz_images
-    from attnkit.data.detection.open_files import open_coco, open_voc, open_yolo
+    from attnkit.data.classification.npz_images import NpzSplits
+    from attnkit.data.detection.open_files import CocoSplits, VocSplits, YoloSplits
     from attnkit.data.detection.shapes import open_detection_shapes
-    from attnkit.data.segmentation.coco_masks import open_coco_masks
-    from attnkit.data.segmentation.mask_files import open_mask_files
+    from attnkit.data.segmentation.coco_masks import CocoMaskSplits
+    from attnkit.data.segmentation.mask_files import MaskFileSplits
     from attnkit.data.segmentation.shapes import open_segmentation_shapes
 
     match config:
         case ImageFolderConfig():
-            return open_image_folder(config, split)
+            return ImageFolderSplits(config).open
         case CifarConfig():
-            return open_cifar(config, split)
+            return CifarSplits(config).open
         case NpzImagesConfig():
-            return open_npz_images(config, split)
+            return NpzSplits(config).open
         case ShapesConfig():
-            return open_shapes(config, split)
+            return partial(open_shapes, config)
         case MaskFilesConfig():
-            return open_mask_files(config, split)
+            return MaskFileSplits(config).open
         case CocoMasksConfig():
-            return open_coco_masks(config, split)
+            return CocoMaskSplits(config).open
         case SegmentationShapesConfig():
-            return open_segmentation_shapes(config, split)
+            return partial(open_segmentation_shapes, config)
         case CocoConfig():
-            return open_coco(config, split)
+            return CocoSplits(config).open
         case YoloConfig():
-            return open_yolo(config, split)
+            return YoloSplits(config).open
         case VocConfig():
-            return open_voc(config, split)
+            return VocSplits(config).open
         case DetectionShapesConfig():
-            return open_detection_shapes(config, split)
+            return partial(open_detection_shapes, config)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from attnkit.data.config import Split
+from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.object_files import ObjectFiles, box_of
 from attnkit.data.finding import listed
 from attnkit.data.formats.annotations import Annotation, Box
 from attnkit.data.formats.outlines import is_outline
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
 from attnkit.models.rcnn.config import MaskRcnnConfig
 from attnkit.new_recipe.detection_data import OwnData
@@ -65,7 +65,7 @@ def new_detection(
     Raises:
         DataError: images and objects are missing, do not belong together, or are too few.
     """
-    train = _opened(config, "train")
+    train, valid, test = (_files(images) for images in OpenedData(config).values())
     assert train is not None, "nothing is held back"
     if len(train) < FEWEST_IMAGES:
         raise DataError(
@@ -75,8 +75,7 @@ def new_detection(
     whole = config.format == "coco"
     counts = count_objects(train, whole=whole)
     sizes = sample_sizes(train, sample_with_objects(train, counts))
-    parts = (train, _opened(config, "valid"), _opened(config, "test"))
-    survey = survey_objects(given, parts, counts, sizes, whole=whole)
+    survey = survey_objects(given, (train, valid, test), counts, sizes, whole=whole)
     machine = this_machine()
 
     def speed(model: MaskRcnnConfig, size: Size) -> float:
@@ -93,8 +92,7 @@ def new_detection(
     return NewRecipe(output, reasons, tuple(_warnings(train, survey, counts, sizes, output)))
 
 
-def _opened(config: OwnData, split: Split) -> ObjectFiles | None:
-    images = open_data(config, split)
+def _files(images: DetectionSet | None) -> ObjectFiles | None:
     assert images is None or isinstance(images, ObjectFiles), "somebody's own data are files"
     return images
 

@@ -12,7 +12,7 @@ import numpy as np
 from attnkit.data.config import Split
 from attnkit.data.finding import listed
 from attnkit.data.segmentation.config import MaskFilesConfig
-from attnkit.data.segmentation.mask_files import MaskFiles, open_mask_files
+from attnkit.data.segmentation.mask_files import MaskFiles, MaskFileSplits
 from attnkit.data.segmentation.named_ids import BlackAndWhiteError
 from attnkit.data.segmentation.segmentation_set import pixels_per_class
 from attnkit.errors import DataError
@@ -66,8 +66,9 @@ def new_segmentation(
     """
     config = _data_config(images, masks, classes)
     try:
-        config, train = _training_images(config)
-        survey = survey_masks(images, train, *(_count(config, split) for split in ("valid", "test")))
+        config, opened = _open(config)
+        train = opened.find("train")
+        survey = survey_masks(images, train, *(_count(opened, split) for split in ("valid", "test")))
     except DataError as error:  # it names a key of a recipe, which does not exist yet
         raise DataError(str(error).replace("data.classes", "--classes")) from None
     if len(train) < FEWEST_IMAGES:
@@ -128,19 +129,17 @@ def _splits(images: str, masks: str, below: Sequence[str]) -> dict[Split, dict[s
     return found or {"train": {"images": below[0], "masks": below[1]}}
 
 
-def _training_images(config: MaskFilesConfig) -> tuple[MaskFilesConfig, MaskFiles]:
-    """Open them; in black and white masks 0 is taken for background and 255 for object."""
+def _open(config: MaskFilesConfig) -> tuple[MaskFilesConfig, MaskFileSplits]:
+    """Find images and masks; in black and white masks 0 is taken for background and 255 for object."""
     try:
-        train = open_mask_files(config, "train")
+        return config, MaskFileSplits(config)
     except BlackAndWhiteError:
         config = config.changed(classes={0: "background", 255: "object"}, ignore=())
-        train = open_mask_files(config, "train")
-    assert train is not None
-    return config, train
+        return config, MaskFileSplits(config)
 
 
-def _count(config: MaskFilesConfig, split: Split) -> int:
-    images = open_mask_files(config, split)
+def _count(opened: MaskFileSplits, split: Split) -> int:
+    images = opened.open(split)
     return 0 if images is None else len(images)
 
 

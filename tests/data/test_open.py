@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from attnkit.cli.app import app
 from attnkit.data import open as module
 from attnkit.data.classification.config import ShapesConfig
-from attnkit.data.open import OpenedData, open_data
+from attnkit.data.open import OpenedData
 from attnkit.data.text.config import PairOfFiles, TextPairsConfig
 from attnkit.errors import DataError
 from attnkit.recipe_file import dump
@@ -64,11 +64,18 @@ def text_run(folder):
 
 
 OPENERS = {
-    coco_run: "attnkit.data.detection.open_files.open_coco",
-    mask_run: "attnkit.data.segmentation.mask_files.open_mask_files",
-    folder_run: "attnkit.data.classification.image_folder.open_image_folder",
+    coco_run: "attnkit.data.images.hold_back.ImageSplits.open",
+    mask_run: "attnkit.data.images.hold_back.ImageSplits.open",
+    folder_run: "attnkit.data.images.hold_back.ImageSplits.open",
     text_run: "attnkit.data.open.TextPairs",
 }
+
+
+def train(recipe):
+    Path("my.yaml").write_text(dump(recipe))
+    result = CliRunner().invoke(app, ["train", "my.yaml", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(Path("runs", recipe.name, "scores.json").read_text()).keys() == {"test"}
 
 
 @pytest.mark.parametrize("make", OPENERS)
@@ -82,22 +89,91 @@ def test_a_training_opens_each_split_once(make, tmp_path, monkeypatch):
         return opener(data, last)
 
     monkeypatch.setattr(OPENERS[make], counted)
-    Path("my.yaml").write_text(dump(make(tmp_path)))
-    result = CliRunner().invoke(app, ["train", "my.yaml", "--device", "cpu"])
-    assert result.exit_code == 0, result.output
-    assert json.loads(Path("runs", make(tmp_path).name, "scores.json").read_text()).keys() == {"test"}
+    train(make(tmp_path))
     assert opened == {"train": 1, "valid": 1, "test": 1}
 
 
+def counting(name, monkeypatch):
+    """Lets a function, or the making of an instance, tell how often it is called."""
+    calls, called = [], pkgutil.resolve_name(name)
+
+    def counted(*arguments, **options):
+        calls.append(arguments)
+        return called(*arguments, **options)
+
+    monkeypatch.setattr(name, counted)
+    return calls
+
+
+HELD_BACK = {"valid": 0.3, "test": 0.3}
+
+
+def coco_of_one_json(folder):
+    images = range(1, 13)
+    objects = [annotation(number=number, image=number) for number in images]
+    files = pictures(images, folder="photos") | {"all.json": coco(objects, images=images)}
+    write_files(folder / "coco", files)
+    data = {"format": "coco", "path": "coco", "train": {"images": "photos", "annotations": "all.json"}}
+    return object_recipe(data | {"hold_back": HELD_BACK})
+
+
+def coco_with_one_json_twice(folder):
+    recipe = coco_run(folder)
+    return type(recipe).model_validate(recipe.model_dump() | {"data": recipe.data.changed(valid=recipe.data.test)})
+
+
+def test_a_training_reads_each_json_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for make, jsons in ((coco_of_one_json, 1), (coco_with_one_json_twice, 2)):
+        with monkeypatch.context() as patched:
+            (tmp_path / make.__name__).mkdir()
+            patched.chdir(tmp_path / make.__name__)
+            read = counting("attnkit.data.formats.coco.read_coco_json", patched)
+            train(make(tmp_path / make.__name__))
+            assert len(read) == jsons
+
+
+def held_back_masks(folder):
+    write_files(folder / "scenes", scenes(*"abcdefghij", images="images", masks="masks"))
+    recipe = scene_recipe()
+    data = {"format": "mask_files", "path": "scenes", "hold_back": HELD_BACK}
+    return type(recipe).model_validate(recipe.model_dump() | {"data": data})
+
+
+def held_back_photos(folder):
+    names = [f"{name}/{number}.png" for name in "ab" for number in range(10)]
+    write_files(folder / "photos", {name: png(seed=seed) for seed, name in enumerate(names)})
+    recipe = colour_recipe()
+    data = {"format": "image_folder", "path": "photos", "hold_back": HELD_BACK}
+    return type(recipe).model_validate(recipe.model_dump() | {"data": data})
+
+
+def held_back_yolo(folder):
+    files = {f"{name}.png": png(seed=seed) for seed, name in enumerate("abcdefghij")}
+    labels = {f"{name}.txt": b"0 0.5 0.5 0.6 0.6" for name in "abcdefghij"}
+    write_files(folder / "yolo", files | labels | {"data.yaml": b"names: [cat, dog]"})
+    return object_recipe({"format": "yolo", "path": "yolo", "hold_back": HELD_BACK})
+
+
+@pytest.mark.parametrize("make", [coco_of_one_json, held_back_masks, held_back_photos, held_back_yolo])
+def test_a_training_lists_a_folder_once(make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = make(tmp_path)
+    listed = counting("attnkit.data.data_root.FolderTree", monkeypatch)
+    train(recipe)
+    assert len(listed) == len(set(listed)) == 1
+
+
 def test_a_split_is_opened_when_it_is_asked_for_and_never_again(monkeypatch):
-    data = OpenedData(ShapesConfig(format="shapes", train_images=3, valid_images=2, size=16))
+    data_config = ShapesConfig(format="shapes", train_images=3, valid_images=2, size=16)
+    data = OpenedData(data_config)
     asked = []
 
-    def told(config, split):
-        asked.append(split)
-        return open_data(config, split)
+    def told(config):
+        return lambda split: asked.append(split) or opener(split)
 
-    monkeypatch.setattr(module, "open_data", told)
+    opener = module.opener_of(data_config)
+    monkeypatch.setattr(module, "opener_of", told)
     assert data["valid"] is data["valid"]
     assert asked == ["valid"]
     assert [len(images) for images in data.values()] == [3, 2, 200]

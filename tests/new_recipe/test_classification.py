@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from attnkit import recipe_file
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.models.build import build_model
 from attnkit.new_recipe import classification as new_classification
 from attnkit.new_recipe import speed as measured
@@ -64,7 +64,7 @@ def test_from_a_folder(folder):
     assert (recipe.name, recipe.data.path, recipe.image.size) == ("photos", "photos", 32)
     assert (recipe.data.hold_back.valid, recipe.data.hold_back.test) == (0.1, 0.1)
     assert (recipe.augment.crop, recipe.augment.auto) == ("shift", "trivial")
-    splits = [len(open_data(recipe.data, split)) for split in ("train", "valid", "test")]
+    splits = [len(OpenedData(recipe.data)[split]) for split in ("train", "valid", "test")]
     assert splits == [27, 3, 3]
     model = build_model(recipe.model, num_classes=3, image_size=recipe.image.size)
     assert model.head.out_features == 3
@@ -102,7 +102,7 @@ def test_splits_that_are_there_are_used(folder):
     assert result.stderr.startswith("flowers: 36 training, 9 validation and 15 test images of 3 classes\n")
     assert "held back" not in result.stderr
     recipe = recipe_file.load("flowers.yaml")
-    assert [len(open_data(recipe.data, split)) for split in ("train", "valid", "test")] == [36, 9, 15]
+    assert [len(OpenedData(recipe.data)[split]) for split in ("train", "valid", "test")] == [36, 9, 15]
 
 
 def test_from_an_archive_with_an_odd_name(folder):

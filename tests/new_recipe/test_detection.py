@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from attnkit import recipe_file
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.new_recipe import detection as new_detection
 from attnkit.new_recipe import speed as measured
@@ -46,7 +46,7 @@ def new(*arguments, images="photos", annotations="objects.json"):
 
 
 def sizes(recipe):
-    sets = [open_data(recipe.data, split) for split in ("train", "valid", "test")]
+    sets = [OpenedData(recipe.data)[split] for split in ("train", "valid", "test")]
     return [None if one is None else len(one) for one in sets]
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from attnkit.data.data_root import DataRoot
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
 from attnkit.new_recipe.detection_data import coco_data, folder_of, found_data, has_any, image_names
 from tests.data.formats.coco_files import annotation, coco, pictures
@@ -31,7 +31,7 @@ def splits(config):
 
 
 def sizes(config):
-    sets = [open_data(config, split) for split in ("train", "valid", "test")]
+    sets = [OpenedData(config)[split] for split in ("train", "valid", "test")]
     return [None if one is None else len(one) for one in sets]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attnkit import recipe_file
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.data.segmentation.config import MaskFilesConfig
 from attnkit.models.build import build_model
 from attnkit.new_recipe import segmentation as new_segmentation
@@ -58,7 +58,7 @@ def test_from_two_folders(folder):
     assert (recipe.data.train.images, recipe.data.train.masks) == ("photos", "masks")
     assert recipe.data.classes == ("class 0", "class 1", "class 2")
     assert recipe.image.crop == (32, 32)
-    splits = [open_data(recipe.data, split) for split in ("train", "valid", "test")]
+    splits = [OpenedData(recipe.data)[split] for split in ("train", "valid", "test")]
     assert [len(split) for split in splits] == [16, 2, 2]
     assert recipe.model == FLAT.config(32)
     model = build_model(recipe.model, num_classes=3, image_size=32)
@@ -99,7 +99,7 @@ def test_splits_that_are_there_are_used(folder):
     recipe = recipe_file.load("images.yaml")
     assert recipe.data.path == f"{folder}/ade"
     assert recipe.data.valid.masks == "masks/validation"
-    assert [len(open_data(recipe.data, split)) for split in ("train", "valid", "test")] == [11, 3, 1]
+    assert [len(OpenedData(recipe.data)[split]) for split in ("train", "valid", "test")] == [11, 3, 1]
 
 
 def test_names_of_a_file(folder):
@@ -110,7 +110,7 @@ def test_names_of_a_file(folder):
     assert "names: " not in result.stderr
     data = recipe_file.load("x.yaml").data
     assert (data.path, data.classes) == ("d", "../names.json")
-    train = open_data(data, "train")
+    train = OpenedData(data)["train"]
     assert train.class_names == ("sky", "a: b", "road")
     assert train.colours[0].tolist() == [1, 2, 3]
 
@@ -125,13 +125,13 @@ def test_black_and_white_masks(folder):
     )
     data = recipe_file.load("photos.yaml").data
     assert (data.classes, data.ignore) == ({0: "background", 255: "object"}, ())
-    assert open_data(data, "train").class_names == ("background", "object")
+    assert OpenedData(data)["train"].class_names == ("background", "object")
 
 
 def test_images_and_masks_in_one_folder(folder):
     write_scenes(folder, images="d", masks="d")
     assert new(images="d", masks="d").exit_code == 0
-    assert len(open_data(recipe_file.load("d.yaml").data, "train")) == 16
+    assert len(OpenedData(recipe_file.load("d.yaml").data)["train"]) == 16
 
 
 def test_what_is_wrong_with_some_is_said(folder):

@@ -9,7 +9,7 @@ from string import ascii_letters
 import pytest
 
 from attnkit import recipe_file
-from attnkit.data.open import OpenedData, open_data
+from attnkit.data.open import OpenedData
 from attnkit.data.text.check import check_parallel_text
 from attnkit.new_recipe.translation_size import SideSize, TextSize
 from attnkit.tokenizers.build import build_tokenizer
@@ -68,7 +68,7 @@ def test_from_two_files(folder):
     assert recipe.name == "en_de"
     assert recipe.model.embed_dim == 128
     assert recipe.bleu.tokenize == "13a"
-    counts = {split: len(open_data(recipe.data, split).read()[0]) for split in ("train", "valid", "test")}
+    counts = {split: len(OpenedData(recipe.data)[split].read()[0]) for split in ("train", "valid", "test")}
     assert counts["test"] == 100
     assert 95 <= counts["valid"] <= 100
     assert 1000 < counts["train"] < 1100
@@ -82,7 +82,7 @@ def test_nothing_leaks_and_the_data_check_finds_no_error(folder):
     assert not [finding for finding in report.findings if "training text too" in str(finding)]
     seen = {}
     for split in ("train", "valid", "test"):
-        src, tgt = open_data(recipe.data, split).read()
+        src, tgt = OpenedData(recipe.data)[split].read()
         seen[split] = {line.lower() for line in src}, {line.lower() for line in tgt}
     for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
         for side in (0, 1):
@@ -92,7 +92,7 @@ def test_nothing_leaks_and_the_data_check_finds_no_error(folder):
 def test_the_tokenizer_of_the_recipe_can_be_trained(folder, tmp_path):
     new("--src", "train.en", "--tgt", "train.de")
     recipe = recipe_file.load("en_de.yaml")
-    pairs = open_data(recipe.data, "train")
+    pairs = OpenedData(recipe.data)["train"]
     tokenizer = build_tokenizer(recipe.tokenizer, [*pairs.src_lines(), *pairs.tgt_lines()], tmp_path / "tokenizer")
     assert tokenizer.vocab_size == recipe.tokenizer.vocab_size
 
@@ -143,7 +143,7 @@ def test_a_given_test_set_is_kept_out_of_what_is_held_back(folder):
     assert (data.test.src, data.valid.src, data.train.src) == ("test.en", "en_de.valid.en", "en_de.train.en")
     test = {line.lower() for line in train[:300]}
     for split in ("valid", "train"):
-        assert not test & {line.lower() for line in open_data(data, split).src_lines()}
+        assert not test & {line.lower() for line in OpenedData(data)[split].src_lines()}
     assert "en_de.test.en" not in names(folder)
 
 
@@ -154,7 +154,7 @@ def test_packed_text_stays_packed_and_files_without_a_language(folder):
     assert result.stdout == "translation.yaml\n"
     data = recipe_file.load("translation.yaml").data
     assert (data.test.src, data.test.tgt) == ("translation.test.src.gz", "translation.test.tgt.gz")
-    assert open_data(data, "test").read()[0]
+    assert OpenedData(data)["test"].read()[0]
     assert (folder / "translation.test.src.gz").read_bytes()[:2] == b"\x1f\x8b"
 
 
@@ -164,7 +164,7 @@ def test_odd_names_are_quoted(folder):
     recipe = recipe_file.load("1e5 ü.yaml")
     assert recipe.name == "1e5_"
     assert recipe.data.train.src == "1e5 ü.train.en"
-    assert open_data(recipe.data, "test").read()[0]
+    assert OpenedData(recipe.data)["test"].read()[0]
     given = [
         "--valid-src",
         'a "b": #c.en',
@@ -189,7 +189,7 @@ def test_text_without_spaces_is_scored_by_character(folder):
         recipe = recipe_file.load(f"en_{language}.yaml")
         assert recipe.bleu.tokenize == {"zh": "zh", "ja": "char"}[language]
         assert recipe.tokenizer.byte_fallback
-        pairs = open_data(recipe.data, "train")
+        pairs = OpenedData(recipe.data)["train"]
         build_tokenizer(recipe.tokenizer, [*pairs.src_lines(), *pairs.tgt_lines()], folder / language)
 
 

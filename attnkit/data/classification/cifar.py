@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.data.classification.config import CifarConfig
-from attnkit.data.classification.image_set import ArrayImages, ImageSet, split_off
-from attnkit.data.config import Split
+from attnkit.data.classification.image_set import ArrayImages, ImageSet
+from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.data_root import open_tree_once
 from attnkit.data.file_tree import FileTree
 from attnkit.data.files import find_file_or_folder
+from attnkit.data.images.hold_back import ImageSplits, hold_back
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
 
@@ -49,46 +51,61 @@ _PYTHON = {
 }
 
 
-def open_cifar(config: CifarConfig, split: Split) -> ImageSet | None:
-    """Read one split into memory; None if it is the validation set and nothing is held back for it.
+class CifarSplits(ImageSplits[ImageSet]):
+    """The splits of CIFAR, each read into memory."""
 
-    Raises:
-        DataError: files are missing, or are not what CIFAR's are.
-    """
-    tree = open_tree_once(find_file_or_folder(config.path))
-    by_last_name = {name.rpartition("/")[2]: number for number, name in enumerate(tree.names)}
-    for layout, read in ((_BINARY[config.classes], _read_binary), (_PYTHON[config.classes], _read_python)):
-        if layout.train[0] in by_last_name:
-            return _open(config, split, tree, by_last_name, layout, read)
-    raise DataError(
-        f"{tree.path}: has no file {_PYTHON[config.classes].train[0]} or {_BINARY[config.classes].train[0]}; "
-        f"expected CIFAR-{config.classes} as its authors give it; correct data.path or data.classes"
-    )
+    def __init__(self, config: CifarConfig) -> None:
+        """Find the files.
 
+        Raises:
+            DataError: they are not there.
+        """
+        super().__init__(config.hold_back)
+        self._classes = config.classes
+        self._tree = tree = open_tree_once(find_file_or_folder(config.path))
+        self._numbers = {name.rpartition("/")[2]: number for number, name in enumerate(tree.names)}
+        versions = ((_BINARY[config.classes], _read_binary), (_PYTHON[config.classes], _read_python))
+        found = next((version for version in versions if version[0].train[0] in self._numbers), None)
+        if found is None:
+            raise DataError(
+                f"{tree.path}: has no file {_PYTHON[config.classes].train[0]} or {_BINARY[config.classes].train[0]}; "
+                f"expected CIFAR-{config.classes} as its authors give it; correct data.path or data.classes"
+            )
+        self._layout, self._read = found
 
-_Read = Callable[[FileTree, int, _Layout, int], tuple[NDArray[np.uint8], IntArray]]
+    def has(self, split: Split) -> bool:
+        """There is no validation set."""
+        return split != "valid"
 
+    def find(self, split: Split) -> ImageSet:
+        """Read the files."""
+        return self._open((self._layout.test,)) if split == "test" else self._training
 
-def _open(
-    config: CifarConfig, split: Split, tree: FileTree, numbers: dict[str, int], layout: _Layout, read: _Read
-) -> ImageSet | None:
-    files = (layout.test,) if split == "test" else layout.train
-    if missing := [name for name in (*files, layout.names) if name not in numbers]:
-        raise DataError(
-            f"{tree.path}: has no file {', '.join(missing)}; expected all files of CIFAR-{config.classes}; "
-            "fetch the archive again"
-        )
-    parts = [read(tree, numbers[name], layout, config.classes) for name in files]
-    names = _class_names(tree, numbers[layout.names], layout, config.classes)
-    starts = np.cumsum([0, *(len(labels) for _, labels in parts)])
+    def share_out(self, images: ImageSet, config: HoldBackConfig, *, valid: bool, test: bool) -> dict[Split, IntArray]:
+        """By the class and the number."""
+        return hold_back(images.labels, str, config, valid=valid, test=test)
 
-    def place(row: int) -> str:
-        part = int(np.searchsorted(starts, row, side="right")) - 1
-        return f"{tree.place(numbers[files[part]])}:{row - starts[part] + 1}"
+    @cached_property
+    def _training(self) -> ImageSet:
+        return self._open(self._layout.train)
 
-    pixels = np.concatenate([pixels for pixels, _ in parts])
-    images = ArrayImages(pixels, np.concatenate([labels for _, labels in parts]), names, place=place)
-    return images if split == "test" else split_off(images, split, config.hold_back, has_valid=False, has_test=True)
+    def _open(self, files: Sequence[str]) -> ImageSet:
+        tree, numbers, layout = self._tree, self._numbers, self._layout
+        if missing := [name for name in (*files, layout.names) if name not in numbers]:
+            raise DataError(
+                f"{tree.path}: has no file {', '.join(missing)}; expected all files of CIFAR-{self._classes}; "
+                "fetch the archive again"
+            )
+        parts = [self._read(tree, numbers[name], layout, self._classes) for name in files]
+        names = _class_names(tree, numbers[layout.names], layout, self._classes)
+        starts = np.cumsum([0, *(len(labels) for _, labels in parts)])
+
+        def place(row: int) -> str:
+            part = int(np.searchsorted(starts, row, side="right")) - 1
+            return f"{tree.place(numbers[files[part]])}:{row - starts[part] + 1}"
+
+        pixels, labels = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        return ArrayImages(pixels, labels, names, place=place)
 
 
 def _read_binary(tree: FileTree, number: int, layout: _Layout, classes: int) -> tuple[NDArray[np.uint8], IntArray]:

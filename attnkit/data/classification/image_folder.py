@@ -9,18 +9,21 @@ Both may lie in one more folder. Below a class, folders may be nested. The class
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from attnkit.data.classification.config import ImageFolderConfig
 from attnkit.data.classification.image_cache import DecodingProgress, decoded
-from attnkit.data.classification.image_set import FileImages, ImageSet, split_off
-from attnkit.data.config import Split
+from attnkit.data.classification.image_set import FileImages, ImageSet
+from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.data_root import files_below, join, open_tree_once
 from attnkit.data.file_tree import FileTree, is_image
 from attnkit.data.files import find_file_or_folder
 from attnkit.data.finding import Finding, and_more, listed
+from attnkit.data.images.hold_back import ImageSplits, hold_back
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
 
 _USUAL_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -63,6 +66,11 @@ class SplitFiles:
         """Of the classes that have images, sorted."""
         return tuple(sorted(name for name, numbers in self.classes.items() if numbers))
 
+    @property
+    def numbers(self) -> list[int]:
+        """Of all images in class folders, class by class."""
+        return [number for name in self.class_names for number in self.classes[name]]
+
 
 @dataclass
 class ImageFolders:
@@ -85,38 +93,47 @@ class ImageFolders:
                 f"{self.tree.place(number)}: class {listed(unknown)} has no training image; expected the classes of "
                 f"training: {listed(names)}; add training images, or remove this folder"
             )
-        numbers = [np.array(files.classes.get(name, []), dtype=np.int64) for name in names]
-        labels = np.repeat(np.arange(len(names)), [len(part) for part in numbers])
-        return FileImages(self.tree, np.concatenate(numbers), labels, names, left_out=files.left_out(self.tree))
+        labels = np.repeat(np.arange(len(names)), [len(files.classes.get(name, [])) for name in names])
+        numbers = np.array(files.numbers, dtype=np.int64)
+        return FileImages(self.tree, numbers, labels, names, left_out=files.left_out(self.tree))
 
 
-def open_image_folder(
-    config: ImageFolderConfig, split: Split, *, progress: DecodingProgress | None = None
-) -> ImageSet | None:
-    """Open one split; None if there is no folder for it and nothing is held back for it.
+class ImageFolderSplits(ImageSplits[ImageSet]):
+    """The splits of a folder of images. Small images of one size are decoded once, into the cache."""
 
-    Small images of one size are decoded once, into the cache.
+    def __init__(self, config: ImageFolderConfig, *, progress: DecodingProgress | None = None) -> None:
+        """Find the folders.
 
-    Args:
-        config: where the folder is.
-        split: which one.
-        progress: called while images are decoded into the cache.
+        Args:
+            config: where they are.
+            progress: called while images are decoded into the cache.
 
-    Raises:
-        DataError: the folder is not found, has no class folders, or a split has a class that training has not.
-    """
-    found = find_image_folders(config)
-    if split != "train" and split in found.splits:
-        return decoded(found.images(split), progress=progress)
-    images = found.images("train")
-    below = len(found.splits["train"].folder)
+        Raises:
+            DataError: there is no such folder, or it has no class folders.
+        """
+        super().__init__(config.hold_back)
+        self._found, self._progress = find_image_folders(config), progress
 
-    def name(index: int) -> str:
-        return found.tree.names[images.numbers[index]][below:].lstrip("/")
+    def has(self, split: Split) -> bool:
+        """Whether there is a folder for it."""
+        return split in self._found.splits
 
-    has_valid, has_test = "valid" in found.splits, "test" in found.splits
-    images_or_pixels = decoded(images, progress=progress)
-    return split_off(images_or_pixels, split, config.hold_back, has_valid=has_valid, has_test=has_test, name=name)
+    def find(self, split: Split) -> ImageSet:
+        """Open a folder."""
+        return self._open(split) if split != "train" and self.has(split) else self._training
+
+    def share_out(self, images: ImageSet, config: HoldBackConfig, *, valid: bool, test: bool) -> dict[Split, IntArray]:
+        """By the class and the path below the folder."""
+        training = self._found.splits["train"]
+        below = [self._found.tree.names[number][len(training.folder) :].lstrip("/") for number in training.numbers]
+        return hold_back(images.labels, below.__getitem__, config, valid=valid, test=test)
+
+    @cached_property
+    def _training(self) -> ImageSet:
+        return self._open("train")
+
+    def _open(self, split: Split) -> ImageSet:
+        return decoded(self._found.images(split), progress=self._progress)
 
 
 def find_image_folders(config: ImageFolderConfig) -> ImageFolders:

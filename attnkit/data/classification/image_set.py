@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -11,30 +11,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnkit.data.classification.config import ShapesConfig
-from attnkit.data.config import HoldBackConfig, Split
+from attnkit.data.config import Split
 from attnkit.data.file_tree import FileTree
 from attnkit.data.finding import Finding
 from attnkit.data.images.decode import decode_image
-from attnkit.data.images.hold_back import hold_back
+from attnkit.data.images.numbered_images import NumberedImages
 from attnkit.data.images.shapes import CLASS_NAMES, FIRST_INDEX, generate
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
 
 
-class ImageSet(ABC):
+class ImageSet(NumberedImages):
     """N images, each of one class."""
 
     class_names: tuple[str, ...]
-    _left_out: Sequence[Finding] = ()
     labels: IntArray
     """(N,) int64, numbers of classes."""
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    @abstractmethod
-    def place(self, index: int) -> str:
-        """What to call an image in messages: its file, or archive and member."""
 
     @abstractmethod
     def read(self, index: int) -> Tensor:
@@ -43,14 +38,6 @@ class ImageSet(ABC):
         Raises:
             DataError: it is broken; the message names its file.
         """
-
-    @abstractmethod
-    def select(self, rows: IntArray) -> ImageSet:
-        """Some of the images, in the order of `rows`."""
-
-    def left_out(self) -> Sequence[Finding]:
-        """What lies beside the images and is not used."""
-        return self._left_out
 
 
 class ArrayImages(ImageSet):
@@ -155,31 +142,6 @@ class FileImages(ImageSet):
     def select(self, rows: IntArray) -> FileImages:
         """Some of the images."""
         return FileImages(self.tree, self.numbers[rows], self.labels[rows], self.class_names, left_out=self._left_out)
-
-
-def split_off(
-    images: ImageSet,
-    split: Split,
-    config: HoldBackConfig,
-    *,
-    has_valid: bool,
-    has_test: bool,
-    name: Callable[[int], str] = str,
-) -> ImageSet | None:
-    """The part of training images that one split gets, or None if it gets none.
-
-    Args:
-        images: all that the data has for training.
-        split: train, or one that the data has no own images for.
-        config: the shares of each class.
-        has_valid: whether the data has validation images of its own.
-        has_test: whether it has test images of its own.
-        name: of each image; where it has none, its number.
-    """
-    rows = hold_back(images.labels, name, config, valid=not has_valid, test=not has_test)[split]
-    if not len(rows):
-        return None
-    return images if len(rows) == len(images) else images.select(rows)
 
 
 def open_shapes(config: ShapesConfig, split: Split) -> ArrayImages:

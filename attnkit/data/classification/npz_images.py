@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.data.classification.config import NpzImagesConfig
-from attnkit.data.classification.image_set import ArrayImages, ImageSet, split_off
-from attnkit.data.config import Split
+from attnkit.data.classification.image_set import ArrayImages, ImageSet
+from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.files import find_file
+from attnkit.data.images.hold_back import ImageSplits, hold_back
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
 
@@ -24,29 +26,50 @@ _NAMES: dict[Split, tuple[tuple[str, str], ...]] = {
 }
 
 
-def open_npz_images(config: NpzImagesConfig, split: Split) -> ImageSet | None:
-    """Read one split into memory; None if the file has no such arrays and nothing is held back for it.
+class NpzSplits(ImageSplits[ImageSet]):
+    """The splits of a file of arrays, each read into memory."""
 
-    Raises:
-        DataError: the file is not found or broken, or an array is missing or of the wrong shape or type.
-    """
-    path = find_file(config.path)
-    with _Arrays(path) as arrays:
-        has = {name: _find(arrays, name) for name in _NAMES}
-        if has["train"] is None:
-            raise DataError(
-                f"{path}: has the arrays {', '.join(arrays.names) or '(none)'}; expected x_train and y_train, or "
-                "train_images and train_labels; rename them"
-            )
-        train_labels = _labels(arrays, has["train"][1])
-        names = config.class_names or tuple(map(str, range(int(train_labels.max(initial=-1)) + 1)))
-        _check_train(train_labels, names, f"{path}:{has['train'][1]}")
-        own = has[split]
-        images = _open(arrays, own or has["train"], names)
-    if own and split != "train":
-        return images
-    has_valid, has_test = has["valid"] is not None, has["test"] is not None
-    return split_off(images, split, config.hold_back, has_valid=has_valid, has_test=has_test)
+    def __init__(self, config: NpzImagesConfig) -> None:
+        """See which arrays there are.
+
+        Raises:
+            DataError: the file is not found or broken, or an array is missing or of the wrong shape or type.
+        """
+        super().__init__(config.hold_back)
+        self._path = find_file(config.path)
+        with _Arrays(self._path) as arrays:
+            self._names = {split: _find(arrays, split) for split in _NAMES}
+            if (train := self._names["train"]) is None:
+                raise DataError(
+                    f"{self._path}: has the arrays {', '.join(arrays.names) or '(none)'}; expected x_train and "
+                    "y_train, or train_images and train_labels; rename them"
+                )
+            labels = _labels(arrays, train[1])
+            self._class_names = config.class_names or tuple(map(str, range(int(labels.max(initial=-1)) + 1)))
+            _check_train(labels, self._class_names, f"{self._path}:{train[1]}")
+
+    def has(self, split: Split) -> bool:
+        """Whether there are such arrays."""
+        return self._names[split] is not None
+
+    def find(self, split: Split) -> ImageSet:
+        """Read two arrays."""
+        own = self._names[split]
+        return self._training if own is None or split == "train" else self._read(own)
+
+    def share_out(self, images: ImageSet, config: HoldBackConfig, *, valid: bool, test: bool) -> dict[Split, IntArray]:
+        """By the class and the number."""
+        return hold_back(images.labels, str, config, valid=valid, test=test)
+
+    @cached_property
+    def _training(self) -> ImageSet:
+        train = self._names["train"]
+        assert train is not None, "it was found"
+        return self._read(train)
+
+    def _read(self, names: tuple[str, str]) -> ImageSet:
+        with _Arrays(self._path) as arrays:
+            return _open(arrays, names, self._class_names)
 
 
 class _Arrays:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 from torch import Tensor
 
-from attnkit.data.finding import Finding
 from attnkit.data.formats.annotations import Annotation
-from attnkit.structures.arrays import IntArray
+from attnkit.data.images.numbered_images import NumberedImages
 from attnkit.structures.objects import Objects
 
 
-class DetectionSet(ABC):
+class DetectionSet(NumberedImages):
     """N images, each with any number of objects of K classes."""
 
     class_names: tuple[str, ...]
@@ -24,13 +23,6 @@ class DetectionSet(ABC):
     """False: the recipe leaves outlines out, where there are any."""
     semantic_classes: int | None
     """Of the maps that `read_semantic` gives; None where there are none."""
-
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    @abstractmethod
-    def place(self, index: int) -> str:
-        """What to call an image in messages: its file, or archive and member."""
 
     @abstractmethod
     def annotation_place(self, index: int) -> str:
@@ -93,11 +85,3 @@ class DetectionSet(ABC):
         Raises:
             DataError: it is missing or broken, or does not fit.
         """
-
-    @abstractmethod
-    def select(self, rows: IntArray) -> DetectionSet:
-        """Some of the images, in the order of `rows`."""
-
-    def left_out(self) -> list[Finding]:
-        """What lies beside the images and is not used."""
-        return []

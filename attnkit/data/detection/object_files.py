@@ -12,15 +12,12 @@ import torch
 from pycocotools import mask as rle
 from torch import Tensor
 
-from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.semantic_maps import SemanticMaps
-from attnkit.data.finding import Finding
 from attnkit.data.formats.annotations import AnnotatedImages, Annotation, Box
 from attnkit.data.formats.coco_fields import NOT_DRAWN
 from attnkit.data.formats.outlines import code_of, is_outline
 from attnkit.data.images.decode import decode_image, stored_and_seen
-from attnkit.data.images.hold_back import hold_files_back
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray, Size
 from attnkit.structures.boxes import box_areas
@@ -44,9 +41,11 @@ class ObjectFiles(DetectionSet):
             images: and their annotations.
             semantic: maps of a class per pixel.
         """
-        self._images, self._semantic = images, semantic
+        self._images, self._semantic, self._left_out = images, semantic, images.left_out
         self.source, self.rows = images.annotations, images.rows
         """The annotations, and (N,) the row of each image there."""
+        self.tree, self.numbers = images.tree, images.numbers
+        """Where the images are, and (N,) the number of each there."""
         self.class_names, self.category_ids = self.source.class_names, self.source.category_ids
         self.has_masks, self.masks_wanted = self.source.has_masks, self.source.masks_wanted
         self.semantic_classes = None if semantic is None else semantic.num_classes
@@ -56,7 +55,7 @@ class ObjectFiles(DetectionSet):
 
     def place(self, index: int) -> str:
         """Its file, or archive and member."""
-        return self._images.tree.place(int(self._images.numbers[index]))
+        return self.tree.place(int(self.numbers[index]))
 
     def annotation_place(self, index: int) -> str:
         """Its file, and which image there, if it is of several."""
@@ -64,7 +63,7 @@ class ObjectFiles(DetectionSet):
 
     def name(self, index: int) -> str:
         """The name of its file, without folder and ending."""
-        return os.path.splitext(self._images.tree.names[int(self._images.numbers[index])].rpartition("/")[2])[0]
+        return os.path.splitext(self.tree.names[int(self.numbers[index])].rpartition("/")[2])[0]
 
     def image_id(self, index: int) -> int:
         """As the annotations have it."""
@@ -76,11 +75,11 @@ class ObjectFiles(DetectionSet):
 
     def header_size(self, index: int) -> Size:
         """As the header of the file gives it."""
-        return self._size_and_turn(index, self._images.tree.source(int(self._images.numbers[index])))[0]
+        return self._size_and_turn(index, self.tree.source(int(self.numbers[index])))[0]
 
     def read(self, index: int) -> tuple[Tensor, Objects]:
         """Decode one image, and draw its objects."""
-        content = self._images.tree.read(int(self._images.numbers[index]))
+        content = self.tree.read(int(self.numbers[index]))
         size, turned = self._size_and_turn(index, content)
         return decode_image(content, self.place(index), turned=turned), self._objects(index, size)
 
@@ -101,32 +100,8 @@ class ObjectFiles(DetectionSet):
 
     def select(self, rows: IntArray) -> ObjectFiles:
         """Some of the images."""
-        images = replace(self._images, numbers=self._images.numbers[rows], rows=self.rows[rows])
+        images = replace(self._images, numbers=self.numbers[rows], rows=self.rows[rows])
         return ObjectFiles(images, semantic=self._semantic)
-
-    def left_out(self) -> list[Finding]:
-        """Images without annotations, annotations without an image, and the like."""
-        return list(self._images.left_out)
-
-    def part(self, split: Split, config: HoldBackConfig, *, has_valid: bool, has_test: bool) -> ObjectFiles | None:
-        """What a split gets of these, which are all training images; None if it gets none.
-
-        Args:
-            split: train, or one that the data has no own images for.
-            config: the shares.
-            has_valid: whether the data has validation images of its own.
-            has_test: whether it has test images of its own.
-        """
-        rows = hold_files_back(
-            self._images.tree,
-            self._images.numbers,
-            split,
-            config,
-            has_valid=has_valid,
-            has_test=has_test,
-            name=lambda index: self.source.image_name(int(self.rows[index])),
-        )
-        return self.select(rows) if len(rows) else None
 
     def _objects(self, index: int, size: Size) -> Objects:
         return objects_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -12,11 +13,12 @@ from attnkit.data.detection.config import CocoConfig, CocoSplitConfig, VocConfig
 from attnkit.data.detection.object_files import ObjectFiles
 from attnkit.data.detection.semantic_maps import SemanticMaps
 from attnkit.data.formats.annotations import AnnotatedImages, Annotation, Annotations, Box, check_names
-from attnkit.data.formats.coco import CocoJson, open_coco_files
+from attnkit.data.formats.coco import CocoJson, CocoSplitFiles
 from attnkit.data.formats.voc import VocAnnotations, find_pairs, found_names
 from attnkit.data.formats.yolo import YoloYaml, find_images, find_labels, find_names
+from attnkit.data.images.hold_back import ImageSplits, hold_files_back
 from attnkit.errors import DataError
-from attnkit.structures.arrays import Size
+from attnkit.structures.arrays import IntArray, Size
 
 
 class CocoAnnotations(Annotations):
@@ -86,73 +88,118 @@ class CocoAnnotations(Annotations):
         return left, top, left + width, top + height
 
 
-def open_coco(config: CocoConfig, split: Split) -> ObjectFiles | None:
-    """Open one split; None if there is none and nothing is held back for it.
+class ObjectSplits(ImageSplits[ObjectFiles]):
+    """The splits of images with objects, of whatever format; equal files are held back together."""
 
-    Raises:
-        DataError: a folder or json is not found, or has not COCO's form; or no image of the json is there.
-    """
-    root = DataRoot(config.path)
-    given: Mapping[Split, CocoSplitConfig | None] = {other: getattr(config, other) for other in SPLITS}
-    if given[split] is None and not getattr(config.hold_back, split, 0.0):
-        return None
-    coco, own = open_coco_files(root, given, split), given[split] or config.train
-    annotations = CocoAnnotations(coco.about, coco.place, masks=config.masks)
-    images = AnnotatedImages(annotations, coco.files.tree, coco.numbers, coco.rows, coco.left_out)
-    semantic = None
-    if own.semantic is not None and config.semantic_classes is not None:
-        semantic = SemanticMaps(root.folder(own.semantic, f"{coco.option}.semantic"), config.semantic_classes)
-    return _part_of(ObjectFiles(images, semantic=semantic), split, given, config.hold_back)
-
-
-def open_yolo(config: YoloConfig, split: Split) -> ObjectFiles | None:
-    """Open one split; None if there is none and nothing is held back for it.
-
-    Raises:
-        DataError: the data is not found, has no names, no images or no labels.
-    """
-    root = DataRoot(config.path)
-    yaml = YoloYaml(root)
-    names, names_place = find_names(root, config.classes, yaml)
-    check_names(names, names_place)
-    images = {other: find_images(root, getattr(config, other), yaml, other) for other in SPLITS}
-    train, own = images["train"], images[split]
-    if train is None:
-        raise DataError(
-            f"{root.path}: no folder of training images by its usual names; expected such as images/train and "
-            "labels/train, or train/images and train/labels; name it as data.train"
+    def share_out(
+        self, images: ObjectFiles, config: HoldBackConfig, *, valid: bool, test: bool
+    ) -> dict[Split, IntArray]:
+        """By the names of the images."""
+        name = images.source.image_name
+        rows = images.rows
+        return hold_files_back(
+            images.tree, images.numbers, lambda index: name(int(rows[index])), config, valid=valid, test=test
         )
-    found = ObjectFiles(find_labels(root, train if own is None else own, names, masks=config.masks))
-    return _part_of(found, split, images, config.hold_back)
 
 
-def open_voc(config: VocConfig, split: Split) -> ObjectFiles | None:
-    """Open one split; None if there is none and nothing is held back for it.
+class CocoSplits(ObjectSplits):
+    """The splits of COCO's json."""
 
-    Raises:
-        DataError: the data is not found, or has no images with xml.
-    """
-    root = DataRoot(config.path)
-    pairs = {other: find_pairs(root, getattr(config, other), other) for other in SPLITS}
-    train, own = pairs["train"], pairs[split]
-    if train is None:
-        raise DataError(
-            f"{root.path}: no list or folder of training images by its usual name; expected ImageSets/Main/train.txt, "
-            "or a folder train; name it as data.train"
-        )
-    names = config.classes or found_names(root.tree, [xml for _, xml in train.rows])
-    check_names(names, str(root.path) if config.classes is None else "data.classes")
-    pairs_read = train if own is None else own
-    rows = np.array(pairs_read.rows, dtype=np.int64)
-    annotations = VocAnnotations(root.tree, rows, names, difficult=config.difficult or split != "train")
-    images = AnnotatedImages(annotations, root.tree, rows[:, 0], np.arange(len(rows)), pairs_read.left_out)
-    return _part_of(ObjectFiles(images), split, pairs, config.hold_back)
+    def __init__(self, config: CocoConfig) -> None:
+        """Find the data.
+
+        Raises:
+            DataError: it is not there.
+        """
+        super().__init__(config.hold_back)
+        self._config, self._root = config, DataRoot(config.path)
+        self._given: Mapping[Split, CocoSplitConfig | None] = {split: getattr(config, split) for split in SPLITS}
+        self._files = CocoSplitFiles(self._root, self._given)
+
+    def has(self, split: Split) -> bool:
+        """Whether the recipe names files for it."""
+        return self._files.has(split)
+
+    def find(self, split: Split) -> ObjectFiles:
+        """Read a json, and find its images and maps."""
+        coco, config = self._files.find(split), self._config
+        own = self._given[split] or config.train
+        annotations = CocoAnnotations(coco.about, coco.place, masks=config.masks)
+        images = AnnotatedImages(annotations, coco.files.tree, coco.numbers, coco.rows, coco.left_out)
+        semantic = None
+        if own.semantic is not None and config.semantic_classes is not None:
+            folder = self._root.folder(own.semantic, f"{coco.option}.semantic")
+            semantic = SemanticMaps(folder, config.semantic_classes)
+        return ObjectFiles(images, semantic=semantic)
 
 
-def _part_of(
-    found: ObjectFiles, split: Split, own: Mapping[Split, object | None], hold_back: HoldBackConfig
-) -> ObjectFiles | None:
-    """What a split gets: all images of its own, or its share of the training images."""
-    if split != "train" and own[split] is not None:
-        return found
-    return found.part(split, hold_back, has_valid=own["valid"] is not None, has_test=own["test"] is not None)
+class YoloSplits(ObjectSplits):
+    """The splits of YOLO's text files."""
+
+    def __init__(self, config: YoloConfig) -> None:
+        """List the images of every split.
+
+        Raises:
+            DataError: the data is not found, has no names or no training images.
+        """
+        super().__init__(config.hold_back)
+        self._root, self._masks = DataRoot(config.path), config.masks
+        yaml = YoloYaml(self._root)
+        self._names, names_place = find_names(self._root, config.classes, yaml)
+        check_names(self._names, names_place)
+        found = {split: find_images(self._root, getattr(config, split), yaml, split) for split in SPLITS}
+        self._images = {split: images for split, images in found.items() if images is not None}
+        if "train" not in self._images:
+            raise DataError(
+                f"{self._root.path}: no folder of training images by its usual names; expected such as images/train "
+                "and labels/train, or train/images and train/labels; name it as data.train"
+            )
+
+    def has(self, split: Split) -> bool:
+        """Whether there are images for it."""
+        return split in self._images
+
+    def find(self, split: Split) -> ObjectFiles:
+        """Find the labels of images."""
+        return self._labelled(split) if split != "train" and self.has(split) else self._training
+
+    @cached_property
+    def _training(self) -> ObjectFiles:
+        return self._labelled("train")
+
+    def _labelled(self, split: Split) -> ObjectFiles:
+        return ObjectFiles(find_labels(self._root, self._images[split], self._names, masks=self._masks))
+
+
+class VocSplits(ObjectSplits):
+    """The splits of Pascal VOC's xml."""
+
+    def __init__(self, config: VocConfig) -> None:
+        """Find the images and the xml of every split, and the classes.
+
+        Raises:
+            DataError: the data is not found, or has no training images with xml.
+        """
+        super().__init__(config.hold_back)
+        self._root, self._difficult = DataRoot(config.path), config.difficult
+        found = {split: find_pairs(self._root, getattr(config, split), split) for split in SPLITS}
+        self._pairs = {split: pairs for split, pairs in found.items() if pairs is not None}
+        if "train" not in self._pairs:
+            raise DataError(
+                f"{self._root.path}: no list or folder of training images by its usual name; expected "
+                "ImageSets/Main/train.txt, or a folder train; name it as data.train"
+            )
+        xmls = [xml for _, xml in self._pairs["train"].rows]
+        self._names = config.classes or found_names(self._root.tree, xmls)
+        check_names(self._names, str(self._root.path) if config.classes is None else "data.classes")
+
+    def has(self, split: Split) -> bool:
+        """Whether there are images for it."""
+        return split in self._pairs
+
+    def find(self, split: Split) -> ObjectFiles:
+        """Take the images and the xml; validation and test keep difficult objects, which are not scored."""
+        pairs, tree = self._pairs.get(split, self._pairs["train"]), self._root.tree
+        rows = np.array(pairs.rows, dtype=np.int64)
+        annotations = VocAnnotations(tree, rows, self._names, difficult=self._difficult or split != "train")
+        return ObjectFiles(AnnotatedImages(annotations, tree, rows[:, 0], np.arange(len(rows)), pairs.left_out))

@@ -280,34 +280,51 @@ class CocoPaths(Protocol):
         """The folder of the images, below the root of the data."""
 
 
-def open_coco_files(root: DataRoot, given: Mapping[Split, CocoPaths | None], split: Split) -> CocoFiles:
-    """Read the json of a split, and find its images; of training, where the split has no json of its own.
+class CocoSplitFiles:
+    """The json and the images of each split. A json is read once, however many splits it is of."""
 
-    Args:
-        root: where the data is.
-        given: the files of each split, as the recipe names them.
-        split: which one.
+    def __init__(self, root: DataRoot, given: Mapping[Split, CocoPaths | None]) -> None:
+        """Take where the data is, and the files of each split as the recipe names them; nothing is read yet."""
+        self._root, self._given = root, given
+        self._read: dict[str, tuple[CocoJson, str]] = {}
+        """By the path of a json, its content and what to call it in messages."""
+        self._found: dict[Split, CocoFiles] = {}
 
-    Raises:
-        DataError: the folder or the json is not found, or has not COCO's form; or no image of the json is there.
-    """
-    own, option = (given["train"], "data.train") if given[split] is None else (given[split], f"data.{split}")
-    assert own is not None, "of training, the schema requires it"
-    shared = sum(other is not None and other.images == own.images for other in given.values()) > 1
-    content, place = root.read(own.annotations, f"{option}.annotations")
-    about = read_coco_json(content, place)
-    files = root.folder(own.images, f"{option}.images")
-    found = [find_image(files, image.file_name) for image in about.images]
-    rows = [row for row, file in enumerate(found) if file is not None]
-    if not rows:
-        example = about.images[0].file_name if about.images else "none"
-        raise DataError(
-            f"{place}: none of its {len(about.images)} images is in {files.place}, such as {example}; expected the "
-            f"images there; correct {option}.images"
-        )
-    numbers = np.array([found[row] for row in rows], dtype=np.int64)
-    left_out = _left_out(about, place, files, found, shared=shared)
-    return CocoFiles(about, place, option, files, numbers, np.array(rows, dtype=np.int64), left_out)
+    def has(self, split: Split) -> bool:
+        """Whether the recipe names files for a split."""
+        return self._given[split] is not None
+
+    def find(self, split: Split) -> CocoFiles:
+        """Read the json of a split, and find its images; of training, where the split has no json of its own.
+
+        Raises:
+            DataError: the folder or the json is not found, or has not COCO's form; or no image of the json is there.
+        """
+        split = split if self.has(split) else "train"
+        if split not in self._found:
+            self._found[split] = self._find(split)
+        return self._found[split]
+
+    def _find(self, split: Split) -> CocoFiles:
+        own, option = self._given[split], f"data.{split}"
+        assert own is not None, "of training, the schema requires it"
+        shared = sum(other is not None and other.images == own.images for other in self._given.values()) > 1
+        if own.annotations not in self._read:
+            content, place = self._root.read(own.annotations, f"{option}.annotations")
+            self._read[own.annotations] = read_coco_json(content, place), place
+        about, place = self._read[own.annotations]
+        files = self._root.folder(own.images, f"{option}.images")
+        found = [find_image(files, image.file_name) for image in about.images]
+        rows = [row for row, file in enumerate(found) if file is not None]
+        if not rows:
+            example = about.images[0].file_name if about.images else "none"
+            raise DataError(
+                f"{place}: none of its {len(about.images)} images is in {files.place}, such as {example}; expected "
+                f"the images there; correct {option}.images"
+            )
+        numbers = np.array([found[row] for row in rows], dtype=np.int64)
+        left_out = _left_out(about, place, files, found, shared=shared)
+        return CocoFiles(about, place, option, files, numbers, np.array(rows, dtype=np.int64), left_out)
 
 
 def _left_out(about: CocoJson, place: str, files: Files, found: Sequence[int | None], *, shared: bool) -> list[Finding]:

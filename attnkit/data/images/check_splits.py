@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from torch import Tensor
 
 from attnkit.data.config import SPLITS, Split
 from attnkit.data.finding import DO, MOST_NAMED, DataReport, Finding, and_more
+from attnkit.data.images.numbered_images import NumberedImages
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray, Size
 
@@ -28,14 +29,6 @@ Progress = Callable[[Split, int, int], None]
 """Called now and then with a split, how many of its images have been checked, and how many it has."""
 
 
-class _Images(Protocol):
-    def __len__(self) -> int: ...
-
-    def place(self, index: int) -> str: ...
-
-    def left_out(self) -> Sequence[Finding]: ...
-
-
 @dataclass
 class SplitStats:
     """Figures of a split."""
@@ -48,7 +41,7 @@ class SplitStats:
     largest: Size | None = None
 
 
-Images = TypeVar("Images", bound=_Images)
+Images = TypeVar("Images", bound=NumberedImages)
 Stats = TypeVar("Stats", bound=SplitStats)
 
 

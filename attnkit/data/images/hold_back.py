@@ -7,16 +7,68 @@ largest its validation images: when files are added hardly any image moves, and 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.file_tree import FileTree
+from attnkit.data.images.numbered_images import NumberedImages
 from attnkit.structures.arrays import IntArray
 
 _BEGINNING = 4096
 """Bytes."""
+
+Images = TypeVar("Images", bound=NumberedImages)
+
+
+class ImageSplits(ABC, Generic[Images]):
+    """The splits of a data set, each opened when it is asked for; what is read for several of them is read once."""
+
+    def __init__(self, hold_back: HoldBackConfig) -> None:
+        """Take what is held back for a split that has no images of its own."""
+        self._hold_back = hold_back
+
+    @abstractmethod
+    def has(self, split: Split) -> bool:
+        """Whether a split has images of its own; `train` has."""
+
+    @abstractmethod
+    def find(self, split: Split) -> Images:
+        """All images of a split; those of training where it has none of its own.
+
+        Raises:
+            DataError: they are not found, or do not have the form that the recipe says.
+        """
+
+    @abstractmethod
+    def share_out(self, images: Images, config: HoldBackConfig, *, valid: bool, test: bool) -> dict[Split, IntArray]:
+        """Rows of the training images that each split gets; see `hold_back`."""
+
+    def open(self, split: Split) -> Images | None:
+        """The images of a split; None if it has none, and no training image is held back for it.
+
+        Raises:
+            DataError: they are not found, or do not have the form that the recipe says.
+        """
+        if split != "train":
+            if self.has(split):
+                return self.find(split)
+            if not getattr(self._hold_back, split):
+                return None
+        rows = self._shares[split]
+        if not len(rows):
+            return None
+        images = self.find(split)
+        return images if len(rows) == len(images) else images.select(rows)
+
+    @cached_property
+    def _shares(self) -> dict[Split, IntArray]:
+        wanted = {"valid": not self.has("valid"), "test": not self.has("test")}
+        return self.share_out(self.find("train"), self._hold_back, **wanted)
 
 
 def hold_back(
@@ -59,37 +111,29 @@ def _key(name: str, seed: int) -> int:
 
 
 def hold_files_back(
-    tree: FileTree,
-    numbers: IntArray,
-    split: Split,
-    config: HoldBackConfig,
-    *,
-    has_valid: bool,
-    has_test: bool,
-    name: Callable[[int], str],
-) -> IntArray:
-    """The part of the training images that one split gets where they are of no class; equal files stay together.
+    tree: FileTree, numbers: IntArray, name: Callable[[int], str], config: HoldBackConfig, *, valid: bool, test: bool
+) -> dict[Split, IntArray]:
+    """Share images out that are of no class; equal files stay together.
 
     Args:
         tree: where the images are.
         numbers: (N,) of all training images in the tree.
-        split: train, or one that the data has no own images for.
-        config: the shares.
-        has_valid: whether the data has validation images of its own.
-        has_test: whether it has test images of its own.
         name: of each image, by its row; the same wherever the data lies.
+        config: the shares, and the seed.
+        valid: whether a validation set is wanted.
+        test: whether a test set is wanted.
 
     Returns:
-        Rows, ascending.
+        Rows of each split, ascending.
     """
-    valid, test = not has_valid and config.valid > 0, not has_test and config.test > 0
+    valid, test = valid and config.valid > 0, test and config.test > 0
     if not valid and not test:
-        return np.arange(len(numbers) if split == "train" else 0)
+        return {"train": np.arange(len(numbers)), "valid": np.arange(0), "test": np.arange(0)}
     first = _first_of_equals(tree, numbers)
     ones = np.unique(first)
     labels = np.zeros(len(ones), dtype=np.int64)
     shares = hold_back(labels, lambda row: name(int(ones[row])), config, valid=valid, test=test)
-    return np.flatnonzero(np.isin(first, ones[shares[split]]))
+    return {split: np.flatnonzero(np.isin(first, ones[share])) for split, share in shares.items()}
 
 
 def _first_of_equals(tree: FileTree, numbers: IntArray) -> IntArray:

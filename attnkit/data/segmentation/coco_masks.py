@@ -17,14 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnkit.data.config import SPLITS, Split
+from attnkit.data.config import SPLITS, HoldBackConfig, Split
 from attnkit.data.data_root import DataRoot, Files
-from attnkit.data.finding import Finding
-from attnkit.data.formats.coco import CocoFiles, CocoImage, open_coco_files
+from attnkit.data.formats.coco import CocoFiles, CocoImage, CocoSplitFiles
 from attnkit.data.formats.coco_fields import NOT_DRAWN
 from attnkit.data.formats.outlines import runs_of
 from attnkit.data.images.decode import decode_image, decode_mask, fit, fitted
-from attnkit.data.images.hold_back import hold_files_back
+from attnkit.data.images.hold_back import ImageSplits, hold_files_back
 from attnkit.data.segmentation.config import CocoMasksConfig, CocoMasksSplitConfig
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet, check_classes
@@ -49,6 +48,7 @@ class CocoMasks(SegmentationSet):
             DataError: there are no classes, too many, or two of one name.
         """
         self.coco, self._background, self._panoptic = coco, background, panoptic
+        self._left_out = coco.left_out
         about = coco.about
         self._first = first = 1 if background and about.kind == "instances" else 0
         self.class_names = (_BACKGROUND,) * first + about.names
@@ -86,10 +86,6 @@ class CocoMasks(SegmentationSet):
         coco = replace(self.coco, numbers=self.coco.numbers[rows], rows=self.coco.rows[rows])
         return CocoMasks(coco, background=self._background, panoptic=self._panoptic)
 
-    def left_out(self) -> list[Finding]:
-        """Images that the json does not name, and those it names that are not there."""
-        return list(self.coco.left_out)
-
     def size(self, index: int) -> tuple[int, int]:
         """As the header of the file gives it; the size in the json must fit."""
         image, source = self._image(index), self.coco.files.tree.source(int(self.coco.numbers[index]))
@@ -110,33 +106,37 @@ class CocoMasks(SegmentationSet):
         return fitted(labels, content, place=self.place(index), mask_place=mask_place)
 
 
-def open_coco_masks(config: CocoMasksConfig, split: Split) -> CocoMasks | None:
-    """Open one split; None if there is none and nothing is held back for it.
+class CocoMaskSplits(ImageSplits[CocoMasks]):
+    """The splits of COCO's json, made into a class per pixel."""
 
-    Raises:
-        DataError: a folder or json is not found, or has not COCO's form; or no image of the json is there.
-    """
-    root = DataRoot(config.path)
-    given: dict[Split, CocoMasksSplitConfig | None] = {other: getattr(config, other) for other in SPLITS}
-    if given[split] is None and not getattr(config.hold_back, split, 0.0):
-        return None
-    coco, own = open_coco_files(root, given, split), given[split] or config.train
-    panoptic = None
-    if coco.about.kind == "panoptic":  # the folder of the PNGs is named as the json, where the recipe names none
-        panoptic = root.folder(own.panoptic or own.annotations.removesuffix(".json"), f"{coco.option}.panoptic")
-    found = CocoMasks(coco, background=config.background, panoptic=panoptic)
-    if split != "train" and given[split] is not None:
-        return found
-    rows = hold_files_back(
-        coco.files.tree,
-        coco.numbers,
-        split,
-        config.hold_back,
-        has_valid=given["valid"] is not None,
-        has_test=given["test"] is not None,
-        name=found.name,
-    )
-    return found.select(rows) if len(rows) else None
+    def __init__(self, config: CocoMasksConfig) -> None:
+        """Find the data.
+
+        Raises:
+            DataError: it is not there.
+        """
+        super().__init__(config.hold_back)
+        self._config, self._root = config, DataRoot(config.path)
+        self._given: dict[Split, CocoMasksSplitConfig | None] = {split: getattr(config, split) for split in SPLITS}
+        self._files = CocoSplitFiles(self._root, self._given)
+
+    def has(self, split: Split) -> bool:
+        """Whether the recipe names files for it."""
+        return self._files.has(split)
+
+    def find(self, split: Split) -> CocoMasks:
+        """Read a json, and find its images and PNGs."""
+        coco, own = self._files.find(split), self._given[split] or self._config.train
+        panoptic = None
+        if coco.about.kind == "panoptic":  # the folder of the PNGs is named as the json, where the recipe names none
+            folder = own.panoptic or own.annotations.removesuffix(".json")
+            panoptic = self._root.folder(folder, f"{coco.option}.panoptic")
+        return CocoMasks(coco, background=self._config.background, panoptic=panoptic)
+
+    def share_out(self, images: CocoMasks, config: HoldBackConfig, *, valid: bool, test: bool) -> dict[Split, IntArray]:
+        """By the names of the images; equal files stay together."""
+        coco = images.coco
+        return hold_files_back(coco.files.tree, coco.numbers, images.name, config, valid=valid, test=test)
 
 
 def draw_instances(labels: LabelMap, annotations: Sequence[tuple[int, Any]], first: int, place: str) -> None:

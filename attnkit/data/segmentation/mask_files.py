@@ -10,12 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attnkit.data.config import Split
+from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.data_root import DataRoot
 from attnkit.data.file_tree import FileTree
-from attnkit.data.finding import Finding
 from attnkit.data.images.decode import Values, decode_image, decode_mask, fit, fitted, image_size, mask_colours
-from attnkit.data.images.hold_back import hold_files_back
+from attnkit.data.images.hold_back import ImageSplits, hold_files_back
 from attnkit.data.segmentation.config import MaskFilesConfig
 from attnkit.data.segmentation.mask_classes import MaskClasses
 from attnkit.data.segmentation.mask_pairs import Pairs, find_pairs
@@ -38,6 +37,7 @@ class MaskFiles(SegmentationSet):
         """Take the pairs, (N, 2) their numbers in the trees of images and of masks, and what pixel values mean."""
         self.pairs, self.rows, self.classes = pairs, rows, classes
         self.class_names, self.colours = classes.names, classes.colours
+        self._left_out = pairs.left_out()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -84,10 +84,6 @@ class MaskFiles(SegmentationSet):
         mask = image_size(self.pairs.masks.source(int(self.rows[index, 1])), mask_place)
         return fit(mask, source, place=place, mask_place=mask_place)[0]
 
-    def left_out(self) -> list[Finding]:
-        """Images without a mask, masks without an image, and what is neither."""
-        return self.pairs.left_out()
-
     def select(self, rows: IntArray) -> MaskFiles:
         """Some of the images."""
         return MaskFiles(self.pairs, self.rows[rows], self.classes)
@@ -101,31 +97,39 @@ class MaskFiles(SegmentationSet):
         return fitted(values, image, place=self.place(index), mask_place=mask_place)
 
 
-def open_mask_files(config: MaskFilesConfig, split: Split) -> MaskFiles | None:
-    """Open one split; None if there is none and nothing is held back for it.
+class MaskFileSplits(ImageSplits[MaskFiles]):
+    """The splits of files of masks."""
 
-    Raises:
-        DataError: the data is not found, has no masks or no classes, or another form than the recipe names.
-    """
-    root = DataRoot(config.path)
-    train = find_pairs(root, config, "train")
-    if train is None:
-        raise _no_training(root, config)
-    classes = find_classes(root, config, train)
-    own = {other: find_pairs(root, config, other) for other in _HELD_OUT}
-    if split != "train" and (pairs := own[split]) is not None:
-        return MaskFiles(pairs, _rows(pairs), classes)
-    images = MaskFiles(train, _rows(train), classes)
-    rows = hold_files_back(
-        train.images,
-        images.rows[:, 0],
-        split,
-        config.hold_back,
-        has_valid=own["valid"] is not None,
-        has_test=own["test"] is not None,
-        name=lambda row: train.image_name(train.rows[row][0]),
-    )
-    return images.select(rows) if len(rows) else None
+    def __init__(self, config: MaskFilesConfig) -> None:
+        """Find the images and masks of every split, and the classes.
+
+        Raises:
+            DataError: the data is not found, has no masks or no classes, or another form than the recipe names.
+        """
+        super().__init__(config.hold_back)
+        root = DataRoot(config.path)
+        train = find_pairs(root, config, "train")
+        if train is None:
+            raise _no_training(root, config)
+        self._classes = find_classes(root, config, train)
+        self._pairs: dict[Split, Pairs | None] = {"train": train}
+        self._pairs |= {split: find_pairs(root, config, split) for split in _HELD_OUT}
+        self._train = train
+
+    def has(self, split: Split) -> bool:
+        """Whether there are pairs for it."""
+        return self._pairs[split] is not None
+
+    def find(self, split: Split) -> MaskFiles:
+        """Take the pairs."""
+        pairs = self._pairs[split] or self._train
+        return MaskFiles(pairs, np.array(pairs.rows, dtype=np.int64).reshape(-1, 2), self._classes)
+
+    def share_out(self, images: MaskFiles, config: HoldBackConfig, *, valid: bool, test: bool) -> dict[Split, IntArray]:
+        """By the paths of the images; equal files stay together."""
+        train, numbers = images.pairs, images.rows[:, 0]
+        name = [train.image_name(number) for number in numbers.tolist()].__getitem__
+        return hold_files_back(train.images, numbers, name, config, valid=valid, test=test)
 
 
 def find_classes(root: DataRoot, config: MaskFilesConfig, train: Pairs) -> MaskClasses:
@@ -159,10 +163,6 @@ def _palette(tree: FileTree, number: int) -> NDArray[np.uint8] | None:
         return mask_colours(tree.read(number), tree.place(number))
     except DataError:
         return None
-
-
-def _rows(pairs: Pairs) -> IntArray:
-    return np.array(pairs.rows, dtype=np.int64).reshape(-1, 2)
 
 
 def _no_training(root: DataRoot, config: MaskFilesConfig) -> DataError:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attnkit.data.finding import Finding
 from attnkit.data.formats.annotations import check_names
+from attnkit.data.images.numbered_images import NumberedImages
 from attnkit.data.segmentation.palette import MOST_CLASSES
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
@@ -18,19 +18,12 @@ LabelMap = NDArray[np.uint8]
 """(H, W), numbers of classes or IGNORE."""
 
 
-class SegmentationSet(ABC):
+class SegmentationSet(NumberedImages):
     """N images, each pixel of one of K classes, or of none."""
 
     class_names: tuple[str, ...]
     colours: NDArray[np.uint8]
     """(K, 3), red, green and blue, of the data where it has any."""
-
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    @abstractmethod
-    def place(self, index: int) -> str:
-        """What to call an image in messages: its file, or archive and member."""
 
     @abstractmethod
     def mask_place(self, index: int) -> str:
@@ -63,14 +56,6 @@ class SegmentationSet(ABC):
         Raises:
             DataError: a header is broken, or the sizes of image and labels differ.
         """
-
-    @abstractmethod
-    def select(self, rows: IntArray) -> SegmentationSet:
-        """Some of the images, in the order of `rows`."""
-
-    def left_out(self) -> list[Finding]:
-        """What lies beside the images and is not used."""
-        return []
 
 
 def check_classes(names: tuple[str, ...], place: str) -> None:

@@ -116,9 +116,9 @@ def classes_of(data: ImagesConfig) -> int | None:
             from attnkit.data.classification.image_folder import find_image_folders
 
             return len(find_image_folders(data).splits["train"].class_names)
-        from attnkit.data.open import open_data
+        from attnkit.data.open import OpenedData
 
-        images = open_data(data, "train")
+        images = OpenedData(data)["train"]
     except DataError:
         return None
     return None if images is None else len(images.class_names)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
 from attnkit.models.macs import Convention
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
@@ -123,7 +123,7 @@ def _size(recipe: DetectionRecipe) -> tuple[int, int]:
 
 def _classes_and_masks(recipe: DetectionRecipe) -> tuple[int, bool] | None:
     try:
-        data = open_data(recipe.data, "train")
+        data = OpenedData(recipe.data)["train"]
     except DataError:
         return None
     return None if data is None else (len(data.class_names), data.has_masks)

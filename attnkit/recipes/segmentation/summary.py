@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
 from attnkit.models.build import build_model
 from attnkit.models.config import UperNetConfig
@@ -72,7 +72,7 @@ def _count(
 
 def _classes_of(recipe: SegmentationRecipe) -> int | None:
     try:
-        data = open_data(recipe.data, "train")
+        data = OpenedData(recipe.data)["train"]
     except DataError:
         return None
     return None if data is None else len(data.class_names)

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from attnkit.data.classification.cifar import open_cifar
+from attnkit.data.classification.cifar import CifarSplits
 from attnkit.data.classification.config import CifarConfig
 from attnkit.errors import DataError
 from tests.data.image_files import write_files, write_tar
@@ -95,7 +95,8 @@ def python100():
 
 
 def opened(path, split="train", classes=10, valid=0.0):
-    return open_cifar(CifarConfig(format="cifar", path=str(path), classes=classes, hold_back={"valid": valid}), split)
+    config = CifarConfig(format="cifar", path=str(path), classes=classes, hold_back={"valid": valid})
+    return CifarSplits(config).open(split)
 
 
 @pytest.mark.parametrize(

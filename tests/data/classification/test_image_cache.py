@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attnkit.data.classification.config import ImageFolderConfig
-from attnkit.data.classification.image_folder import open_image_folder
+from attnkit.data.classification.image_folder import ImageFolderSplits
 from attnkit.data.classification.image_set import ArrayImages
 from attnkit.data.files import cache_folder
 from attnkit.errors import DataError
@@ -14,9 +14,8 @@ FILES = {f"train/{name}/{i}.png": png(5, 7, seed=i) for i, name in enumerate("aa
 
 
 def opened(root, **options):
-    return open_image_folder(
-        ImageFolderConfig(format="image_folder", path=str(root), hold_back={"valid": 0}), "train", **options
-    )
+    config = ImageFolderConfig(format="image_folder", path=str(root), hold_back={"valid": 0})
+    return ImageFolderSplits(config, **options).open("train")
 
 
 def caches():

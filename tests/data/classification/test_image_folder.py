@@ -6,7 +6,7 @@ import pytest
 from attnkit.data.classification.config import ImageFolderConfig
 from attnkit.data.classification.image_set import ArrayImages, FileImages
 from attnkit.data.config import HoldBackConfig
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
 from tests.data.image_files import picture, pixels, png, write_files, write_tar, write_zip
 
@@ -19,7 +19,7 @@ def files(*names, side=BIG):
 
 
 def opened(path, split="train", **options):
-    return open_data(ImageFolderConfig(format="image_folder", path=str(path), **options), split)
+    return OpenedData(ImageFolderConfig(format="image_folder", path=str(path), **options))[split]
 
 
 def names(images):

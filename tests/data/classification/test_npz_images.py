@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attnkit.data.classification.config import NpzImagesConfig
-from attnkit.data.classification.npz_images import open_npz_images
+from attnkit.data.classification.npz_images import NpzSplits
 from attnkit.errors import DataError
 
 RNG = np.random.default_rng(5)
@@ -18,7 +18,7 @@ def opened(tmp_path, split="train", *, valid=0.0, class_names=None, **arrays):
     config = NpzImagesConfig(
         format="npz", path=str(tmp_path / "a.npz"), class_names=class_names, hold_back={"valid": valid}
     )
-    return open_npz_images(config, split)
+    return NpzSplits(config).open(split)
 
 
 def test_kerass_names(tmp_path):
@@ -110,7 +110,7 @@ def test_what_is_no_npz_is_named(content, tmp_path):
         content = file.getvalue()
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"^{path}: cannot be read \(.*\); expected an .npz of plain arrays"):
-        open_npz_images(NpzImagesConfig(format="npz", path=str(path)), "train")
+        NpzSplits(NpzImagesConfig(format="npz", path=str(path))).open("train")
 
 
 def test_a_damaged_member_is_named(tmp_path):
@@ -119,4 +119,4 @@ def test_a_damaged_member_is_named(tmp_path):
     content[200] ^= 255
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(DataError, match=r"a.npz:x_train: cannot be read \(Bad CRC-32.*\); expected an .npz"):
-        open_npz_images(NpzImagesConfig(format="npz", path=str(tmp_path / "a.npz")), "train")
+        NpzSplits(NpzImagesConfig(format="npz", path=str(tmp_path / "a.npz"))).open("train")

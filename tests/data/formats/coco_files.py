@@ -3,7 +3,7 @@
 import json
 
 from attnkit.data.detection.config import CocoConfig
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from tests.data.image_files import png, write_files
 
 H, W = 11, 13
@@ -41,7 +41,7 @@ def pictures(images=(1,), *, folder="train", first_seed=0, size=(H, W)):
 
 
 def opened(path, split="train", **options):
-    return open_data(CocoConfig(path=str(path), **({"train": TRAIN} | options)), split)
+    return OpenedData(CocoConfig(path=str(path), **({"train": TRAIN} | options)))[split]
 
 
 def one_set(tmp_path, annotations, *, images=(1,), files=None, hold_back=None, **options):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from attnkit.data.detection.config import VocConfig
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
 from tests.data.image_files import picture, pixels, png, saved, write_files, write_tar
 from tests.data.scene_files import mask
@@ -36,7 +36,7 @@ def lists(**splits):
 
 
 def opened(path, split="train", **options):
-    return open_data(VocConfig(format="voc", path=str(path), **options), split)
+    return OpenedData(VocConfig(format="voc", path=str(path), **options))[split]
 
 
 def data(tmp_path, content, more=None, **options):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from attnkit.data.detection.config import YoloConfig
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
 from tests.data.image_files import picture, pixels, png, saved, write_files, write_tar
 
@@ -28,7 +28,7 @@ def images(split="train", names=("1",), *, first_seed=0, labels=BOX, form="{kind
 
 
 def opened(path, split="train", **options):
-    return open_data(YoloConfig(format="yolo", path=str(path), **options), split)
+    return OpenedData(YoloConfig(format="yolo", path=str(path), **options))[split]
 
 
 def data(tmp_path, labels=BOX, *, files=None, **options):

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from attnkit.data.classification.image_set import ArrayImages
 from attnkit.data.config import HoldBackConfig
 from attnkit.data.data_root import open_tree
 from attnkit.data.file_tree import FolderTree
-from attnkit.data.images.hold_back import hold_back, hold_files_back
+from attnkit.data.images.hold_back import ImageSplits, hold_back, hold_files_back
 from attnkit.errors import DataError
 from tests.data.image_files import write_files, write_tar
 
@@ -69,13 +70,9 @@ CONFIG = HoldBackConfig(valid=0.2, test=0.1)
 
 def parts(tmp_path, contents, *, has_valid=False, has_test=False, config=CONFIG):
     tree = open_tree(write_files(tmp_path, {f"{i:03}.png": content for i, content in enumerate(contents)}))
-    numbers = np.arange(len(contents))
-    return [
-        hold_files_back(
-            tree, numbers, split, config, has_valid=has_valid, has_test=has_test, name=tree.names.__getitem__
-        ).tolist()
-        for split in ("train", "valid", "test")
-    ]
+    wanted = {"valid": not has_valid, "test": not has_test}
+    shares = hold_files_back(tree, np.arange(len(contents)), tree.names.__getitem__, config, **wanted)
+    return [shares[split].tolist() for split in ("train", "valid", "test")]
 
 
 def test_shares_of_all(tmp_path):
@@ -111,8 +108,8 @@ class Watched(FolderTree):
 
 
 def held(tree):
-    options = {"has_valid": False, "has_test": True, "name": tree.names.__getitem__}
-    return hold_files_back(tree, np.arange(len(tree.names)), "valid", CONFIG, **options)
+    numbers = np.arange(len(tree.names))
+    return hold_files_back(tree, numbers, tree.names.__getitem__, CONFIG, valid=True, test=False)["valid"]
 
 
 def test_only_files_that_begin_alike_are_read_whole(tmp_path):
@@ -149,3 +146,33 @@ def test_only_the_missing_files_are_held_back(tmp_path):
     assert [len(share) for share in parts(tmp_path, contents, has_valid=True, has_test=True)] == [20, 0, 0]
     none = HoldBackConfig(valid=0.0)
     assert [len(share) for share in parts(tmp_path, contents, config=none)] == [20, 0, 0]
+
+
+class Arrays(ImageSplits):
+    """Training images, and others that `own` names."""
+
+    IMAGES = ArrayImages(np.zeros((81, 3, 2, 5), dtype=np.uint8), LABELS, "abc", place=str)
+
+    def __init__(self, *own):
+        super().__init__(HoldBackConfig(valid=0.2))
+        self.own, self.shared = own, 0
+
+    def has(self, split):
+        return split in ("train", *self.own)
+
+    def find(self, split):
+        return self.IMAGES
+
+    def share_out(self, images, config, *, valid, test):
+        self.shared += 1
+        return hold_back(images.labels, str, config, valid=valid, test=test)
+
+
+def test_a_set_is_split():
+    splits = Arrays()
+    assert np.bincount(splits.open("valid").labels).tolist() == [10, 4, 2]
+    assert np.bincount(splits.open("train").labels).tolist() == [40, 16, 9]
+    assert splits.open("test") is None
+    assert splits.shared == 1
+    assert Arrays("valid", "test").open("train") is Arrays.IMAGES
+    assert Arrays("valid", "test").open("valid") is Arrays.IMAGES

@@ -7,7 +7,7 @@ import torch
 from attnkit.data.classification.config import ShapesConfig
 from attnkit.data.detection.config import DetectionShapesConfig
 from attnkit.data.images.shapes import CLASS_NAMES, generate
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.data.segmentation.config import SegmentationShapesConfig
 from attnkit.errors import DataError
 
@@ -66,7 +66,7 @@ def test_too_many_shapes_are_refused():
 
 def test_splits_share_no_image():
     config = ShapesConfig(format="shapes", train_images=60, valid_images=30, test_images=11, size=17)
-    sets = [open_data(config, split) for split in ("train", "valid", "test")]
+    sets = [OpenedData(config)[split] for split in ("train", "valid", "test")]
     assert [len(images) for images in sets] == [60, 30, 11]
     contents = {images.read(i).numpy().tobytes() for images in sets for i in range(len(images))}
     assert len(contents) == 101
@@ -85,7 +85,7 @@ class TestScenes:
     )
 
     def test_each_pixel_is_of_what_is_drawn_there(self):
-        scenes = open_data(self.CONFIG, "train")
+        scenes = OpenedData(self.CONFIG)["train"]
         assert len(scenes) == 40
         assert scenes.class_names == ("background", "circle", "square", "triangle")
         counts = set()
@@ -107,17 +107,17 @@ class TestScenes:
         assert counts == {1, 2, 3}
 
     def test_splits_share_no_scene(self):
-        sets = [open_data(self.CONFIG, split) for split in ("train", "valid", "test")]
+        sets = [OpenedData(self.CONFIG)[split] for split in ("train", "valid", "test")]
         contents = {scenes.read(i)[0].numpy().tobytes() for scenes in sets for i in range(len(scenes))}
         assert [len(scenes) for scenes in sets] == [40, 7, 11]
         assert len(contents) == 58
 
     def test_names_and_parts(self):
-        scenes = pickle.loads(pickle.dumps(open_data(self.CONFIG, "test").select(np.array([4, 2]))))
+        scenes = pickle.loads(pickle.dumps(OpenedData(self.CONFIG)["test"].select(np.array([4, 2]))))
         assert [scenes.place(i) for i in range(len(scenes))] == ["shapes test:5", "shapes test:3"]
         assert (scenes.mask_place(0), scenes.name(1), scenes.size(0)) == ("shapes test:5", "test_00003", (29, 29))
         assert scenes.left_out() == []
-        assert np.array_equal(scenes.read_labels(1), open_data(self.CONFIG, "test").read_labels(2))
+        assert np.array_equal(scenes.read_labels(1), OpenedData(self.CONFIG)["test"].read_labels(2))
 
 
 class TestObjects:
@@ -126,10 +126,10 @@ class TestObjects:
     )
 
     def test_they_are_those_of_the_scenes(self):
-        found = open_data(self.CONFIG, "train")
+        found = OpenedData(self.CONFIG)["train"]
         assert (len(found), found.class_names, found.category_ids) == (20, CLASS_NAMES, (1, 2, 3))
         assert (found.has_masks, found.semantic_classes, found.read_semantic(0)) == (True, None, None)
-        scenes = open_data(SegmentationShapesConfig(**self.CONFIG.model_dump()), "train")
+        scenes = OpenedData(SegmentationShapesConfig(**self.CONFIG.model_dump()))["train"]
         for index in range(20):
             image, objects = found.read(index)
             scene, labels = scenes.read(index)
@@ -145,14 +145,14 @@ class TestObjects:
             assert [one.area for one in found.annotations(index)] == objects.areas.tolist()
 
     def test_names_and_parts(self):
-        part = pickle.loads(pickle.dumps(open_data(self.CONFIG, "test").select(np.array([4, 2]))))
+        part = pickle.loads(pickle.dumps(OpenedData(self.CONFIG)["test"].select(np.array([4, 2]))))
         assert [part.place(i) for i in range(len(part))] == ["shapes test:5", "shapes test:3"]
         assert (part.annotation_place(0), part.name(1), part.image_id(1)) == ("shapes test:5", "test_00003", 3)
         assert part.size(0) == part.header_size(0) == (29, 29)
         assert part.left_out() == []
 
     def test_shapes_without_room(self):
-        data = open_data(DetectionShapesConfig(format="shapes", size=16, most_shapes=300), "train")
+        data = OpenedData(DetectionShapesConfig(format="shapes", size=16, most_shapes=300))["train"]
         message = (
             r"^data.most_shapes: \d+ shapes do not fit into 16x16 pixels; expected room for each; lower it, or rais"
         )

@@ -6,7 +6,7 @@ import pytest
 from pycocotools import mask as rle
 
 from attnkit.data.config import HoldBackConfig
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.data.segmentation.config import CocoMasksConfig
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE
@@ -39,7 +39,7 @@ def coco(annotations, categories=CATEGORIES, images=(1,)):
 
 def opened(path, split="train", **options):
     train = options.pop("train", {"images": "train", "annotations": "a/train.json"})
-    return open_data(CocoMasksConfig(format="coco_masks", path=str(path), train=train, **options), split)
+    return OpenedData(CocoMasksConfig(format="coco_masks", path=str(path), train=train, **options))[split]
 
 
 def data(tmp_path, content, images=(1,), files=None, **options):

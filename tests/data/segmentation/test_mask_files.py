@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from attnkit.data.config import HoldBackConfig
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.data.segmentation.config import MaskFilesConfig
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE
@@ -17,7 +17,7 @@ NAMES = ("b/two", "one", "three")
 
 
 def opened(path, split="train", **options):
-    return open_data(MaskFilesConfig(format="mask_files", path=str(path), **options), split)
+    return OpenedData(MaskFilesConfig(format="mask_files", path=str(path), **options))[split]
 
 
 def with_mask(tmp_path, values, image=None, **options):

@@ -5,14 +5,14 @@ from importlib.resources import files
 import pytest
 from pydantic import TypeAdapter
 
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.data.text.config import PairsConfig
 from attnkit.data.text.parallel_text import Pair, language_of
 from attnkit.errors import DataError
 
 
 def opened(split="train", **data):
-    return open_data(TypeAdapter(PairsConfig).validate_python(data), split)
+    return OpenedData(TypeAdapter(PairsConfig).validate_python(data))[split]
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import torch
 
 from attnkit.data.detection.config import DetectionImageConfig
 from attnkit.data.detection.detection_transforms import detection_input
-from attnkit.data.open import OpenedData, open_data
+from attnkit.data.open import OpenedData
 from attnkit.engine.checkpoint import load_tensors, load_weights, save_tensors
 from attnkit.errors import CheckpointError, DataError
 from attnkit.models.rcnn.rcnn import Rcnn
@@ -266,7 +266,7 @@ def test_a_split(run):
     recipe = object_recipe()
     detector = colour_detector()
     detector.class_names = ("circle", "square", "triangle")
-    data = open_data(recipe.data, "test")
+    data = OpenedData(recipe.data)["test"]
     images = list(
         detect_split(detector, OpenedData(recipe.data), run, "test", inference=seen_with(score_threshold=0.9))
     )
@@ -287,7 +287,7 @@ def test_labels_are_the_model_s_numbers(run):
     recipe = object_recipe()
     detector = colour_detector()
     detector.class_names = ("triangle", "moon", "square", "circle")
-    data = open_data(recipe.data, "test")
+    data = OpenedData(recipe.data)["test"]
     number = np.array([3, 2, 0])
     for one in detect_split(detector, OpenedData(recipe.data), run, "test"):
         assert one.objects.labels.tolist() == number[data.read_objects(one.index).labels].tolist()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from attnkit.data.open import OpenedData, open_data
+from attnkit.data.open import OpenedData
 from attnkit.data.segmentation.config import SegmentationShapesConfig
 from attnkit.data.segmentation.segmentation_batches import SegmentationBatch
 from attnkit.engine.checkpoint import load_tensors
@@ -183,7 +183,7 @@ def test_a_power_of_the_weights_makes_them_milder(tmp_path, capsys):
     weights = {"class_weights": "median_frequency", "class_weight_power": 0.5}
     recipe = tiny_recipe(loss=weights, train={"steps": 1, "optimizer": {"name": "adamw"}})
     train(recipe, new_run(tmp_path / "run", recipe), OpenedData(recipe.data), resume=False, device="cpu")
-    data = open_data(recipe.data, "train")
+    data = OpenedData(recipe.data)["train"]
     roots = median_frequency_weights(data).sqrt()
     expected = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(data.class_names, roots, strict=True))
     assert f"loss: pixels weigh by class: {expected}\n" in capsys.readouterr().err
@@ -216,7 +216,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch):
 
 
 def test_fresh_weights_depend_on_the_seed_alone():
-    data = open_data(SegmentationShapesConfig.model_validate(SHAPES), "train")
+    data = OpenedData(SegmentationShapesConfig.model_validate(SHAPES))["train"]
     recipe = tiny_recipe()
     one = build_task(recipe, data).state_dict()
     torch.rand(3)

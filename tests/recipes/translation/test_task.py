@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from attnkit.data.open import open_data
+from attnkit.data.open import OpenedData
 from attnkit.data.text.batching import batches_in_order_of_length, make_batch
 from attnkit.engine.evaluate import evaluate
 from attnkit.models.config import TransformerConfig
@@ -66,7 +66,7 @@ def decode_stand_ins(monkeypatch):
 
 def score(recipe, *, batch_tokens=40, **model):
     """Evaluate a stand-in on the validation lines of a recipe."""
-    src, tgt = open_data(recipe.data, "valid").read()
+    src, tgt = OpenedData(recipe.data)["valid"].read()
     tokenizer = CHARACTERS
     task = TranslationTask(recipe, Reverser(tokenizer.vocab_size, **model), tokenizer, tgt)
     ids = tokenizer.encode(src), tokenizer.encode(tgt)
