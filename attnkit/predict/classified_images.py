@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from attnkit.recipes.classification.classifier import Classifier, Guess
 
 _ONE_LINE = 3
-"""Up to so many classes the table has one line per image."""
+"""Up to this number of classes the table has a single line per image."""
 
 
 def classify_images(

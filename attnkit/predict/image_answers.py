@@ -141,7 +141,7 @@ class Printed:
         """Raise an error if any image has a problem.
 
         Raises:
-            DataError: some have.
+            DataError: there is a problem.
         """
         if self.failed:
             raise DataError(

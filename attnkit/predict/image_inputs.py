@@ -137,7 +137,7 @@ def decode_ahead(
 
     Args:
         groups: of inputs; the next is asked for before the last was answered, in another thread.
-        load: reads an image, in some thread.
+        load: reads an image, in any of the threads.
         threads: how many of them.
 
     Returns:

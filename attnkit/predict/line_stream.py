@@ -23,7 +23,7 @@ def decode_lines(read: Callable[[int], bytes], name: str) -> Iterator[str]:
     lack its end.
 
     Args:
-        read: gives at most so many bytes, as soon as there are some, and none at the end.
+        read: gives at most that many bytes, as soon as any are there, and none at the end.
         name: of the input, for messages.
 
     Raises:

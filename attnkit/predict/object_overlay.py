@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 Rectangle = tuple[float, float, float, float]
 
 _FEW = 20
-"""Up to so many objects, labels may be far wider than their boxes and hide the middle of one; of more they would cover
-the neighbours.
+"""Up to this number of objects, labels may be far wider than their boxes and hide the middle of an object; among more
+objects they would cover the neighbours.
 """
 _WIDEST = 1.5
-"""Times its box, of a label among many."""
+"""How much wider than its box a label among many may be."""
 _SMALLER = 0.85
-"""Than the letters of the legend."""
+"""Letters of labels, as a share of those of the legend."""
 _BRIGHT = 140
 """Of 255: on colours above it letters are black."""
 _BOX_STRENGTH = 200
@@ -85,7 +85,7 @@ def draw_objects(
 
 
 def colour_of(index: int) -> Colour:
-    """The colour of a class: the same on every picture. With hundreds of classes some share one."""
+    """The colour of a class: the same on every picture. With hundreds of classes several share a colour."""
     return tuple(palette(MOST_CLASSES)[index % MOST_CLASSES].tolist())
 
 

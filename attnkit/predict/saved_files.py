@@ -87,7 +87,7 @@ class FreeNames:
 
 
 def _key(path: Path) -> str:
-    """The same for names that some file systems hold to be the same."""
+    """Equal for names that are the same to a file system that ignores case."""
     return str(path.resolve()).casefold()
 
 
@@ -193,10 +193,10 @@ class DetectionFolder:
 
 
 class CocoImageIds:
-    """The ids of images. A file is found by its name, and by the folders above it where the json has some."""
+    """The ids that a COCO json gives to images, found by file name, and by folders where the json has them."""
 
     def __init__(self, path: Path) -> None:
-        """Read a json of instances, or one that lists images alone.
+        """Read a json of instances, or a list of images alone.
 
         Raises:
             DataError: it is missing, or lists no images.
@@ -224,15 +224,15 @@ class CocoImageIds:
 
 def _by_name(path: Path) -> dict[str, int]:
     if not path.is_file():
-        raise DataError(f"--image-ids {path}: no such file; expected a json as COCO's; check the name")
+        raise DataError(f"--image-ids {path}: no such file; expected a COCO json; check the name")
     try:
         listed: list[dict[str, Any]] = json.loads(path.read_bytes())["images"]
         ids = {str(image["file_name"]).replace("\\", "/").removeprefix("./"): int(image["id"]) for image in listed}
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"--image-ids {path}: not as COCO's json is ({type(error).__name__}: {error}); expected images, each with "
+            f"--image-ids {path}: not a COCO json ({type(error).__name__}: {error}); expected images, each with "
             "an id and a file_name; name another"
         ) from error
     if not ids:
-        raise DataError(f"--image-ids {path}: lists no images; expected those that are detected on; name another")
+        raise DataError(f"--image-ids {path}: lists no images; expected the images that are given; name another")
     return ids

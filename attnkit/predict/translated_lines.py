@@ -38,7 +38,7 @@ def translate_groups(
     """Translate groups of lines, and give the output of each group as soon as it is known.
 
     Raises:
-        DataError: there are more or fewer prefixes than lines; the lines that have one have been answered.
+        DataError: there are more or fewer prefixes than lines; the lines that have a prefix have been answered.
     """
     done = 0
     for group in groups:

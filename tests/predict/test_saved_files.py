@@ -122,10 +122,10 @@ def test_an_image_without_an_id(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[]", "not as COCO's json is (TypeError: list indices must be integers"),
-        ("{", "not as COCO's json is (JSONDecodeError: "),
-        ('{"images": [{"id": 1}]}', "not as COCO's json is (KeyError: 'file_name'); expected images, each with"),
-        ('{"images": []}', "lists no images; expected those that are detected on; name another"),
+        ("[]", "not a COCO json (TypeError: list indices must be integers"),
+        ("{", "not a COCO json (JSONDecodeError: "),
+        ('{"images": [{"id": 1}]}', "not a COCO json (KeyError: 'file_name'); expected images, each with"),
+        ('{"images": []}', "lists no images; expected the images that are given; name another"),
     ],
 )  # fmt: skip
 def test_a_json_that_is_none(tmp_path, content, message):
@@ -136,5 +136,5 @@ def test_a_json_that_is_none(tmp_path, content, message):
 
 
 def test_a_json_that_is_not_there(tmp_path):
-    with pytest.raises(DataError, match=r"^--image-ids gone: no such file; expected a json as COCO's; check the name$"):
+    with pytest.raises(DataError, match=r"^--image-ids gone: no such file; expected a COCO json; check the name$"):
         CocoImageIds(Path("gone"))
