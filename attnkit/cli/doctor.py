@@ -1,4 +1,4 @@
-"""attnkit doctor: what is here, what is missing, and the command that mends it."""
+"""attnkit doctor: what is here, what is missing, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def doctor(as_json: JsonOption = False) -> None:
     }
     typer.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else "\n".join(table(facts)))
     if missing:
-        typer.echo(f"missing: {', '.join(missing)}; mend it by: pip install --upgrade attnkit", err=True)
+        typer.echo(f"missing: {', '.join(missing)}; fix it by: pip install --upgrade attnkit", err=True)
         raise typer.Exit(2)
 
 

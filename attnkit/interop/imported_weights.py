@@ -24,7 +24,7 @@ SCENE_SIZE = 512
 """Pixels of a side of the crop in nearly all published training of segmenters on ADE20K."""
 SCENE_SIZE_NOTE = (
     f"size of the images: no weight shows it; taken to be {SCENE_SIZE} for the crop and the shorter side, as for "
-    "ADE20K; where it was another, import with --image-size, or mend image in recipe.yaml"
+    "ADE20K; where it was another, import with --image-size, or fix image in recipe.yaml"
 )
 
 

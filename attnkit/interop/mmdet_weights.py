@@ -31,7 +31,7 @@ LEVELS, SEMANTIC_LEVELS = 4, 5
 BOX_HEAD, MASK_HEAD, SEMANTIC_HEAD = "roi_head.bbox_head", "roi_head.mask_head", "roi_head.semantic_head"
 SIZE_NOTE = (
     "size of the images: no weight shows it; taken to be 800 for the shorter side and at most 1333 for the longer one, "
-    "as for COCO; where it was another, import with --image-size, or mend image in recipe.yaml"
+    "as for COCO; where it was another, import with --image-size, or fix image in recipe.yaml"
 )
 
 

@@ -42,7 +42,7 @@ EPS_NOTE = (
 )
 SIZE_NOTE = (
     "size of the images: no weight shows it; taken to be torchvision's 800 for the shorter side and at most 1333 for "
-    "the longer one; where it was another, import with --image-size, or mend image in recipe.yaml"
+    "the longer one; where it was another, import with --image-size, or fix image in recipe.yaml"
 )
 BOX_HEAD, MASK_HEAD = "box_heads.0", "mask_heads.0"
 CLASSES = f"{BOX_HEAD}.classes"

@@ -11,7 +11,7 @@ are with the object that it overlaps most.
     both        none of these: 0.1 to 0.5 with an object of another class
 
 An object that nothing found is missed, unless a detection of the kinds location or class is about it. What lies in a
-crowd is no error. What a kind costs is the AP50 that is gained where its errors alone are mended: the surest detection
+crowd is no error. What a kind costs is the AP50 that is gained where its errors alone are fixed: the surest detection
 of the kinds location and class that is about an object which nothing found becomes right, all others of the kind go,
 and missed objects are not to be found. TIDE's own AP50 differs from COCO's, which stands here, in its rules of matching
 and in classes that are found where they are not.
@@ -103,10 +103,10 @@ def error_types(table: DetectionTable, *, num_classes: int) -> tuple[ErrorType, 
     errors = []
     for name in ERROR_TYPES[:-1]:
         is_it = wrong & (kind == ERROR_TYPES.index(name))
-        mended = is_it & surest
-        kept = ~idle & (~is_it | mended)
-        label = np.where(mended, np.append(table.object_label, _NONE)[about], table.label)
-        after = _Ranked(label[kept], table.score[kept], (right | mended)[kept]).ap(positives, none)
+        fixed = is_it & surest
+        kept = ~idle & (~is_it | fixed)
+        label = np.where(fixed, np.append(table.object_label, _NONE)[about], table.label)
+        after = _Ranked(label[kept], table.score[kept], (right | fixed)[kept]).ap(positives, none)
         errors.append(ErrorType(name, int(is_it.sum()), _gain(before, after)))
     after = _Ranked(table.label[~idle], table.score[~idle], right[~idle]).ap(
         positives, _per_class(table, missed, num_classes)

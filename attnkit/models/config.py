@@ -126,7 +126,7 @@ class SwinConfig(Config):
         if not self.depths or len(self.depths) != len(self.num_heads) or min(self.depths) < 1:
             raise ValueError(
                 f"depths {list(self.depths)} and num_heads {list(self.num_heads)}: expected as many of each, "
-                "at least 1, one per stage; mend one of the two"
+                "at least 1, one per stage; fix one of the two"
             )
         for stage, heads in enumerate(self.num_heads):
             _check_heads(self.embed_dim * 2**stage, heads)

@@ -5,6 +5,9 @@ Letters: B images, H W pixels, h w cells of a map, C channels of a map, D those 
 (`channels`), K classes.
 """
 
+from __future__ import annotations
+
+import math
 from collections.abc import Sequence
 
 from jaxtyping import Float
@@ -13,7 +16,9 @@ from torch import Tensor, nn
 from attnkit.models.backbones import build_backbone
 from attnkit.models.config import UperNetConfig, ViTConfig
 from attnkit.models.layers.conv_norm import ConvNorm, resize
-from attnkit.models.layers.vit_neck import ViTNeck
+
+_TIMES = (4.0, 2.0, 1.0, 0.5)
+"""By which a ViT's maps are resized: patches of 16 pixels become cells of 4, 8, 16 and 32, as those of Swin."""
 
 
 class UperNet(nn.Module):
@@ -127,3 +132,36 @@ def _auxiliary(config: UperNetConfig, in_channels: int, num_classes: int) -> Aux
     if not config.auxiliary_channels:
         return None
     return AuxiliaryHead(in_channels, config.auxiliary_channels, num_classes=num_classes, dropout=config.dropout)
+
+
+class ViTNeck(nn.Module):
+    """From the maps of a ViT, which all have one size, to the sizes of a pyramid.
+
+    The first map is enlarged 4 times, the second twice, the fourth halved: bilinear. With convolutions it is
+    mmsegmentation's MultiLevelNeck: a linear one in front, of 1x1, and one behind, of 3x3.
+    """
+
+    def __init__(self, channels: int, *, patch_size: int, convolutions: bool) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.laterals = nn.ModuleList(
+            nn.Conv2d(channels, channels, 1) if convolutions else nn.Identity() for _ in _TIMES
+        )
+        self.convs = nn.ModuleList(
+            nn.Conv2d(channels, channels, 3, padding=1) if convolutions else nn.Identity() for _ in _TIMES
+        )
+
+    def forward(
+        self, maps: Sequence[Float[Tensor, "B C h w"]], image_size: Sequence[int]
+    ) -> list[Float[Tensor, "B C _H _W"]]:
+        """The maps in their sizes, finest first; cells outside the image of `image_size`, on padding, are left out."""
+        outputs = []
+        for x, times, lateral, conv in zip(maps, _TIMES, self.laterals, self.convs, strict=True):
+            x = conv(_resized(lateral(x), times))
+            rows, columns = (math.ceil(side * times / self.patch_size) for side in image_size)
+            outputs.append(x[:, :, :rows, :columns])
+        return outputs
+
+
+def _resized(x: Float[Tensor, "B C h w"], times: float) -> Float[Tensor, "B C H W"]:
+    return resize(x, [math.ceil(side * times) for side in x.shape[2:]])

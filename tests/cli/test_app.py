@@ -272,7 +272,7 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch):
     result = run("doctor")
     assert result.exit_code == 2
     assert result.stderr.startswith("missing: torch, torchvision,")
-    assert result.stderr.endswith("; mend it by: pip install --upgrade attnkit\n")
+    assert result.stderr.endswith("; fix it by: pip install --upgrade attnkit\n")
     assert "not installed (export to CTranslate2): pip install 'attnkit[ct2]'" in result.stdout
 
 

@@ -85,7 +85,7 @@ def test_what_is_said(tmp_path: Path) -> None:
         "images: shorter side 800, longer at most 1333, mean 0.485/0.456/0.406, std 0.229/0.224/0.225",
         "training values: the official Swin for object detection",
         "assumed: size of the images: no weight shows it; taken to be 800 for the shorter side and at most 1333 for "
-        "the longer one, as for COCO; where it was another, import with --image-size, or mend image in recipe.yaml",
+        "the longer one, as for COCO; where it was another, import with --image-size, or fix image in recipe.yaml",
         "left out: backbone.layers.0.blocks.0.attn.relative_position_index and 4 more, which are not needed",
         "classes: the file does not name them; they are called 0 to 4",
     )

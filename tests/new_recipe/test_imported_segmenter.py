@@ -81,7 +81,7 @@ def test_what_is_said(tmp_path: Path) -> None:
         "images: shorter side 512, longer at most 2048, mean 0.485/0.456/0.406, std 0.229/0.224/0.225",
         "training values: the official Swin for segmentation",
         "assumed: size of the images: no weight shows it; taken to be 512 for the crop and the shorter side, as for "
-        "ADE20K; where it was another, import with --image-size, or mend image in recipe.yaml",
+        "ADE20K; where it was another, import with --image-size, or fix image in recipe.yaml",
         "left out: backbone.layers.0.blocks.0.attn.relative_position_index and 4 more, which are not needed",
         "classes: the file does not name them; they are called 0 to 5",
     )

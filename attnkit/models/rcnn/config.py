@@ -89,7 +89,7 @@ class RcnnConfig(Config):
         if backbone.name == "swin" and len(backbone.depths) != 4:
             raise ValueError(
                 f"backbone.depths {list(backbone.depths)}: the pyramid stands on four stages; expected 4 depths; "
-                "mend depths and num_heads"
+                "fix depths and num_heads"
             )
         return self
 
@@ -154,5 +154,5 @@ def _check_stages(iou_thresholds: tuple[float, ...], stage_weights: tuple[float,
     if not iou_thresholds or len(iou_thresholds) != len(stage_weights):
         raise ValueError(
             f"iou_thresholds {list(iou_thresholds)} and stage_weights {list(stage_weights)}: expected as many of each, "
-            "one per stage; mend one of the two"
+            "one per stage; fix one of the two"
         )

@@ -30,7 +30,7 @@ def train(
     """Train the model of a recipe in a run folder, from the beginning or from its last checkpoint.
 
     Raises:
-        AttnkitError: whatever the user can mend; the run folder then holds what was saved before.
+        AttnkitError: whatever the user can fix; the run folder then holds what was saved before.
     """
     place = find_device(device)
     log = open_log(run, recipe.train)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnkit.models.layers.vit_neck import ViTNeck
+from attnkit.models.upernet import ViTNeck
 
 
 def maps(rows: int, columns: int) -> list[Tensor]:
