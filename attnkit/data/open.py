@@ -127,11 +127,11 @@ def _opener_of_images(config: ImagesConfig | SegmentationDataConfig | DetectionD
     from attnkit.data.classification.image_folder import ImageFolderSplits
     from attnkit.data.classification.image_set import open_shapes
     from attnkit.data.classification.npz_images import NpzSplits
+    from attnkit.data.detection.detection_set import DetectionShapes
     from attnkit.data.detection.open_files import CocoSplits, VocSplits, YoloSplits
-    from attnkit.data.detection.shapes import open_detection_shapes
     from attnkit.data.segmentation.coco_masks import CocoMaskSplits
     from attnkit.data.segmentation.mask_files import MaskFileSplits
-    from attnkit.data.segmentation.shapes import open_segmentation_shapes
+    from attnkit.data.segmentation.segmentation_set import SegmentationShapes
 
     match config:
         case ImageFolderConfig():
@@ -147,7 +147,7 @@ def _opener_of_images(config: ImagesConfig | SegmentationDataConfig | DetectionD
         case CocoMasksConfig():
             return CocoMaskSplits(config).open
         case SegmentationShapesConfig():
-            return partial(open_segmentation_shapes, config)
+            return partial(SegmentationShapes, config)
         case CocoConfig():
             return CocoSplits(config).open
         case YoloConfig():
@@ -155,4 +155,4 @@ def _opener_of_images(config: ImagesConfig | SegmentationDataConfig | DetectionD
         case VocConfig():
             return VocSplits(config).open
         case DetectionShapesConfig():
-            return partial(open_detection_shapes, config)
+            return partial(DetectionShapes, config)

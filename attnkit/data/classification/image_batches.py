@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from attnkit.data.classification.config import AugmentConfig, ImageConfig
 from attnkit.data.classification.image_set import ArrayImages, ImageSet
-from attnkit.data.classification.image_transforms import EvalTransform, TrainTransform, eval_transform, train_transform
+from attnkit.data.classification.image_transforms import EvalTransform, TrainTransform
 from attnkit.data.images.batches import (
+    BatchOfImages,
     Broken,
     EpochBatches,
     EpochOrder,
@@ -24,7 +25,6 @@ from attnkit.data.images.batches import (
     Job,
     OneByOne,
     Reader,
-    half_slices,
     read_all,
 )
 from attnkit.data.images.image_workers import Workers, num_workers
@@ -32,7 +32,7 @@ from attnkit.structures.arrays import IntArray
 
 
 @dataclass(frozen=True)
-class ImageBatch:
+class ImageBatch(BatchOfImages):
     """B images of one size, S x S."""
 
     images: Tensor
@@ -42,29 +42,6 @@ class ImageBatch:
     targets: Tensor | None
     """(B, K) float32, the shares of the classes where images were mixed."""
     indices: IntArray
-    """(B,) which images of the set these are."""
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def to(self, device: torch.device | str) -> ImageBatch:
-        """The same batch on a device."""
-        targets = None if self.targets is None else self.targets.to(device, non_blocking=True)
-        images, labels = self.images.to(device, non_blocking=True), self.labels.to(device, non_blocking=True)
-        return ImageBatch(images, labels, targets, self.indices)
-
-    def halves(self) -> tuple[ImageBatch, ImageBatch]:
-        """Two batches of half the images each.
-
-        Raises:
-            ValueError: there is only one image.
-        """
-        first, second = half_slices(len(self))
-        return self._part(first), self._part(second)
-
-    def _part(self, rows: slice) -> ImageBatch:
-        targets = None if self.targets is None else self.targets[rows]
-        return ImageBatch(self.images[rows], self.labels[rows], targets, self.indices[rows])
 
 
 def train_images(
@@ -91,7 +68,7 @@ def train_images(
         warn: called once for each image that cannot be read; another of the epoch replaces it.
     """
     order = EpochOrder(len(images), batch_size=batch_size, seed=seed, repeats=augment.repeats)
-    transform = train_transform(image, augment)
+    transform = TrainTransform(image, augment)
     making = _TrainMaker(images, order, transform, augment, num_classes)
     processes = num_workers(workers, decodes=_decodes(images), slowly=not transform.is_fast)
     return EpochBatches(making.make, order.batches_per_epoch, workers=processes, warn=warn)
@@ -108,7 +85,7 @@ def eval_images(
         batch_size: B, of all batches but the last.
         workers: as in training.
     """
-    making, processes = _EvalMaker(images, eval_transform(image)), num_workers(workers, decodes=_decodes(images))
+    making, processes = _EvalMaker(images, EvalTransform(image)), num_workers(workers, decodes=_decodes(images))
     return EvalBatches(making.make, len(images), batch_size=batch_size, workers=processes)
 
 

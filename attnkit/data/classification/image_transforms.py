@@ -43,11 +43,6 @@ class EvalTransform:
         return normalise(resize(pixels, self.image), self.image)
 
 
-def eval_transform(image: ImageConfig) -> EvalTransform:
-    """What images go through in evaluation and use: no randomness."""
-    return EvalTransform(image)
-
-
 def resize(pixels: Tensor, image: ImageConfig) -> Tensor:
     """Bring images to the size of the input; antialiased.
 
@@ -85,11 +80,6 @@ def normalise(pixels: Tensor, image: ImageConfig) -> Tensor:
     shift = torch.tensor(image.mean)[:, None, None] * 255
     scale = torch.tensor(image.std)[:, None, None] * 255
     return pixels.to(torch.float32).sub_(shift).div_(scale)
-
-
-def train_transform(image: ImageConfig, augment: AugmentConfig) -> TrainTransform:
-    """What images go through in training."""
-    return TrainTransform(image, augment)
 
 
 class TrainTransform:

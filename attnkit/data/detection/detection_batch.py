@@ -6,7 +6,7 @@ An image is reduced to what is shown of it before the next one is read: a batch 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -20,7 +20,7 @@ from attnkit.data.detection.object_image import ObjectImage, paste
 from attnkit.data.detection.object_order import ObjectOrder
 from attnkit.data.detection.resizing import padded
 from attnkit.data.detection.semantic_maps import draw_classes
-from attnkit.data.images.batches import Broken, Job, OneByOne, half_slices, read_all, read_or_replace
+from attnkit.data.images.batches import BatchOfImages, Broken, Job, OneByOne, read_all, read_or_replace
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE, IntArray, Size
 from attnkit.structures.objects import Objects
@@ -30,7 +30,7 @@ Semantic: TypeAlias = Literal["none", "instances", "maps"]
 
 
 @dataclass(frozen=True)
-class DetectionBatch:
+class DetectionBatch(BatchOfImages):
     """B images, each at the upper left of what the largest of them needs, and their objects."""
 
     images: Tensor
@@ -42,42 +42,12 @@ class DetectionBatch:
     originals: list[Size]
     """The sizes of the files' images."""
     indices: IntArray
-    """(B,) which images of the set these are."""
     semantic: Tensor | None
     """(B, H, W) uint8, IGNORE where there is no class; None in evaluation, and where the data has none."""
 
-    def __len__(self) -> int:
-        return len(self.indices)
-
     def to(self, device: torch.device | str) -> DetectionBatch:
         """The same batch on a device."""
-        return DetectionBatch(
-            self.images.to(device, non_blocking=True),
-            self.sizes,
-            [objects.to(device) for objects in self.objects],
-            self.originals,
-            self.indices,
-            None if self.semantic is None else self.semantic.to(device, non_blocking=True),
-        )
-
-    def halves(self) -> tuple[DetectionBatch, DetectionBatch]:
-        """Two batches of half the images each.
-
-        Raises:
-            ValueError: there is only one image.
-        """
-        first, second = half_slices(len(self))
-        return self._part(first), self._part(second)
-
-    def _part(self, rows: slice) -> DetectionBatch:
-        return DetectionBatch(
-            self.images[rows],
-            self.sizes[rows],
-            self.objects[rows],
-            self.originals[rows],
-            self.indices[rows],
-            None if self.semantic is None else self.semantic[rows],
-        )
+        return replace(super().to(device), objects=[objects.to(device) for objects in self.objects])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.object_image import ObjectImage, Window, resize_pixels
@@ -19,7 +18,7 @@ from attnkit.data.detection.resizing import (
     Resizing,
     detection_size,
 )
-from attnkit.data.images.distortion import distort
+from attnkit.data.images.distortion import distort, normalise
 from attnkit.data.images.image_randomness import UIntArray, uniforms
 from attnkit.structures.arrays import IntArray
 
@@ -37,13 +36,7 @@ def detection_input(pixels: Tensor, image: DetectionImageConfig) -> Tensor:
         float32 (3, h, w), normalised.
     """
     size = detection_size((pixels.shape[1], pixels.shape[2]), image)
-    return normalise(resize_pixels(pixels, size).to(torch.float32), image)
-
-
-def normalise(pixels: Tensor, image: DetectionImageConfig) -> Tensor:
-    """In place, from 0 to 255, float32 (3, H, W)."""
-    normalised: Tensor = functional.normalize(pixels.div_(255), list(image.mean), list(image.std), inplace=True)
-    return normalised
+    return normalise(resize_pixels(pixels, size).to(torch.float32), image.mean, image.std)
 
 
 @dataclass(frozen=True)
@@ -103,7 +96,7 @@ class DetectionVariation:
         varied = onto[:, : pixels.shape[1], : pixels.shape[2]].copy_(pixels)
         if self.augment.photometric:
             distort(varied, np.random.default_rng(seed))
-        normalise(varied, self.image)
+        normalise(varied, self.image.mean, self.image.std)
 
 
 def _window(crops: Crops) -> Window:

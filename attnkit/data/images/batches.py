@@ -6,11 +6,14 @@ training another image of the epoch replaces a broken one; in evaluation all bro
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from attnkit.data.finding import MOST_NAMED
 from attnkit.data.images.image_randomness import UIntArray, image_seeds
@@ -32,6 +35,37 @@ _MOST_BROKEN_IN_A_ROW = 100
 
 Job = tuple[int, int]
 """An epoch and the number of a batch in it, both counted from 0."""
+
+
+class BatchOfImages(ABC):
+    """B images with all that a task knows of them: a dataclass, each field of which has B entries or is None."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    indices: IntArray
+    """(B,) which images of the set these are."""
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same batch on a device."""
+        return self._changed(lambda part: part.to(device, non_blocking=True) if isinstance(part, Tensor) else part)
+
+    def halves(self) -> tuple[Self, Self]:
+        """Two batches of half the images each.
+
+        Raises:
+            ValueError: there is only one image.
+        """
+        if len(self) < 2:
+            raise ValueError("a batch of one image cannot be halved")
+        middle = len(self) // 2
+        return self._changed(lambda part: part[:middle]), self._changed(lambda part: part[middle:])
+
+    def _changed(self, change: Callable[[Any], Any]) -> Self:
+        names = self.__dataclass_fields__
+        parts = {name: getattr(self, name) for name in names}
+        return type(self)(**{name: None if part is None else change(part) for name, part in parts.items()})
 
 
 class OneByOne(Generic[One]):
@@ -224,14 +258,3 @@ class EvalBatches(Generic[Batch]):
 def in_their_order(count: int, batch_size: int) -> list[IntArray]:
     """The numbers of all images of a set, once, in batches: what evaluation reads."""
     return [np.arange(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
-
-
-def half_slices(count: int) -> tuple[slice, slice]:
-    """The rows of the first and of the second half of a batch.
-
-    Raises:
-        ValueError: it has only one image.
-    """
-    if count < 2:
-        raise ValueError("a batch of one image cannot be halved")
-    return slice(0, count // 2), slice(count // 2, count)

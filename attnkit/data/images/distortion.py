@@ -1,10 +1,13 @@
-"""Changes of an image's colours, by the channels of HSV."""
+"""Changes of an image's colours: by the channels of HSV, and to what a model takes for zero and one."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.transforms.v2 import functional
 
 _BRIGHTNESS = 32
 """Of 255, added."""
@@ -38,6 +41,12 @@ def distort(pixels: Tensor, rng: np.random.Generator) -> None:
         turn_hue(pixels, hue)
     if not contrast_first:
         pixels.mul_(contrast).clamp_(0, 255)
+
+
+def normalise(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Bring float32 (3, H, W) from 0..255 to a mean and a standard deviation on 0..1, in place."""
+    normalised: Tensor = functional.normalize(pixels.div_(255), list(mean), list(std), inplace=True)
+    return normalised
 
 
 def saturate(pixels: Tensor, factor: float) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.data.config import Split
+from attnkit.data.images.numbered_images import NumberedImages
 from attnkit.errors import DataError
-from attnkit.structures.arrays import IntArray
+from attnkit.structures.arrays import IntArray, Size
 
 CLASS_NAMES = ("circle", "square", "triangle")
 FIRST_INDEX: dict[Split, int] = {"train": 0, "valid": 1 << 40, "test": 1 << 41}
@@ -104,6 +106,46 @@ def _colour(rng: np.random.Generator, background: NDArray[np.float64]) -> NDArra
 def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+
+
+class ScenesConfig(Protocol):
+    """What the recipes of several tasks say of generated images."""
+
+    size: int
+    most_shapes: int
+    seed: int
+
+
+class GeneratedScenes(NumberedImages):
+    """Images of several shapes, drawn when they are read; a task adds what it says of them."""
+
+    def __init__(self, config: ScenesConfig, split: Split, rows: IntArray | None = None) -> None:
+        """Take the numbers of the images, counted from 0 in the split; all of it, where none are given."""
+        self._config, self._split = config, split
+        self._rows = np.arange(getattr(config, f"{split}_images")) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def place(self, index: int) -> str:
+        """Split and number, counted from 1."""
+        return f"shapes {self._split}:{self._rows[index] + 1}"
+
+    def name(self, index: int) -> str:
+        """Split and number."""
+        return f"{self._split}_{self._rows[index] + 1:05}"
+
+    def size(self, index: int) -> Size:
+        """The same of every image."""
+        return self._config.size, self._config.size
+
+    def select(self, rows: IntArray) -> Self:
+        """Some of the images."""
+        return type(self)(self._config, self._split, self._rows[rows])
+
+    def _draw(self, index: int) -> ShapesImage:
+        config, row = self._config, int(self._rows[index])
+        return generate_scene(config.seed, self._split, row, size=config.size, most_shapes=config.most_shapes)
 
 
 def generate_scene(seed: int, split: Split, row: int, *, size: int, most_shapes: int) -> ShapesImage:

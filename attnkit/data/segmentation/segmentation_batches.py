@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from attnkit.data.images.batches import (
+    BatchOfImages,
     Broken,
     EpochBatches,
     EpochOrder,
     EvalBatches,
     Job,
     OneByOne,
-    half_slices,
     read_all,
 )
 from attnkit.data.images.image_workers import Workers, num_workers
@@ -31,7 +31,7 @@ from attnkit.structures.arrays import IntArray
 
 
 @dataclass(frozen=True)
-class SegmentationBatch:
+class SegmentationBatch(BatchOfImages):
     """B images of one size, and the classes of their pixels."""
 
     images: Tensor
@@ -39,27 +39,6 @@ class SegmentationBatch:
     labels: Tensor
     """(B, H', W') int64, IGNORE where there is no class; in evaluation of the files' sizes, which may be others."""
     indices: IntArray
-    """(B,) which images of the set these are."""
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def to(self, device: torch.device | str) -> SegmentationBatch:
-        """The same batch on a device."""
-        images, labels = self.images.to(device, non_blocking=True), self.labels.to(device, non_blocking=True)
-        return SegmentationBatch(images, labels, self.indices)
-
-    def halves(self) -> tuple[SegmentationBatch, SegmentationBatch]:
-        """Two batches of half the images each.
-
-        Raises:
-            ValueError: there is only one image.
-        """
-        first, second = half_slices(len(self))
-        return self._part(first), self._part(second)
-
-    def _part(self, rows: slice) -> SegmentationBatch:
-        return SegmentationBatch(self.images[rows], self.labels[rows], self.indices[rows])
 
 
 def train_segmentation(
@@ -124,15 +103,6 @@ class _TrainMaker:
 
 
 @dataclass(frozen=True)
-class _Sample:
-    """An image with its labels, decoded."""
-
-    index: int
-    pixels: Tensor
-    labels: Tensor
-
-
-@dataclass(frozen=True)
 class _EvalMaker:
     """Makes any batches of an evaluation."""
 
@@ -145,13 +115,10 @@ class _EvalMaker:
         Raises:
             DataError: some cannot be read.
         """
-        samples = read_all(OneByOne(self._read), indices)
-        return [self._batch(list(group)) for _, group in groupby(samples, key=lambda sample: sample.labels.shape)]
+        samples = zip(indices.tolist(), read_all(OneByOne(self.data.read), indices), strict=True)
+        return [self._batch(list(group)) for _, group in groupby(samples, key=lambda sample: sample[1][1].shape)]
 
-    def _read(self, index: int) -> _Sample:
-        return _Sample(index, *self.data.read(index))
-
-    def _batch(self, samples: list[_Sample]) -> SegmentationBatch:
-        images = torch.stack([segmentation_input(sample.pixels, self.image) for sample in samples])
-        labels = torch.stack([sample.labels for sample in samples]).long()
-        return SegmentationBatch(images, labels, np.array([sample.index for sample in samples]))
+    def _batch(self, samples: list[tuple[int, tuple[Tensor, Tensor]]]) -> SegmentationBatch:
+        images = torch.stack([segmentation_input(pixels, self.image) for _, (pixels, _) in samples])
+        labels = torch.stack([labels for _, (_, labels) in samples]).long()
+        return SegmentationBatch(images, labels, np.array([index for index, _ in samples]))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from attnkit.data.formats.annotations import check_names
 from attnkit.data.images.numbered_images import NumberedImages
-from attnkit.data.segmentation.palette import MOST_CLASSES
+from attnkit.data.images.shapes import CLASS_NAMES, GeneratedScenes, ShapesImage
+from attnkit.data.segmentation.palette import MOST_CLASSES, palette
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
 
@@ -76,3 +78,29 @@ def pixels_per_class(labels: LabelMap, num_classes: int) -> IntArray:
     """How many pixels of a label map each class has: (K,) int64; IGNORE is left out."""
     counts: IntArray = np.bincount(labels.ravel(), minlength=256)[:num_classes]
     return counts
+
+
+class SegmentationShapes(GeneratedScenes, SegmentationSet):
+    """Generated images of several shapes, each pixel labelled."""
+
+    class_names = ("background", *CLASS_NAMES)
+    colours = palette(len(class_names))
+
+    def mask_place(self, index: int) -> str:
+        """The same as of the image."""
+        return self.place(index)
+
+    def read(self, index: int) -> tuple[Tensor, Tensor]:
+        """Draw one image."""
+        drawn = self._draw(index)
+        return torch.from_numpy(drawn.image), torch.from_numpy(_label_map(drawn))
+
+    def read_labels(self, index: int) -> LabelMap:
+        """Draw one image; only its labels are given."""
+        return _label_map(self._draw(index))
+
+
+def _label_map(drawn: ShapesImage) -> LabelMap:
+    """0 is the background; the visible parts of shapes do not overlap."""
+    labels: LabelMap = (drawn.masks * (drawn.labels[:, None, None] + 1)).sum(0).astype(np.uint8)
+    return labels

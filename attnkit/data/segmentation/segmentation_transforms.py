@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from attnkit.data.images.distortion import distort
+from attnkit.data.images.distortion import distort, normalise
 from attnkit.data.segmentation.config import SegmentationAugmentConfig, SegmentationImageConfig
 from attnkit.data.segmentation.segmentation_set import LabelMap
 from attnkit.structures.arrays import IGNORE, Size
@@ -52,13 +52,7 @@ def segmentation_input(pixels: Tensor, image: SegmentationImageConfig) -> Tensor
     size = segmentation_size(before, image)
     if size != before:
         pixels = functional.resize(pixels, list(size), antialias=True)
-    return _normalise(pixels.to(torch.float32), image)
-
-
-def _normalise(pixels: Tensor, image: SegmentationImageConfig) -> Tensor:
-    """In place, from 0 to 255."""
-    normalised: Tensor = functional.normalize(pixels.div_(255), list(image.mean), list(image.std), inplace=True)
-    return normalised
+    return normalise(pixels.to(torch.float32), image.mean, image.std)
 
 
 @dataclass(frozen=True)
@@ -101,7 +95,7 @@ class SegmentationVariation:
         varied = varied[:, : window.height, : window.width].copy_(functional.pil_to_tensor(shown))
         if self.augment.photometric:
             distort(varied, rng)
-        _normalise(varied, self.image)
+        normalise(varied, self.image.mean, self.image.std)
         varied_labels[: window.height, : window.width] = torch.from_numpy(target)
 
     def _crop(self, labels: LabelMap, size: Size, rng: np.random.Generator) -> tuple[_Window, LabelMap]:

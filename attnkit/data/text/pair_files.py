@@ -141,14 +141,6 @@ class _OneFile(ParallelText):
         parts = [*self._reading(), hash_file(self._file, self._name)]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def src_place(self, number: int) -> str:
-        """Line `number`."""
-        return f"{self._name}:{number}"
-
-    def tgt_place(self, number: int) -> str:
-        """Line `number`."""
-        return f"{self._name}:{number}"
-
 
 class TsvPairs(_OneFile):
     """Columns parted by tabs. Quotes mean nothing."""

@@ -34,13 +34,13 @@ class ParallelText(ABC):
     def fingerprint(self) -> str:
         """A hash of the content: of the files' bytes, and of how they are read."""
 
-    @abstractmethod
     def src_place(self, number: int) -> str:
-        """`file:line` of the source of a pair; pairs are counted from 1."""
+        """`file:line` of the source of a pair, or what stands for it; pairs are counted from 1."""
+        return f"{self.describe()}:{number}"
 
-    @abstractmethod
     def tgt_place(self, number: int) -> str:
-        """`file:line` of the target of a pair; pairs are counted from 1."""
+        """`file:line` of the target of a pair, or what stands for it; pairs are counted from 1."""
+        return f"{self.describe()}:{number}"
 
     def files(self) -> list[tuple[str, Traversable]]:
         """The name and the place of every file; none if the pairs are generated."""

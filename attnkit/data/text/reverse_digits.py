@@ -44,14 +44,6 @@ class ReverseDigits(ParallelText):
         """A hash of the settings."""
         return hashlib.sha256(f"{self._split} {self._config.model_dump_json()}".encode()).hexdigest()
 
-    def src_place(self, number: int) -> str:
-        """There is no file; the number of the pair."""
-        return f"{self.describe()}:{number}"
-
-    def tgt_place(self, number: int) -> str:
-        """There is no file; the number of the pair."""
-        return f"{self.describe()}:{number}"
-
 
 def _split_of(line: str) -> Split:
     part = crc32(line.encode()) % _PARTS

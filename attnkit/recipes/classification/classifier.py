@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from attnkit.data.classification.config import ImageConfig
 from attnkit.data.classification.image_batches import eval_images
 from attnkit.data.classification.image_set import ImageSet
-from attnkit.data.classification.image_transforms import eval_transform
+from attnkit.data.classification.image_transforms import EvalTransform
 from attnkit.data.config import Split
 from attnkit.data.images.decode import decode_image
 from attnkit.engine.precision import Precision, decide_precision
@@ -59,7 +59,7 @@ class Classifier:
         self.class_names = tuple(class_names)
         self.device = device
         self.precision: Precision = decide_precision(precision, device)
-        self.transform = eval_transform(image)
+        self.transform = EvalTransform(image)
         self.model = prepare_for_inference(model.to(device), precision=self.precision)
 
     def load(self, path: Path) -> Tensor:

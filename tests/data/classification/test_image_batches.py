@@ -7,7 +7,7 @@ import torch
 from attnkit.data.classification.config import AugmentConfig, ImageConfig
 from attnkit.data.classification.image_batches import ImageBatch, eval_images, mix, train_images
 from attnkit.data.classification.image_set import ArrayImages, ImageSet
-from attnkit.data.classification.image_transforms import eval_transform
+from attnkit.data.classification.image_transforms import EvalTransform
 from attnkit.errors import DataError
 
 IMAGE = ImageConfig(size=8, crop_fraction=1.0)
@@ -101,7 +101,7 @@ class TestTraining:
     def test_images_are_those_of_their_indices(self):
         for images in (arrays(), ListedImages()):
             (batch,) = training(images, AugmentConfig(crop="none", flip=0), batch_size=23).batches(0)
-            expected = eval_transform(IMAGE)(torch.from_numpy(PIXELS[batch.indices]))
+            expected = EvalTransform(IMAGE)(torch.from_numpy(PIXELS[batch.indices]))
             assert torch.equal(batch.images, expected)
 
     @pytest.mark.parametrize("augment", [AugmentConfig(), AugmentConfig(crop="shift"), MIXED])
@@ -144,7 +144,7 @@ class TestTraining:
         batches = list(training(augment=AugmentConfig(crop="none", flip=0, mixup=1.0)).batches(0))
         for batch in batches:
             torch.testing.assert_close(batch.targets.sum(1), torch.ones(5))
-            plain = eval_transform(IMAGE)(torch.from_numpy(PIXELS[batch.indices]))
+            plain = EvalTransform(IMAGE)(torch.from_numpy(PIXELS[batch.indices]))
             first, last = batch.labels[0], batch.labels[-1]
             if first != last:
                 share = batch.targets[0, first]
@@ -184,7 +184,7 @@ class TestEvaluation:
             assert [len(batch) for batch in seen] == [7, 7, 7, 2]
             assert np.concatenate([batch.indices for batch in seen]).tolist() == list(range(23))
             assert torch.cat([batch.labels for batch in seen]).tolist() == LABELS.tolist()
-            assert torch.equal(torch.cat([b.images for b in seen]), eval_transform(IMAGE)(torch.from_numpy(PIXELS)))
+            assert torch.equal(torch.cat([b.images for b in seen]), EvalTransform(IMAGE)(torch.from_numpy(PIXELS)))
             assert all(batch.targets is None for batch in seen)
 
     @pytest.mark.parametrize("make", [arrays, ListedImages])

@@ -5,11 +5,11 @@ from torchvision.transforms import InterpolationMode, v2
 
 from attnkit.data.classification.config import AugmentConfig, ImageConfig
 from attnkit.data.classification.image_transforms import (
-    eval_transform,
+    EvalTransform,
+    TrainTransform,
     normalise,
     resize,
     shift_and_flip,
-    train_transform,
 )
 from attnkit.data.images.image_randomness import image_seeds
 
@@ -39,7 +39,7 @@ class TestEvaluation:
             ]
         )
         pixels = noise(3, *height_width)
-        torch.testing.assert_close(eval_transform(image)(pixels), theirs(pixels), atol=2e-6, rtol=0)
+        torch.testing.assert_close(EvalTransform(image)(pixels), theirs(pixels), atol=2e-6, rtol=0)
 
     def test_the_usual_sizes(self):
         """224 of 256; 384 at 1.0; timm rounds 224 / 0.9 = 248.9 down."""
@@ -81,7 +81,7 @@ class TestEvaluation:
 
     def test_a_batch_is_as_its_images(self):
         pixels = noise(5, 3, 31, 47)
-        transform = eval_transform(ImageConfig(size=16))
+        transform = EvalTransform(ImageConfig(size=16))
         assert torch.equal(transform(pixels), torch.stack([transform(one) for one in pixels]))
 
 
@@ -112,7 +112,7 @@ class TestShiftAndFlip:
         image = torch.zeros(1, 3, 9, 9, dtype=torch.uint8)
         image[:, :, 4, 4], image[:, :, 4, 5] = 255, 100
         config = AugmentConfig(crop="shift", padding=1)
-        transform = train_transform(ImageConfig(size=9, **PLAIN), config)
+        transform = TrainTransform(ImageConfig(size=9, **PLAIN), config)
         count = 9000
         result = transform.batch(image.expand(count, -1, -1, -1), seeds(count))[:, 0]
         places = (result == 1).flatten(1).nonzero()[:, 1]
@@ -137,7 +137,7 @@ KINDS = [
 class TestTraining:
     @pytest.mark.parametrize("augment", KINDS)
     def test_an_image_depends_on_its_seed_alone(self, augment):
-        transform = train_transform(ImageConfig(size=16), augment)
+        transform = TrainTransform(ImageConfig(size=16), augment)
         images = noise(6, 3, 20, 24)
         whole = transform.batch(list(images), seeds(6))
         assert whole.shape == (6, 3, 16, 16)
@@ -150,7 +150,7 @@ class TestTraining:
 
     @pytest.mark.parametrize("augment", KINDS)
     def test_torchs_generator_is_left_alone(self, augment):
-        transform = train_transform(ImageConfig(size=16), augment)
+        transform = TrainTransform(ImageConfig(size=16), augment)
         before = torch.get_rng_state()
         transform.batch(noise(3, 3, 20, 24), seeds(3))
         assert torch.equal(torch.get_rng_state(), before)
@@ -158,11 +158,11 @@ class TestTraining:
     def test_images_that_are_given_stay_as_they_are(self):
         for augment in KINDS:
             images = noise(3, 3, 16, 16)
-            train_transform(ImageConfig(size=16), augment).batch(images, seeds(3))
+            TrainTransform(ImageConfig(size=16), augment).batch(images, seeds(3))
             assert torch.equal(images, noise(3, 3, 16, 16))
 
     def test_one_image_draws_from_torchs_generator(self):
-        transform = train_transform(ImageConfig(size=16), AugmentConfig())
+        transform = TrainTransform(ImageConfig(size=16), AugmentConfig())
         torch.manual_seed(1)
         first, second = transform(noise(3, 20, 24)), transform(noise(3, 20, 24))
         assert not torch.equal(first, second)
@@ -171,18 +171,18 @@ class TestTraining:
 
     def test_none_is_as_in_evaluation(self):
         image = ImageConfig(size=16)
-        transform = train_transform(image, AugmentConfig(crop="none", flip=0))
-        assert torch.equal(transform.batch(noise(2, 3, 20, 24), seeds(2)), eval_transform(image)(noise(2, 3, 20, 24)))
+        transform = TrainTransform(image, AugmentConfig(crop="none", flip=0))
+        assert torch.equal(transform.batch(noise(2, 3, 20, 24), seeds(2)), EvalTransform(image)(noise(2, 3, 20, 24)))
 
     def test_shift_takes_the_whole_height(self):
         image = ImageConfig(size=16, crop_fraction=0.5, **PLAIN)
-        transform = train_transform(image, AugmentConfig(crop="shift", padding=0, flip=0))
+        transform = TrainTransform(image, AugmentConfig(crop="shift", padding=0, flip=0))
         assert torch.equal(transform.batch(noise(1, 3, 16, 16), seeds(1)) * 255, noise(1, 3, 16, 16).float())
 
     def test_random_resized_crop_and_flip_are_torchvisions(self):
         """The same numbers drawn from the same generator."""
         augment = AugmentConfig(scale=(0.3, 0.9), ratio=(0.5, 2.0), flip=0.4)
-        transform = train_transform(ImageConfig(size=16, **PLAIN), augment)
+        transform = TrainTransform(ImageConfig(size=16, **PLAIN), augment)
         crop = v2.RandomResizedCrop(16, (0.3, 0.9), (0.5, 2.0), interpolation=InterpolationMode.BICUBIC, antialias=True)
         pixels = noise(3, 40, 30)
         for seed in range(5):
@@ -192,7 +192,7 @@ class TestTraining:
             torch.testing.assert_close(result * 255, expected.float())
 
     def test_half_the_images_are_erased_with_noise(self):
-        transform = train_transform(ImageConfig(size=32), AugmentConfig(crop="none", flip=0, erase=0.5))
+        transform = TrainTransform(ImageConfig(size=32), AugmentConfig(crop="none", flip=0, erase=0.5))
         images = torch.zeros(400, 3, 32, 32, dtype=torch.uint8)
         result = transform.batch(images, seeds(400))
         changed = (result != result[:, :, :1, :1]) | (result > 0)
@@ -206,14 +206,14 @@ class TestTraining:
         assert abs(values.std() - 1) < 0.05
 
     def test_colour_jitter_of_an_even_image(self):
-        transform = train_transform(ImageConfig(size=8, **PLAIN), AugmentConfig(crop="none", color_jitter=0.4))
+        transform = TrainTransform(ImageConfig(size=8, **PLAIN), AugmentConfig(crop="none", color_jitter=0.4))
         result = transform.batch(torch.full((200, 3, 8, 8), 100, dtype=torch.uint8), seeds(200))[:, 0, 0, 0] * 255
         assert 58 <= result.min() < 70
         assert 130 < result.max() <= 142
 
     def test_three_augment_is_one_of_three(self):
         image = ImageConfig(size=16, crop_fraction=1.0, **PLAIN)
-        transform = train_transform(image, AugmentConfig(crop="none", flip=0, auto="three"))
+        transform = TrainTransform(image, AugmentConfig(crop="none", flip=0, auto="three"))
         pixels = noise(3, 16, 16)
         result = (transform.batch(pixels.expand(300, -1, -1, -1), seeds(300)) * 255).round()
         grey = (result[:, 0] == result[:, 1]).all((1, 2))
@@ -225,7 +225,7 @@ class TestTraining:
     @pytest.mark.parametrize(("noise_of", "expected"), [(0.0, {12}), (2.0, set(range(4, 21)))])
     def test_the_magnitude_of_randaugment(self, noise_of, expected):
         augment = AugmentConfig(auto="rand", rand_ops=3, rand_magnitude=12, rand_noise=noise_of)
-        steps = train_transform(ImageConfig(size=16), augment)._colours[1]
+        steps = TrainTransform(ImageConfig(size=16), augment)._colours[1]
         torch.manual_seed(0)
         drawn = [steps._magnitude() for _ in range(500)]
         assert set(drawn) <= expected
@@ -234,7 +234,7 @@ class TestTraining:
 
     def test_magnitudes_stay_on_the_scale(self):
         augment = AugmentConfig(auto="rand", rand_magnitude=30, rand_noise=100.0)
-        steps = train_transform(ImageConfig(size=16), augment)._colours[1]
+        steps = TrainTransform(ImageConfig(size=16), augment)._colours[1]
         assert {steps._magnitude() for _ in range(100)} >= {0, 30}
 
     def test_randaugment_without_noise_is_torchvisions(self):
@@ -246,9 +246,9 @@ class TestTraining:
         for seed in range(20):
             torch.manual_seed(seed)
             expected = v2.functional.pil_to_tensor(theirs(v2.functional.to_pil_image(pixels)))
-            result = train_transform(image, augment).batch([pixels], np.array([seed], dtype=np.uint64))[0]
+            result = TrainTransform(image, augment).batch([pixels], np.array([seed], dtype=np.uint64))[0]
             torch.testing.assert_close(result, normalise(expected, image))
 
     def test_what_is_fast(self):
-        fast = [train_transform(ImageConfig(size=16), augment).is_fast for augment in KINDS]
+        fast = [TrainTransform(ImageConfig(size=16), augment).is_fast for augment in KINDS]
         assert fast == [False, True, False, False, False, False]
