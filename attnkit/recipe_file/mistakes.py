@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from attnkit.recipe_file.form import Slot, expected, fields_of, one_of
-from attnkit.recipe_file.tree import Mistake, Node
+from attnkit.recipe_file.tree import Mistake, Node, shortened
 
 _LIMITS = {
     "greater_than": ("above", "gt"),
@@ -138,4 +138,4 @@ def _shown(node: Node) -> str:
         return "a list" if node.kind == "list" else "a section of keys"
     if node.value is None:
         return "null"
-    return repr(node.value) if isinstance(node.value, str) else node.text
+    return shortened(node.value, quoted=True) if isinstance(node.value, str) else shortened(node.text)

@@ -157,7 +157,7 @@ def one(labels=(0,), rles=None, scores=None):
     )
     found = ImageFound(
         xywh=np.ones((count, 4)),
-        labels=np.array(labels),
+        labels=np.array(labels, dtype=np.int64),
         scores=np.ones(count) if scores is None else np.array(scores),
     )
     return truth, found
