@@ -66,7 +66,7 @@ def segment(
     A folder stands for the images in it, at any depth; in DIR their files lie as they do. Of two images of one name the
     second's files are NAME_2. An image that cannot be read is named, the others go on, and the exit code is 2 at the
     end. How images are looked at is as the run's recipe says, but for what is given here; images too large to be
-    looked at whole are seen through windows.
+    handled as a whole are cut into windows.
 
     \b
     Examples:

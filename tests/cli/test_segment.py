@@ -168,7 +168,7 @@ def test_mistakes(runs, arguments, message):
     assert result.stderr.count("\n") == 1 + message.count("\n")
 
 
-def test_a_large_image_is_said_to_be_seen_through_windows(runs, monkeypatch):
+def test_it_is_said_that_a_large_image_is_cut_into_windows(runs, monkeypatch):
     import attnkit.recipes.segmentation.segmenter as module
 
     load = module.load_segmenter
@@ -176,6 +176,6 @@ def test_a_large_image_is_said_to_be_seen_through_windows(runs, monkeypatch):
     result = segment("more", "--run", "runs/stripes")
     assert result.exit_code == 0
     assert result.stderr.startswith(
-        "an image of 12x16 pixels: the whole of it needs about 0.0 GiB, more than 0.0; seen"
+        "an image of 12x16 pixels: the whole of it needs about 0.0 GiB, more than 0.0; windows"
     )
     assert result.stderr.count("\n") == 1

@@ -78,7 +78,7 @@ class Classifier:
             images: (B, 3, S, S) as `transform` makes them, on any device.
 
         Raises:
-            CheckpointError: the weights give numbers that are none.
+            CheckpointError: the weights give values that are not finite.
         """
         probs: Tensor = self.model(images.to(self.device)).float().softmax(dim=1)
         check_finite(probs, "probabilities")

@@ -19,7 +19,7 @@ from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.rcnn.postprocess import postprocess
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig, DetectionRecipe
-from attnkit.recipes.detection.tta import Look, View, looks
+from attnkit.recipes.detection.tta import Augmentation, AugmentedImage, augmentations
 from attnkit.recipes.trained import TrainedWeights, check_finite, known_classes, open_trained, scored_images
 from attnkit.run_dir import RunDir
 from attnkit.structures.arrays import Size
@@ -27,25 +27,25 @@ from attnkit.structures.detections import Detections
 from attnkit.structures.objects import Objects
 
 _KEPT = 12 << 20
-"""Pixels of views whose maps are kept until masks are drawn on them, about 2 GiB; other views are seen again then."""
+"""Pixels of inputs whose feature maps are kept until masks are predicted, about 2 GiB; others are computed again."""
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """An image seen in one way."""
+class _AugmentedProposals:
+    """What the network proposes for one augmentation of an image."""
 
-    look: Look
-    view: View
-    proposals: Tensor
-    """(R, 4) in pixels of the view."""
+    augmentation: Augmentation
+    image: AugmentedImage
+    boxes: Tensor
+    """(R, 4) in pixels of the input."""
     scores: Tensor
     """(R,)"""
     maps: Any
-    """What the network makes of it; None where that is not kept."""
+    """The network's feature maps; None where they are not kept."""
 
 
 class Detector:
-    """A network with the names of its classes, and the way that an image takes through it."""
+    """A network with the names of its classes, which finds the objects of images."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Detector:
             model: of K classes.
             class_names: of the K classes.
             category_ids: what files of results call them.
-            has_masks: whether the model draws masks.
+            has_masks: whether the model predicts masks.
             device: where to compute.
             precision: of the products; auto is bfloat16 where the device multiplies it in hardware.
         """
@@ -82,73 +82,80 @@ class Detector:
     def detect(self, pixels: Tensor, *, inference: DetectionInferenceConfig | None = None) -> Detections:
         """Find the objects of an image.
 
-        Where it is looked at in several ways, all views classify the same regions, and boxes, probabilities and masks
-        are the means over the views.
+        With several augmentations all of them classify the same proposals, and boxes, probabilities and masks are the
+        means over the augmentations.
 
         Args:
             pixels: uint8 (3, H, W).
-            inference: how to look at the image, and what counts; by default as the recipe says.
+            inference: the augmentations, and which detections count; by default the recipe's.
 
         Returns:
             On the CPU, in pixels of the image.
 
         Raises:
-            CheckpointError: the weights give numbers that are none.
+            CheckpointError: the weights give values that are not finite.
         """
         inference = inference or self.inference
-        seen = self._see_all(pixels, inference)
-        regions, probs = self._classify(pixels, seen)
+        proposals = self._propose(pixels, inference)
+        boxes, probs = self._classify(pixels, proposals)
         check_finite(probs, "probabilities")
         boxes, scores, labels = postprocess(
-            regions,
+            boxes,
             probs,
             score_threshold=inference.score_threshold,
             nms_threshold=inference.nms_threshold,
             soft_nms=inference.soft_nms,
             max_detections=inference.max_detections,
         )
-        masks = self._draw(pixels, seen, boxes, labels) if self.has_masks else None
+        masks = self._predict_masks(pixels, proposals, boxes, labels) if self.has_masks else None
         return Detections(boxes, scores, labels, masks).to("cpu")
 
-    def _see_all(self, pixels: Tensor, inference: DetectionInferenceConfig) -> list[_Seen]:
-        seen: list[_Seen] = []
+    def _propose(self, pixels: Tensor, inference: DetectionInferenceConfig) -> list[_AugmentedProposals]:
+        proposals: list[_AugmentedProposals] = []
         room = _KEPT
-        for look in looks(self._image, inference):
-            shown, view = look.at(pixels)
-            maps = self._model.features(shown.to(self.device))
-            (boxes,), (scores,) = self._model.propose(maps, [view.size])
-            room -= shown[0, 0].numel()
-            seen.append(_Seen(look, view, boxes, scores, maps if room >= 0 or not seen else None))
-        return seen
+        for augmentation in augmentations(self._image, inference):
+            resized, image = augmentation.apply(pixels)
+            maps = self._model.features(resized.to(self.device))
+            (boxes,), (scores,) = self._model.propose(maps, [image.size])
+            room -= resized[0, 0].numel()
+            kept = maps if room >= 0 or not proposals else None
+            proposals.append(_AugmentedProposals(augmentation, image, boxes, scores, kept))
+        return proposals
 
-    def _maps(self, one: _Seen, pixels: Tensor) -> Any:
-        """Those that were kept, or the same again."""
-        return self._model.features(one.look.at(pixels)[0].to(self.device)) if one.maps is None else one.maps
+    def _maps(self, augmented: _AugmentedProposals, pixels: Tensor) -> Any:
+        """Feature maps that were kept, or the same computed again."""
+        if augmented.maps is not None:
+            return augmented.maps
+        return self._model.features(augmented.augmentation.apply(pixels)[0].to(self.device))
 
-    def _classify(self, pixels: Tensor, seen: Sequence[_Seen]) -> tuple[Tensor, Tensor]:
-        """(R, K, 4) in the image, and (R, K + 1): means over all views."""
-        boxes, probs = [], []
-        for one, regions in zip(seen, self._shared(seen), strict=True):
-            ((of_view, likely),) = self._model.classify(self._maps(one, pixels), [regions], [one.view.size])
-            boxes.append(one.view.in_image(of_view.float()))
-            probs.append(likely.float())
-        return torch.stack(boxes).mean(dim=0), torch.stack(probs).mean(dim=0)
+    def _classify(self, pixels: Tensor, proposals: Sequence[_AugmentedProposals]) -> tuple[Tensor, Tensor]:
+        """(R, K, 4) in the image, and (R, K + 1): means over all augmentations."""
+        all_boxes, all_probs = [], []
+        for augmented, shared in zip(proposals, self._shared(proposals), strict=True):
+            ((boxes, probs),) = self._model.classify(self._maps(augmented, pixels), [shared], [augmented.image.size])
+            all_boxes.append(augmented.image.to_image(boxes.float()))
+            all_probs.append(probs.float())
+        return torch.stack(all_boxes).mean(dim=0), torch.stack(all_probs).mean(dim=0)
 
-    def _shared(self, seen: Sequence[_Seen]) -> list[Tensor]:
-        """The best regions of all views, in the pixels of each; one view alone keeps its own."""
-        if len(seen) == 1:
-            return [seen[0].proposals]
-        boxes = torch.cat([one.view.in_image(one.proposals) for one in seen])
-        kept = nms(boxes, torch.cat([one.scores for one in seen]), self._rpn.nms_threshold)[: self._rpn.proposals]
-        return [one.view.in_view(boxes[kept]) for one in seen]
+    def _shared(self, proposals: Sequence[_AugmentedProposals]) -> list[Tensor]:
+        """The best boxes of all augmentations, in the pixels of each; one alone keeps its own."""
+        if len(proposals) == 1:
+            return [proposals[0].boxes]
+        boxes = torch.cat([augmented.image.to_image(augmented.boxes) for augmented in proposals])
+        scores = torch.cat([augmented.scores for augmented in proposals])
+        kept = nms(boxes, scores, self._rpn.nms_threshold)[: self._rpn.proposals]
+        return [augmented.image.from_image(boxes[kept]) for augmented in proposals]
 
-    def _draw(self, pixels: Tensor, seen: Sequence[_Seen], boxes: Tensor, labels: Tensor) -> Tensor:
-        """(R, M, M) the mean over all views."""
-        drawn = []
-        for one in seen:
-            (masks,) = self._model.predict_masks(self._maps(one, pixels), [one.view.in_view(boxes)], [labels])
-            drawn.append(one.view.upright(masks.float()))
-        return torch.stack(drawn).mean(dim=0)
+    def _predict_masks(
+        self, pixels: Tensor, proposals: Sequence[_AugmentedProposals], boxes: Tensor, labels: Tensor
+    ) -> Tensor:
+        """(R, M, M) the mean over all augmentations."""
+        predicted = []
+        for augmented in proposals:
+            image = augmented.image
+            (masks,) = self._model.predict_masks(self._maps(augmented, pixels), [image.from_image(boxes)], [labels])
+            predicted.append(image.unflip(masks.float()))
+        return torch.stack(predicted).mean(dim=0)
 
 
 def load_detector(
@@ -185,7 +192,8 @@ def _has_masks(trained: TrainedWeights, run: RunDir) -> bool:
     masks = trained.facts.get("masks")
     if not isinstance(masks, bool):
         raise CheckpointError(
-            f"{trained.path}: does not say whether it draws masks; expected weights of a detection run; use {run.model}"
+            f"{trained.path}: does not say whether it predicts masks; expected weights of a detection run; "
+            f"use {run.model}"
         )
     return masks
 
@@ -231,7 +239,7 @@ def detect_split(
         data: the splits of the run's data.
         run: the run folder.
         split: which set.
-        inference: how to look at the images, and what counts; by default as the detector does.
+        inference: the augmentations, and which detections count; by default the detector's.
 
     Raises:
         DataError: the recipe has no such split, or one of its files cannot be read, or has a class that is unknown.

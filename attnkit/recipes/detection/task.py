@@ -43,7 +43,7 @@ class DetectionTask(Task):
             inference: which of its findings count.
             class_names: of the K classes.
             category_ids: what files of results call them.
-            masks: whether it draws masks.
+            masks: whether it predicts masks.
             semantic_classes: of its semantic branch; None is without.
         """
         super().__init__()

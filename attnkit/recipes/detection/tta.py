@@ -1,4 +1,4 @@
-"""In which sizes an image is looked at, mirrored or not, and where a box lies in each."""
+"""Test-time augmentation: an image in several sizes, flipped or not, and where its boxes lie in each."""
 
 from __future__ import annotations
 
@@ -17,64 +17,64 @@ from attnkit.structures.boxes import flip_boxes, scale_boxes
 
 
 @dataclass(frozen=True)
-class Look:
-    """A way to look at images."""
+class Augmentation:
+    """One way to augment an image."""
 
     image: DetectionImageConfig
-    """The size that they are brought to."""
-    mirrored: bool = False
-    """Left and right are exchanged in front of the network."""
+    """The size that it is resized to."""
+    flipped: bool = False
+    """Whether left and right are exchanged."""
 
-    def at(self, pixels: Tensor) -> tuple[Tensor, View]:
-        """An image, uint8 (3, H, W), looked at in this way.
+    def apply(self, pixels: Tensor) -> tuple[Tensor, AugmentedImage]:
+        """Augment an image, uint8 (3, H, W).
 
         Returns:
-            What a network is shown: float32 (1, 3, height, width), zero where there is no image; and where it lies.
+            The input of a network: float32 (1, 3, height, width), padded with zeros; and where the image lies in it.
         """
-        shown = detection_input(pixels, self.image)
-        height, width = shown.shape[1:]
-        if self.mirrored:
-            shown = shown.flip(-1)
-        padded = F.pad(shown, (0, -width % STRIDE, 0, -height % STRIDE))
-        return padded[None], View((height, width), (pixels.shape[1], pixels.shape[2]), self.mirrored)
+        resized = detection_input(pixels, self.image)
+        height, width = resized.shape[1:]
+        if self.flipped:
+            resized = resized.flip(-1)
+        padded = F.pad(resized, (0, -width % STRIDE, 0, -height % STRIDE))
+        return padded[None], AugmentedImage((height, width), (pixels.shape[1], pixels.shape[2]), self.flipped)
 
 
 @dataclass(frozen=True)
-class View:
-    """Where an image lies in what a network is shown."""
+class AugmentedImage:
+    """Where an image lies in the input that an augmentation made of it."""
 
     size: Size
-    """Of the image there, at the top left."""
+    """Height and width of the image in the input, at its top left."""
     original: Size
-    """Of the image in its file."""
-    mirrored: bool
+    """Height and width of the image in its file."""
+    flipped: bool
 
-    def in_image(self, boxes: Tensor) -> Tensor:
-        """Where boxes (..., 4) of the view lie in the image."""
-        boxes = flip_boxes(boxes, self.size[1]) if self.mirrored else boxes
+    def to_image(self, boxes: Tensor) -> Tensor:
+        """Bring boxes (..., 4) from the pixels of the input to those of the image."""
+        boxes = flip_boxes(boxes, self.size[1]) if self.flipped else boxes
         return scale_boxes(boxes, (self.original[1] / self.size[1], self.original[0] / self.size[0]))
 
-    def in_view(self, boxes: Tensor) -> Tensor:
-        """Where boxes (..., 4) of the image lie in the view."""
+    def from_image(self, boxes: Tensor) -> Tensor:
+        """Bring boxes (..., 4) from the pixels of the image to those of the input."""
         boxes = scale_boxes(boxes, (self.size[1] / self.original[1], self.size[0] / self.original[0]))
-        return flip_boxes(boxes, self.size[1]) if self.mirrored else boxes
+        return flip_boxes(boxes, self.size[1]) if self.flipped else boxes
 
-    def upright(self, masks: Tensor) -> Tensor:
-        """Masks (R, M, M) that were drawn in boxes of the view, as they are in the image."""
-        return masks.flip(-1) if self.mirrored else masks
+    def unflip(self, masks: Tensor) -> Tensor:
+        """Turn masks (R, M, M) that were predicted on the input the way round that the image has."""
+        return masks.flip(-1) if self.flipped else masks
 
 
-def looks(image: DetectionImageConfig, inference: DetectionInferenceConfig) -> Iterator[Look]:
-    """Every way in which an image is looked at.
+def augmentations(image: DetectionImageConfig, inference: DetectionInferenceConfig) -> Iterator[Augmentation]:
+    """Every augmentation that an inference config asks for.
 
     Args:
-        image: the size without further ado. Where there are others, the bound of the longer side goes with them, or
-            they would be one size for long images.
-        inference: which sizes, and whether mirrored too.
+        image: the size where none is asked for. Where others are, the bound of the longer side grows and shrinks with
+            them, or they would be one size for long images.
+        inference: which sizes, and whether flipped too.
     """
     for side in inference.short_sides or (image.short_side,):
         longest = max(1, round(image.long_side * side / image.short_side))
-        resized = image.changed(short_side=side, long_side=longest)
-        yield Look(resized)
+        of_size = image.changed(short_side=side, long_side=longest)
+        yield Augmentation(of_size)
         if inference.flip:
-            yield Look(resized, mirrored=True)
+            yield Augmentation(of_size, flipped=True)

@@ -23,19 +23,19 @@ from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.upernet import UperNet
 from attnkit.recipes.segmentation.recipe import InferenceConfig, SegmentationRecipe
 from attnkit.recipes.segmentation.sliding import label
-from attnkit.recipes.segmentation.tta import View, bytes_of_views, pixels_per_cell, values_per_cell
+from attnkit.recipes.segmentation.tta import AugmentedImage, bytes_of_whole_images, pixels_per_cell, values_per_cell
 from attnkit.recipes.trained import check_finite, known_classes, open_trained, scored_images
 from attnkit.run_dir import RunDir
 from attnkit.structures.arrays import IGNORE
 
 MEMORY = 4 << 30
-"""Bytes for what a network computes on the way, of whole images; one that needs more is seen through windows."""
+"""Bytes for what a network computes on the way, of whole images; one that needs more is cut into windows."""
 _WINDOWS_AT_ONCE = 4
 """On a GPU, which a single window does not fill."""
 
 
 class Segmenter:
-    """A network with the names and colours of its classes, and the way that an image takes through it."""
+    """A network with the names and colours of its classes, which segments images."""
 
     def __init__(
         self,
@@ -58,8 +58,8 @@ class Segmenter:
             colours: uint8 (K, 3).
             device: where to compute.
             precision: of the products; auto is bfloat16 where the device multiplies it in hardware.
-            memory: bytes for the whole of an image; one that needs more is seen through windows of the recipe's crop.
-            say: told, once, that this happened.
+            memory: bytes for the whole of an image; one that needs more is cut into windows of the recipe's crop.
+            say: takes a line, once, when this happens.
         """
         self.class_names = tuple(class_names)
         self.colours = colours
@@ -78,20 +78,20 @@ class Segmenter:
 
         Args:
             pixels: uint8 (3, H, W).
-            inference: how to look at the image; by default as the recipe says.
+            inference: the augmentations and windows; by default the recipe's.
 
         Returns:
             uint8 (H, W): numbers of classes, at the size of the image.
 
         Raises:
-            CheckpointError: the weights give numbers that are none.
+            CheckpointError: the weights give values that are not finite.
         """
         size = pixels.shape[1], pixels.shape[2]
-        views = self._views(pixels, inference or self.inference)
+        images = self._augment(pixels, inference or self.inference)
         labels = label(
-            views,
+            images,
             size,
-            self.look,
+            self.logits,
             num_classes=len(self.class_names),
             pixels_per_cell=self._pixels_per_cell,
             windows_at_once=1 if self.device.type == "cpu" else _WINDOWS_AT_ONCE,
@@ -99,14 +99,14 @@ class Segmenter:
         return labels.numpy()
 
     @torch.inference_mode()
-    def look(self, pixels: Tensor) -> Tensor:
-        """What the network says of images, or windows, at their own size.
+    def logits(self, pixels: Tensor) -> Tensor:
+        """The logits of images, or windows, at their own size.
 
         Args:
             pixels: uint8 (B, 3, H, W).
 
         Returns:
-            Logits (B, K, h, w), float32, of the finest map.
+            (B, K, h, w), float32, of the finest map.
 
         Raises:
             CheckpointError: they are not finite.
@@ -116,25 +116,24 @@ class Segmenter:
         check_finite(logits, "logits")
         return logits
 
-    def _views(self, pixels: Tensor, inference: InferenceConfig) -> list[View]:
+    def _augment(self, pixels: Tensor, inference: InferenceConfig) -> list[AugmentedImage]:
         size = pixels.shape[1], pixels.shape[2]
         sizes = [segmentation_size(size, self._image, factor) for factor in inference.scales]
-        window = inference.window or self._window_for(size, sizes, mirrored=inference.flip)
-        views = []
-        for of_view in sizes:
-            resized = pixels if of_view == size else functional.resize(pixels, list(of_view), antialias=True)
-            views.append(View(resized, window, inference.overlap))
+        window = inference.window or self._window_for(size, sizes, flip=inference.flip)
+        images = []
+        for new_size in sizes:
+            resized = pixels if new_size == size else functional.resize(pixels, list(new_size), antialias=True)
+            images.append(AugmentedImage(resized, window, inference.overlap))
             if inference.flip:
-                views.append(View(resized, window, inference.overlap, mirrored=True))
-        return views
+                images.append(AugmentedImage(resized, window, inference.overlap, flipped=True))
+        return images
 
     def _window_for(
-        self, size: tuple[int, int], sizes: Sequence[tuple[int, int]], *, mirrored: bool
+        self, size: tuple[int, int], sizes: Sequence[tuple[int, int]], *, flip: bool
     ) -> tuple[int, int] | None:
-        """None where the whole image may be looked at, else the windows that must do."""
-        views = [one for one in sizes for _ in range(1 + mirrored)]
-        needed = bytes_of_views(
-            views,
+        """None where the memory suffices for the whole image, else the size of the windows instead."""
+        needed = bytes_of_whole_images(
+            [augmented for augmented in sizes for _ in range(1 + flip)],
             values_per_cell=self._values_per_cell,
             pixels_per_cell=self._pixels_per_cell,
             num_classes=len(self.class_names),
@@ -145,8 +144,8 @@ class Segmenter:
         if self._say is not None:
             self._say(
                 f"an image of {size[0]}x{size[1]} pixels: the whole of it needs about {needed / 2**30:.1f} GiB, more "
-                f"than {self.memory / 2**30:.1f}; seen through windows of {window[0]}x{window[1]} instead, as others "
-                "of its size will be; --window chooses them"
+                f"than {self.memory / 2**30:.1f}; windows of {window[0]}x{window[1]} slide over it instead, as over "
+                "others of its size; --window chooses them"
             )
             self._say = None
         return window
@@ -222,7 +221,7 @@ def segment_split(
         data: the splits of the run's data.
         run: the run folder.
         split: which set.
-        inference: how to look at the images; by default as the segmenter does.
+        inference: the augmentations and windows; by default the segmenter's.
 
     Raises:
         DataError: the recipe has no such split, or one of its files cannot be read, or has a class that is unknown.

@@ -1,9 +1,9 @@
 """The class of every pixel of an image of any size, in little memory: through windows, in bands of rows.
 
-An image is looked at in views: at one size or several, perhaps mirrored. A view is seen through windows that overlap,
-or through a single one that is the whole of it. What the network makes of a window is a small map of logits. Enlarged
+An image is augmented: brought to one size or several, perhaps flipped. Each augmented image is cut into windows that
+overlap, or into a single one that is the whole of it. The network makes a small map of logits of each window. Enlarged
 to the pixels of the image these become probabilities, averaged over the windows that cover a pixel, then over the
-views.
+augmented images.
 
 The probabilities of a whole image would be K numbers for each pixel. So they are made for a few rows at a time, from
 the maps of the windows that touch these rows; a row of windows is computed when the first band reaches it, and
@@ -23,9 +23,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from attnkit.recipes.segmentation.tta import Span, View, pixels_within, shares
+from attnkit.recipes.segmentation.tta import AugmentedImage, Span, pixels_within, shares
 
-Look = Callable[[Tensor], Tensor]
+Network = Callable[[Tensor], Tensor]
 """From pixels, uint8 (B, 3, height, width), to logits (B, K, h, w), float32, on any device."""
 
 _BAND_BYTES = 32 << 20
@@ -35,9 +35,9 @@ _MAP_BYTES = 1 << 30
 
 
 def label(
-    views: Sequence[View],
+    images: Sequence[AugmentedImage],
     size: tuple[int, int],
-    look: Look,
+    network: Network,
     *,
     num_classes: int,
     pixels_per_cell: int = 4,
@@ -46,9 +46,9 @@ def label(
     """Find the most probable class of each pixel.
 
     Args:
-        views: of one image; their probabilities are averaged.
+        images: one image, augmented in several ways; their probabilities are averaged.
         size: H and W, of the result.
-        look: the network.
+        network: gives the logits.
         num_classes: K.
         pixels_per_cell: along a side, in the maps that the network makes.
         windows_at_once: how many the network gets together.
@@ -57,9 +57,9 @@ def label(
         uint8 (H, W), on the CPU.
     """
     labels = torch.empty(size, dtype=torch.uint8)
-    map_bytes = num_classes * sum(view.map_bytes(pixels_per_cell) for view in views)
-    for left, right in _stripes(views, size[1], map_bytes):
-        passes = [_Pass(view, size, (left, right), look, windows_at_once) for view in views]
+    map_bytes = num_classes * sum(image.map_bytes(pixels_per_cell) for image in images)
+    for left, right in _stripes(images, size[1], map_bytes):
+        passes = [_Pass(image, size, (left, right), network, windows_at_once) for image in images]
         band = max(1, _BAND_BYTES // (4 * num_classes * (right - left)))
         for top in range(0, size[0], band):
             bottom = min(top + band, size[0])
@@ -67,12 +67,12 @@ def label(
     return labels
 
 
-def _stripes(views: Sequence[View], width: int, map_bytes: int) -> Iterator[Span]:
+def _stripes(images: Sequence[AugmentedImage], width: int, map_bytes: int) -> Iterator[Span]:
     """The image from left to right: as a rule one stripe; more where the maps would take too much otherwise.
 
     A window on the border of two stripes is computed in each, so that none is narrower than two windows.
     """
-    widest = max((view.columns[0][1] - view.columns[0][0]) / view.width for view in views)
+    widest = max((image.columns[0][1] - image.columns[0][0]) / image.width for image in images)
     count = max(1, min(math.ceil(map_bytes / _MAP_BYTES), int(0.5 / widest)))
     borders = [round(number * width / count) for number in range(count + 1)]
     yield from pairwise(borders)
@@ -81,62 +81,64 @@ def _stripes(views: Sequence[View], width: int, map_bytes: int) -> Iterator[Span
 def _label_band(passes: Sequence[_Pass], rows: Span, columns: Span, num_classes: int) -> Tensor:
     """The most probable classes of a piece of the image: some rows of a stripe."""
     first = passes[0].maps(rows)
-    if len(passes) == 1 and passes[0].view.is_whole:
+    if len(passes) == 1 and passes[0].image.is_whole:
         return first[0].logits(rows).argmax(-1)
     probs = first[0].cells.new_zeros(rows[1] - rows[0], columns[1] - columns[0], num_classes)
-    for one in passes:
-        for seen in one.maps(rows):
-            (top, bottom), (left, right) = seen.rows.within(rows), seen.columns.span
-            share = one.share_of_rows[top:bottom, None, None] * one.share_of_columns[left:right, None]
+    for of_image in passes:
+        for window in of_image.maps(rows):
+            (top, bottom), (left, right) = window.rows.within(rows), window.columns.span
+            share = of_image.share_of_rows[top:bottom, None, None] * of_image.share_of_columns[left:right, None]
             piece = probs[top - rows[0] : bottom - rows[0], left - columns[0] : right - columns[0]]
-            piece.addcmul_(seen.logits(rows).softmax(-1), share.to(probs.device))
+            piece.addcmul_(window.logits(rows).softmax(-1), share.to(probs.device))
     return probs.argmax(-1)
 
 
 class _Pass:
-    """A view on its way from the top to the bottom of a stripe, with the maps of the windows that it is among."""
+    """One pass over an augmented image, from the top to the bottom of a stripe, with the maps of its latest windows."""
 
-    def __init__(self, view: View, size: tuple[int, int], stripe: Span, look: Look, windows_at_once: int) -> None:
-        self.view, self._size, self._stripe = view, size, stripe
-        self._look, self._at_once = look, windows_at_once
-        self._columns = [span for span in view.columns if self._is_in_stripe(span)]
-        self._waiting = deque(view.rows)
+    def __init__(
+        self, image: AugmentedImage, size: tuple[int, int], stripe: Span, network: Network, windows_at_once: int
+    ) -> None:
+        self.image, self._size, self._stripe = image, size, stripe
+        self._network, self._at_once = network, windows_at_once
+        self._columns = [span for span in image.columns if self._is_in_stripe(span)]
+        self._waiting = deque(image.rows)
         self._kept: list[WindowMap] = []
-        self.share_of_rows = torch.tensor(shares(view.rows, view.height, size[0]))
-        self.share_of_columns = torch.tensor(shares(view.columns, view.width, size[1]))
+        self.share_of_rows = torch.tensor(shares(image.rows, image.height, size[0]))
+        self.share_of_columns = torch.tensor(shares(image.columns, image.width, size[1]))
 
     def maps(self, rows: Span) -> list[WindowMap]:
         """Those of the windows that touch some rows, which lie below those of the calls before."""
         self._kept = [kept for kept in self._kept if kept.rows.span[1] > rows[0]]
-        while self._waiting and pixels_within(self._waiting[0], self.view.height, self._size[0])[0] < rows[1]:
-            self._kept += self._seen(self._waiting.popleft())
+        while self._waiting and pixels_within(self._waiting[0], self.image.height, self._size[0])[0] < rows[1]:
+            self._kept += self._run(self._waiting.popleft())
         return self._kept
 
     def _is_in_stripe(self, columns: Span) -> bool:
-        start, stop = pixels_within(columns, self.view.width, self._size[1])
+        start, stop = pixels_within(columns, self.image.width, self._size[1])
         return max(start, self._stripe[0]) < min(stop, self._stripe[1])
 
-    def _seen(self, rows: Span) -> Iterator[WindowMap]:
-        """What the network makes of a row of windows."""
+    def _run(self, rows: Span) -> Iterator[WindowMap]:
+        """The maps of a row of windows."""
         for start in range(0, len(self._columns), self._at_once):
             columns = self._columns[start : start + self._at_once]
-            windows = torch.stack([self.view.pixels[:, rows[0] : rows[1], left:right] for left, right in columns])
-            logits = self._look(windows.flip(-1)).flip(-1) if self.view.mirrored else self._look(windows)
-            for one, cells in zip(columns, logits, strict=True):
-                yield self._placed(rows, one, cells.permute(1, 2, 0).contiguous())
+            windows = torch.stack([self.image.pixels[:, rows[0] : rows[1], left:right] for left, right in columns])
+            logits = self._network(windows.flip(-1)).flip(-1) if self.image.flipped else self._network(windows)
+            for span, cells in zip(columns, logits, strict=True):
+                yield self._window_map(rows, span, cells.permute(1, 2, 0).contiguous())
 
-    def _placed(self, rows: Span, columns: Span, cells: Tensor) -> WindowMap:
+    def _window_map(self, rows: Span, columns: Span, cells: Tensor) -> WindowMap:
         height, width, device = cells.shape[0], cells.shape[1], cells.device
         return WindowMap(
             cells,
-            between(rows, self.view.height, self._size[0], height, stripe=(0, self._size[0]), device=device),
-            between(columns, self.view.width, self._size[1], width, stripe=self._stripe, device=device),
+            interpolate_side(rows, self.image.height, self._size[0], height, stripe=(0, self._size[0]), device=device),
+            interpolate_side(columns, self.image.width, self._size[1], width, stripe=self._stripe, device=device),
         )
 
 
 @dataclass(frozen=True)
-class Between:
-    """Along one side: the cells between which each pixel lies that a window covers, and how near to the second one."""
+class Interpolation:
+    """Along one side: the two cells between which each pixel of a window lies, and the weight of the second."""
 
     span: Span
     """Pixels of the image."""
@@ -153,28 +155,30 @@ class Between:
         return start, max(start, min(self.span[1], span[1]))
 
 
-def between(window: Span, view: int, image: int, cells: int, *, stripe: Span, device: torch.device) -> Between:
+def interpolate_side(
+    window: Span, augmented: int, image: int, cells: int, *, stripe: Span, device: torch.device
+) -> Interpolation:
     """Find where the pixels of an image lie among the cells of a window, as torch's bilinear interpolation has it.
 
     Cells are areas (align_corners=False); behind the centres of the outermost cells nothing changes any more.
 
     Args:
-        window: along one side of a view.
-        view: length of that side in the view.
+        window: along one side of an augmented image.
+        augmented: length of that side there.
         image: length of that side in the image.
         cells: how many the window has.
         stripe: pixels that are wanted; others are left out.
         device: where the cells are.
     """
-    start, stop = pixels_within(window, view, image)
+    start, stop = pixels_within(window, augmented, image)
     start = max(start, stripe[0])
     stop = max(start, min(stop, stripe[1]))
-    centres = (torch.arange(start, stop, dtype=torch.float64) + 0.5) * (view / image)
+    centres = (torch.arange(start, stop, dtype=torch.float64) + 0.5) * (augmented / image)
     at = ((centres - window[0]) * (cells / (window[1] - window[0])) - 0.5).clamp(0, cells - 1)
     low = at.long()
     weight = (at - low).float()
     high = (low + 1).clamp(max=cells - 1)
-    return Between((start, stop), low.to(device), high.to(device), weight.to(device))
+    return Interpolation((start, stop), low.to(device), high.to(device), weight.to(device))
 
 
 @dataclass(frozen=True)
@@ -183,8 +187,8 @@ class WindowMap:
 
     cells: Tensor
     """(h, w, K) float32"""
-    rows: Between
-    columns: Between
+    rows: Interpolation
+    columns: Interpolation
 
     def logits(self, rows: Span) -> Tensor:
         """Of the pixels that the window covers, in some rows of the image: (n, m, K)."""

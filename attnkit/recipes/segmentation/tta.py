@@ -1,4 +1,4 @@
-"""Test-time augmentation: an image in several sizes, mirrored or not; its windows, and the memory that it needs."""
+"""Test-time augmentation: an image in several sizes, flipped or not; its windows, and the memory that it needs."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Swin-T has 4,100 values (4,370 by this), Swin nano with 64 channels 1,080 (1,110
 
 
 @dataclass(frozen=True)
-class View:
-    """An image at one size, and the windows through which it is seen."""
+class AugmentedImage:
+    """An image at one size, flipped or not, and the windows that it is cut into."""
 
     pixels: Tensor
     """uint8 (3, height, width)"""
     window: tuple[int, int] | None = None
-    """Height and width; None is the whole view."""
+    """Height and width; None takes the whole image at once."""
     overlap: float = 0.0
-    """Share of a window that the next one sees again."""
-    mirrored: bool = False
-    """Left and right are exchanged in front of the network, and back behind it."""
+    """Share of a window that the next one covers again."""
+    flipped: bool = False
+    """Whether left and right are exchanged before the network, and back after it."""
 
     @property
     def height(self) -> int:
@@ -50,9 +50,9 @@ class View:
 
     @property
     def columns(self) -> list[Span]:
-        """Windows from left to right; those of a mirrored view begin at its left side, which is the image's right."""
+        """Windows from left to right; those of a flipped image begin at the right of the original."""
         along = spans(self.width, self.window[1] if self.window else self.width, self.overlap)
-        return [(self.width - stop, self.width - start) for start, stop in reversed(along)] if self.mirrored else along
+        return [(self.width - stop, self.width - start) for start, stop in reversed(along)] if self.flipped else along
 
     @property
     def is_whole(self) -> bool:
@@ -86,25 +86,25 @@ def spans(length: int, window: int, overlap: float) -> list[Span]:
     return [(max(0, stop - window), stop) for stop in stops]
 
 
-def shares(windows: list[Span], view: int, image: int) -> list[float]:
+def shares(windows: list[Span], augmented: int, image: int) -> list[float]:
     """For each pixel along one side of an image, what each of the windows that cover it counts: all make 1.
 
     Args:
-        windows: along that side of a view.
-        view: length of the side there.
+        windows: along that side of an augmented image.
+        augmented: length of the side there.
         image: and in the image.
     """
     covered = [0] * image
     for window in windows:
-        start, stop = pixels_within(window, view, image)
+        start, stop = pixels_within(window, augmented, image)
         for pixel in range(start, stop):
             covered[pixel] += 1
     return [1 / count for count in covered]
 
 
-def pixels_within(window: Span, view: int, image: int) -> Span:
+def pixels_within(window: Span, augmented: int, image: int) -> Span:
     """The pixels of the image whose centres lie in a window; windows that meet leave out none, and share none."""
-    start, stop = (math.ceil(border * image / view - 0.5) for border in window)
+    start, stop = (math.ceil(border * image / augmented - 0.5) for border in window)
     return start, stop
 
 
@@ -119,13 +119,13 @@ def pixels_per_cell(model: UperNet) -> int:
     return backbone.patch_size if isinstance(backbone, SwinConfig) else _PIXELS_PER_CELL
 
 
-def bytes_of_views(
+def bytes_of_whole_images(
     sizes: Sequence[tuple[int, int]], *, values_per_cell: int, pixels_per_cell: int, num_classes: int
 ) -> int:
-    """What is kept at once at most, when images are looked at whole: all of the largest view, the logits of the others.
+    """The most that is kept at once without windows: all of the largest augmented image, the logits of the others.
 
     Args:
-        sizes: heights and widths of the views.
+        sizes: heights and widths of the augmented images.
         values_per_cell: of the network.
         pixels_per_cell: of the network.
         num_classes: K.

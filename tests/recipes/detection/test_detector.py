@@ -13,7 +13,7 @@ from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.recipes.detection import detector as module
 from attnkit.recipes.detection.detector import Detector, detect_split, load_detector
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig
-from attnkit.recipes.detection.tta import looks
+from attnkit.recipes.detection.tta import augmentations
 from tests.recipes.object_runs import CATEGORY_IDS, CLASSES, FindsColours, object_recipe, object_run, painted
 
 PICTURE = {"red": (4, 8, 20, 24, 250), "green": (28, 4, 44, 28, 200), "blue": (8, 28, 52, 36, 230)}
@@ -131,9 +131,11 @@ def test_what_the_network_is_shown():
 
 def test_the_bound_of_the_longer_side_goes_with_the_size():
     image = DetectionImageConfig(short_side=60, long_side=100)
-    sizes = [(one.image.short_side, one.image.long_side) for one in looks(image, seen_with(short_sides=(30, 90)))]
+    sizes = [
+        (one.image.short_side, one.image.long_side) for one in augmentations(image, seen_with(short_sides=(30, 90)))
+    ]
     assert sizes == [(30, 50), (90, 150)]
-    (alone,) = looks(image, seen_with())
+    (alone,) = augmentations(image, seen_with())
     assert alone.image == image
 
 
@@ -242,7 +244,9 @@ def test_weights_without_ids_are_numbered(run, ids):
 
 
 def test_weights_that_do_not_say_what_they_are(run):
-    with pytest.raises(CheckpointError, match=r"model.safetensors: does not say whether it draws masks; expected weig"):
+    with pytest.raises(
+        CheckpointError, match=r"model.safetensors: does not say whether it predicts masks; expected weig"
+    ):
         load_detector(object_recipe(), with_facts(run, masks=None), device="cpu")
     with pytest.raises(CheckpointError, match=r"model.safetensors: does not name its classes; expected weights of"):
         load_detector(object_recipe(), with_facts(run, classes=[]), device="cpu")

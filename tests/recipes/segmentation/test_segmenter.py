@@ -73,22 +73,22 @@ def test_the_model_s_logits_enlarged(tmp_path):
     assert (torch.from_numpy(found) == expected).double().mean() > 0.999
 
 
-def test_the_recipe_says_how_to_look(run):
+def test_the_recipe_names_the_augmentations(run):
     recipe = scene_recipe(inference={"window": [8, 12], "flip": True})
     segmenter = load_segmenter(recipe, run, device="cpu", precision="float32")
     seen = []
-    look = segmenter.look
-    segmenter.look = lambda pixels: seen.append(tuple(pixels.shape)) or look(pixels)
+    logits = segmenter.logits
+    segmenter.logits = lambda pixels: seen.append(tuple(pixels.shape)) or logits(pixels)
     picture, _ = striped("red", "green", "blue", "red", height=8)
     segmenter.segment(pixels_of(picture))
     assert seen == [(1, 3, 8, 12)] * 4
 
 
-def test_an_image_too_large_is_seen_through_windows(run):
+def test_an_image_too_large_is_cut_into_windows(run):
     told, seen = [], []
     segmenter = load_segmenter(scene_recipe(), run, device="cpu", precision="float32", memory=200_000, say=told.append)
-    look = segmenter.look
-    segmenter.look = lambda pixels: seen.append(tuple(pixels.shape[2:])) or look(pixels)
+    logits = segmenter.logits
+    segmenter.logits = lambda pixels: seen.append(tuple(pixels.shape[2:])) or logits(pixels)
     picture, labels = striped(*STRIPES * 7, height=64)
     for _ in range(2):
         assert np.array_equal(segmenter.segment(pixels_of(picture)), labels)
@@ -97,10 +97,8 @@ def test_an_image_too_large_is_seen_through_windows(run):
     assert np.array_equal(segmenter.segment(pixels_of(small[0])), small[1])
     assert seen[-1] == (16, 8)
     (line,) = told
-    assert line.startswith(
-        "an image of 64x196 pixels: the whole of it needs about 0.0 GiB, more than 0.0; seen through"
-    )
-    assert "windows of 16x24 instead, as others of its size will be; --window chooses them" in line
+    assert line.startswith("an image of 64x196 pixels: the whole of it needs about 0.0 GiB, more than 0.0; windows")
+    assert "windows of 16x24 slide over it instead, as over others of its size; --window chooses them" in line
 
 
 def test_names_colours_and_precision(segmenter):

@@ -6,13 +6,13 @@ import torch
 from torch.nn import functional as F
 
 from attnkit.recipes.segmentation import sliding
-from attnkit.recipes.segmentation.sliding import between, label
-from attnkit.recipes.segmentation.tta import View, pixels_within, shares, spans
+from attnkit.recipes.segmentation.sliding import interpolate_side, label
+from attnkit.recipes.segmentation.tta import AugmentedImage, pixels_within, shares, spans
 
 CLASSES = 5
 
 
-def look(pixels):
+def network(pixels):
     """A network whose cells see 7 x 7 pixels, and whose answer depends on where a window ends and on left and right."""
     weight = torch.randn(CLASSES, 3, 7, 7, generator=torch.Generator().manual_seed(1)) * 0.01
     return F.conv2d(pixels.float(), weight, stride=4, padding=3)
@@ -26,26 +26,26 @@ def resized(pixels, size):
     return F.interpolate(pixels[None].float(), size=size, mode="bilinear")[0].round().to(torch.uint8)
 
 
-def plainly(views, size):
-    """The definition, pixel by pixel in float64: the mean over the windows that cover it, then over the views."""
+def plainly(images, size):
+    """The definition, pixel by pixel in float64: the mean over the windows that cover it, then over the images."""
     total = np.zeros((*size, CLASSES))
-    for view in views:
-        of_view, count = np.zeros((*size, CLASSES)), np.zeros((*size, 1))
-        for top, bottom in view.rows:
-            for left, right in view.columns:
-                window = view.pixels[None, :, top:bottom, left:right]
-                logits = look(window.flip(-1)).flip(-1) if view.mirrored else look(window)
+    for image in images:
+        of_image, count = np.zeros((*size, CLASSES)), np.zeros((*size, 1))
+        for top, bottom in image.rows:
+            for left, right in image.columns:
+                window = image.pixels[None, :, top:bottom, left:right]
+                logits = network(window.flip(-1)).flip(-1) if image.flipped else network(window)
                 cells = logits[0].double().numpy()
                 for y in range(size[0]):
                     for x in range(size[1]):
-                        down = (y + 0.5) * view.height / size[0] - top
-                        along = (x + 0.5) * view.width / size[1] - left
+                        down = (y + 0.5) * image.height / size[0] - top
+                        along = (x + 0.5) * image.width / size[1] - left
                         if 0 <= down < bottom - top and 0 <= along < right - left:
                             value = interpolated(cells, down / (bottom - top), along / (right - left))
-                            of_view[y, x] += np.exp(value) / np.exp(value).sum()
+                            of_image[y, x] += np.exp(value) / np.exp(value).sum()
                             count[y, x] += 1
         assert count.min() >= 1
-        total += of_view / count
+        total += of_image / count
     return total.argmax(-1)
 
 
@@ -90,15 +90,15 @@ def test_windows_that_meet_share_the_pixels_of_an_image_of_another_size():
 
 
 def test_a_mirrored_view_has_its_odd_window_on_the_other_side():
-    plain = View(picture(4, 23), (4, 10), 0.5)
+    plain = AugmentedImage(picture(4, 23), (4, 10), 0.5)
     assert plain.columns == [(0, 10), (5, 15), (10, 20), (13, 23)]
-    mirrored = View(picture(4, 23), (4, 10), 0.5, mirrored=True)
+    mirrored = AugmentedImage(picture(4, 23), (4, 10), 0.5, flipped=True)
     assert mirrored.columns == [(0, 10), (3, 13), (8, 18), (13, 23)]
 
 
 def test_pixels_lie_between_cells_as_torch_has_it():
     cells = torch.randn(3, generator=torch.Generator().manual_seed(2))
-    found = between((0, 11), 11, 11, 3, stripe=(0, 11), device=torch.device("cpu"))
+    found = interpolate_side((0, 11), 11, 11, 3, stripe=(0, 11), device=torch.device("cpu"))
     values = torch.lerp(cells[found.low], cells[found.high], found.weight)
     expected = F.interpolate(cells[None, None], size=11, mode="linear")[0, 0]
     torch.testing.assert_close(values, expected, atol=1e-6, rtol=1e-6)
@@ -109,25 +109,27 @@ def test_pixels_lie_between_cells_as_torch_has_it():
 
 def test_the_whole_image():
     pixels = picture(37, 23)
-    enlarged = F.interpolate(look(pixels[None]), size=(37, 23), mode="bilinear", align_corners=False)
+    enlarged = F.interpolate(network(pixels[None]), size=(37, 23), mode="bilinear", align_corners=False)
     expected = enlarged[0].argmax(0)
     assert len(expected.unique()) >= 4
-    assert torch.equal(label([View(pixels)], (37, 23), look, num_classes=CLASSES), expected.to(torch.uint8))
+    assert torch.equal(
+        label([AugmentedImage(pixels)], (37, 23), network, num_classes=CLASSES), expected.to(torch.uint8)
+    )
 
 
-@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("flipped", [False, True])
 @pytest.mark.parametrize("overlap", [0.0, 0.333, 0.6])
-def test_windows(overlap, mirrored):
-    views = [View(picture(29, 19), (11, 7), overlap, mirrored=mirrored)]
-    assert np.array_equal(label(views, (29, 19), look, num_classes=CLASSES), plainly(views, (29, 19)))
+def test_windows(overlap, flipped):
+    images = [AugmentedImage(picture(29, 19), (11, 7), overlap, flipped=flipped)]
+    assert np.array_equal(label(images, (29, 19), network, num_classes=CLASSES), plainly(images, (29, 19)))
 
 
 @pytest.mark.parametrize("window", [None, (9, 10)])
 def test_several_sizes_and_the_mirrored_image(window):
-    pixels, views = picture(22, 17), []
+    pixels, images = picture(22, 17), []
     for size in [(11, 9), (22, 17), (31, 23)]:
-        views += [View(resized(pixels, size), window, 0.333, mirrored=mirrored) for mirrored in (False, True)]
-    assert np.array_equal(label(views, (22, 17), look, num_classes=CLASSES), plainly(views, (22, 17)))
+        images += [AugmentedImage(resized(pixels, size), window, 0.333, flipped=flipped) for flipped in (False, True)]
+    assert np.array_equal(label(images, (22, 17), network, num_classes=CLASSES), plainly(images, (22, 17)))
 
 
 @pytest.mark.parametrize("windows_at_once", [1, 3])
@@ -135,23 +137,26 @@ def test_several_sizes_and_the_mirrored_image(window):
 @pytest.mark.parametrize("band_bytes", [1, 4 * CLASSES * 53 * 3, 1 << 30])
 def test_bands_and_stripes_change_nothing(monkeypatch, band_bytes, map_bytes, windows_at_once):
     pixels = picture(41, 53)
-    views = [View(pixels, (11, 12), 0.333), View(resized(pixels, (23, 31)), (11, 12), 0.333, mirrored=True)]
-    expected = label(views, (41, 53), look, num_classes=CLASSES)
+    images = [
+        AugmentedImage(pixels, (11, 12), 0.333),
+        AugmentedImage(resized(pixels, (23, 31)), (11, 12), 0.333, flipped=True),
+    ]
+    expected = label(images, (41, 53), network, num_classes=CLASSES)
     monkeypatch.setattr(sliding, "_BAND_BYTES", band_bytes)
     monkeypatch.setattr(sliding, "_MAP_BYTES", map_bytes)
-    found = label(views, (41, 53), look, num_classes=CLASSES, windows_at_once=windows_at_once)
+    found = label(images, (41, 53), network, num_classes=CLASSES, windows_at_once=windows_at_once)
     assert torch.equal(found, expected)
 
 
-def test_each_window_is_looked_at_once():
-    seen = []
+def test_each_window_goes_through_the_network_once():
+    windows = []
 
     def counted(pixels):
-        seen.extend(tuple(window.shape[1:]) for window in pixels)
-        return look(pixels)
+        windows.extend(tuple(window.shape[1:]) for window in pixels)
+        return network(pixels)
 
-    label([View(picture(41, 53), (11, 12), 0.333)], (41, 53), counted, num_classes=CLASSES, windows_at_once=4)
-    assert seen == [(11, 12)] * (len(spans(41, 11, 0.333)) * len(spans(53, 12, 0.333)))
+    label([AugmentedImage(picture(41, 53), (11, 12), 0.333)], (41, 53), counted, num_classes=CLASSES, windows_at_once=4)
+    assert windows == [(11, 12)] * (len(spans(41, 11, 0.333)) * len(spans(53, 12, 0.333)))
 
 
 # Memory
@@ -165,19 +170,19 @@ def peak_bytes(work):
     return int(np.cumsum([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]).max())
 
 
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_memory_does_not_grow_with_the_image(monkeypatch, mirrored):
+@pytest.mark.parametrize("flipped", [False, True])
+def test_memory_does_not_grow_with_the_image(monkeypatch, flipped):
     """The probabilities of all its pixels would take 7.2 MB."""
     monkeypatch.setattr(sliding, "_BAND_BYTES", 1 << 18)
-    view = View(picture(400, 900), (64, 96), 0.25, mirrored=mirrored)
-    assert 500_000 < peak_bytes(lambda: label([view], (400, 900), look, num_classes=CLASSES)) < 2_500_000
+    image = AugmentedImage(picture(400, 900), (64, 96), 0.25, flipped=flipped)
+    assert 500_000 < peak_bytes(lambda: label([image], (400, 900), network, num_classes=CLASSES)) < 2_500_000
 
 
-def test_many_views_are_seen_in_stripes(monkeypatch):
+def test_many_augmented_images_are_labelled_in_stripes(monkeypatch):
     pixels = picture(48, 500)
-    views = [View(resized(pixels, (48, 500 + 8 * i)), (48, 48), 0.0) for i in range(4)]
+    images = [AugmentedImage(resized(pixels, (48, 500 + 8 * i)), (48, 48), 0.0) for i in range(4)]
     monkeypatch.setattr(sliding, "_BAND_BYTES", 1 << 12)
-    one = peak_bytes(lambda: label(views, (48, 500), look, num_classes=CLASSES))
+    one = peak_bytes(lambda: label(images, (48, 500), network, num_classes=CLASSES))
     monkeypatch.setattr(sliding, "_MAP_BYTES", 1 << 15)
-    several = peak_bytes(lambda: label(views, (48, 500), look, num_classes=CLASSES))
+    several = peak_bytes(lambda: label(images, (48, 500), network, num_classes=CLASSES))
     assert several < 0.6 * one

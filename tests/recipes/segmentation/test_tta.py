@@ -4,7 +4,7 @@ import pytest
 
 from attnkit.models.build import build_model
 from attnkit.models.config import UperNetConfig
-from attnkit.recipes.segmentation.tta import bytes_of_views, pixels_per_cell, values_per_cell
+from attnkit.recipes.segmentation.tta import bytes_of_whole_images, pixels_per_cell, values_per_cell
 
 SWIN = {"name": "swin", "embed_dim": 12, "depths": [1, 1], "num_heads": [2, 3], "window_size": 2}
 
@@ -24,5 +24,5 @@ def test_values_of_a_cell():
     ("sizes", "expected"),
     [([(8, 12)], 4 * (6 * 100 + 6 * 7)), ([(8, 12), (8, 12), (4, 8)], 4 * (6 * 100 + (6 + 6 + 2) * 7))],
 )
-def test_the_largest_view_and_the_logits_of_all(sizes, expected):
-    assert bytes_of_views(sizes, values_per_cell=100, pixels_per_cell=4, num_classes=7) == expected
+def test_the_largest_image_and_the_logits_of_all(sizes, expected):
+    assert bytes_of_whole_images(sizes, values_per_cell=100, pixels_per_cell=4, num_classes=7) == expected
