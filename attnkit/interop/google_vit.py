@@ -31,7 +31,7 @@ def matches(file: ForeignFile) -> bool:
     return _prefix(file.tensors) is not None
 
 
-def import_vit(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_vit(file: ForeignFile, num_heads: int | None = None) -> ImportedWeights:
     """A ViT or hybrid of Google; the shapes of its projections show the heads."""
     tensors = _each_block(_without_prefix(file.tensors))
     table = vit_names(tensors)

@@ -22,10 +22,17 @@ GOOGLE_MEAN_STD = (0.5, 0.5, 0.5)
 """What Google's weights want for the mean and the standard deviation alike: pixels from -1 to 1."""
 SCENE_SIZE = 512
 """Pixels of a side of the crop in nearly all published training of segmenters on ADE20K."""
-SCENE_SIZE_NOTE = (
-    f"size of the images: no weight shows it; taken to be {SCENE_SIZE} for the crop and the shorter side, as for "
-    "ADE20K; where it was another, import with --image-size, or fix image in recipe.yaml"
-)
+
+
+def size_note(assumed: str) -> str:
+    """What to say of the size of images that was assumed, since no weight shows it."""
+    return (
+        f"size of the images: no weight shows it; taken to be {assumed}; where it was another, import with "
+        "--image-size, or fix image in recipe.yaml"
+    )
+
+
+SCENE_SIZE_NOTE = size_note(f"{SCENE_SIZE} for the crop and the shorter side, as for ADE20K")
 
 
 @dataclass(frozen=True)

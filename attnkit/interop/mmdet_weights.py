@@ -17,22 +17,18 @@ from attnkit.data.detection.config import DetectionImageConfig
 from attnkit.errors import CheckpointError
 from attnkit.interop.coco_classes import assumed_names
 from attnkit.interop.foreign_file import ForeignFile
-from attnkit.interop.imported_weights import ImportedWeights
+from attnkit.interop.imported_weights import ImportedWeights, size_note
 from attnkit.interop.mmdet_settings import MmdetSettings, read_settings
-from attnkit.interop.name_table import count, to_own_names
+from attnkit.interop.name_table import STATISTICS, count, to_own_names
 from attnkit.interop.openmmlab import OFFICIAL_BLOCK, RESNET_BLOCK, SWIN_BLOCK, backbone_of, class_names
-from attnkit.interop.rcnn_sizes import detected_parts, rcnn_config, rcnn_heads
-from attnkit.interop.upernet_names import STATISTICS
+from attnkit.interop.sizes import detected_parts, rcnn_config, rcnn_heads
 from attnkit.models.config import ResNetConfig
 from attnkit.models.rcnn.config import RpnConfig
 
 LEVELS, SEMANTIC_LEVELS = 4, 5
 """Maps that the pyramid stands on, and levels of it that the semantic branch sees."""
 BOX_HEAD, MASK_HEAD, SEMANTIC_HEAD = "roi_head.bbox_head", "roi_head.mask_head", "roi_head.semantic_head"
-SIZE_NOTE = (
-    "size of the images: no weight shows it; taken to be 800 for the shorter side and at most 1333 for the longer one, "
-    "as for COCO; where it was another, import with --image-size, or fix image in recipe.yaml"
-)
+SIZE_NOTE = size_note("800 for the shorter side and at most 1333 for the longer one, as for COCO")
 
 
 def matches(file: ForeignFile) -> bool:
@@ -45,19 +41,17 @@ def matches_official(file: ForeignFile) -> bool:
     return _is_rcnn(file) and OFFICIAL_BLOCK in file.tensors
 
 
-def import_official(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_official(file: ForeignFile, _num_heads: int | None = None) -> ImportedWeights:
     """A detector on an official Swin; the weights show its attention heads themselves."""
-    del num_heads
     return _imported(file, "the official Swin for detection")
 
 
-def import_rcnn(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_rcnn(file: ForeignFile, _num_heads: int | None = None) -> ImportedWeights:
     """A detector of mmdetection.
 
     Raises:
         CheckpointError: its ResNet is one that attnkit does not have.
     """
-    del num_heads
     return _imported(file, "mmdetection")
 
 

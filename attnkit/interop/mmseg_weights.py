@@ -13,7 +13,14 @@ from torch import Tensor
 from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import SCENE_SIZE, SCENE_SIZE_NOTE, ImportedWeights
-from attnkit.interop.name_table import count, to_own_names, with_qkv_biases
+from attnkit.interop.name_table import (
+    STATISTICS,
+    backbone_weights,
+    below_backbone,
+    count,
+    to_own_names,
+    with_qkv_biases,
+)
 from attnkit.interop.openmmlab import (
     OFFICIAL_BLOCK,
     RESNET_BLOCK,
@@ -23,11 +30,12 @@ from attnkit.interop.openmmlab import (
     said,
 )
 from attnkit.interop.sizes import upernet_config, vit_config, vit_image_size
-from attnkit.interop.upernet_names import HEADS, backbone_weights, below_backbone, head_names
 from attnkit.models.config import ResNetConfig, SwinConfig, ViTConfig
 
 Weights = Mapping[str, Tensor]
 
+HEADS = ("head", "auxiliary.head")
+"""attnkit's names of the two layers that know the classes."""
 VIT_BLOCK = "backbone.layers.0.attn.attn.in_proj_weight"
 AUXILIARY_NOTE = (
     "the auxiliary head: mmsegmentation puts it on the last map of a ViT, this model on the last but one; it is not "
@@ -47,13 +55,12 @@ def matches_official(file: ForeignFile) -> bool:
     return _is_upernet(file) and OFFICIAL_BLOCK in file.tensors
 
 
-def import_official(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_official(file: ForeignFile, _num_heads: int | None = None) -> ImportedWeights:
     """UperNet on an official Swin; the weights show its heads themselves."""
-    del num_heads
     return _import_pyramid(file, "the official Swin for segmentation")
 
 
-def import_upernet(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_upernet(file: ForeignFile, num_heads: int | None = None) -> ImportedWeights:
     """UPerNet of mmsegmentation.
 
     Raises:
@@ -106,6 +113,30 @@ def vit_names(depth: int) -> dict[str, str]:
     neck = {f"neck.laterals.{i}": f"neck.lateral_convs.{i}.conv" for i in range(VIT_MAPS)}
     neck |= {f"neck.convs.{i}": f"neck.convs.{i}.conv" for i in range(VIT_MAPS)}
     return below_backbone(names) | neck
+
+
+def head_names(laterals: int, branches: int, *, norm: str, classifier: str) -> dict[str, str]:
+    """Names of attnkit for all but the backbone to those of others.
+
+    Args:
+        laterals: one less than the backbone has maps.
+        branches: of pyramid pooling.
+        norm: theirs for the norm behind a convolution.
+        classifier: theirs for the layers that give the logits.
+    """
+    blocks = {
+        "pyramid.fuse": "decode_head.bottleneck",
+        "fuse": "decode_head.fpn_bottleneck",
+        "auxiliary.conv": "auxiliary_head.convs.0",
+    }
+    blocks |= {f"pyramid.branches.{i}": f"decode_head.psp_modules.{i}.1" for i in range(branches)}
+    for i in range(laterals):
+        blocks |= {f"laterals.{i}": f"decode_head.lateral_convs.{i}", f"smooth.{i}": f"decode_head.fpn_convs.{i}"}
+    names = {"head": f"decode_head.{classifier}", "auxiliary.head": f"auxiliary_head.{classifier}"}
+    for own, theirs in blocks.items():
+        names |= {f"{own}.conv": f"{theirs}.conv", f"{own}.norm": f"{theirs}.{norm}"}
+        names |= {f"{own}.norm.{kept}": f"{theirs}.{norm}.{kept}" for kept in STATISTICS}
+    return names
 
 
 def _imported(

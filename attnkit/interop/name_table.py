@@ -6,7 +6,7 @@ A name in a table is that of a module, whose weight and bias go with it, or of o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from torch import Tensor
 NameTable = Mapping[str, str]
 
 _LEAVES = ("weight", "bias")
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+"""What batch norm keeps beside its weight and bias, by the same names everywhere."""
 
 
 def to_own_names(tensors: Mapping[str, Tensor], table: NameTable) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -66,6 +68,18 @@ def count(names: Iterable[str], pattern: str) -> int:
     return max(found, default=-1) + 1
 
 
+def count_each(names: Iterable[str], outer: str, inner: str) -> tuple[int, ...]:
+    """How many inner things each outer thing has, such as blocks of a stage.
+
+    Args:
+        names: of weights.
+        outer: the pattern in front of the number of an outer thing.
+        inner: the pattern behind it, with a group for the number of an inner thing.
+    """
+    names = list(names)
+    return tuple(count(names, f"{outer}{number}{inner}") for number in range(count(names, rf"{outer}(\d+)\.")))
+
+
 def join_qkv(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Put queries, keys and values that came as three matrices into attnkit's one.
 
@@ -100,3 +114,14 @@ def split_qkv(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         else:
             split[name] = tensor
     return split
+
+
+def below_backbone(names: NameTable, *, but: Sequence[str] = ()) -> dict[str, str]:
+    """The table of a classifier as that of a backbone on both sides, without the modules `but`."""
+    return {f"backbone.{own}": f"backbone.{theirs}" for own, theirs in names.items() if own not in but}
+
+
+def backbone_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the backbone, as if it were alone."""
+    prefix = "backbone."
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -16,11 +16,10 @@ from typing import Any
 from torch import Tensor
 
 from attnkit.interop.foreign_file import ForeignFile
-from attnkit.interop.name_table import count, to_own_names
+from attnkit.interop.name_table import backbone_weights, below_backbone, count_each, to_own_names
 from attnkit.interop.sizes import swin_config
 from attnkit.interop.swin_official import swin_names, without_computed
 from attnkit.interop.torchvision_weights import resnet_config
-from attnkit.interop.upernet_names import backbone_weights, below_backbone
 from attnkit.models.config import ResNetConfig, SwinConfig
 
 Weights = Mapping[str, Tensor]
@@ -84,10 +83,9 @@ def said(meta: Mapping[str, Any], key: str) -> Any:
 
 def _swin(official: Weights) -> ForeignBackbone:
     tensors, left_out = without_computed(official)
-    stages = range(count(tensors, r"backbone\.layers\.(\d+)\."))
-    depths = tuple(count(tensors, rf"backbone\.layers\.{stage}\.blocks\.(\d+)\.") for stage in stages)
+    depths = count_each(tensors, r"backbone\.layers\.", r"\.blocks\.(\d+)\.")
     names = below_backbone(swin_names(depths), but=("norm", "head"))
-    names |= {f"backbone.norms.{stage}": f"backbone.norm{stage}" for stage in stages}
+    names |= {f"backbone.norms.{stage}": f"backbone.norm{stage}" for stage in range(len(depths))}
     weights, _ = to_own_names(tensors, names)
     return ForeignBackbone(swin_config(backbone_weights(weights)), tensors, names, left_out)
 

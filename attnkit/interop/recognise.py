@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from attnkit.errors import CheckpointError
 from attnkit.interop import (
-    deit_official,
     google_vit,
     mmdet_weights,
     mmseg_weights,
@@ -24,19 +23,15 @@ from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import ImportedWeights
 
 
-class Convert(Protocol):
-    """Renames the weights of one source."""
-
-    def __call__(self, file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
-        """Convert the weights of `file`; `num_heads` is for those that do not show it."""
-
-
 class Source(NamedTuple):
-    """One row of the list: what it is called, whether a file is of it, and how to convert it."""
+    """A row of the list: what it is called, whether a file is of it, and how to convert it.
+
+    Conversion takes the file, and the number of attention heads for weights that do not show it.
+    """
 
     name: str
     matches: Callable[[ForeignFile], bool]
-    convert: Convert
+    convert: Callable[[ForeignFile, int | None], ImportedWeights]
 
 
 SOURCES = (
@@ -50,7 +45,7 @@ SOURCES = (
     Source("transformers' ViT or DeiT", transformers_weights.matches_vit, transformers_weights.import_vit),
     Source("the official Swin", swin_official.matches, swin_official.import_swin),
     Source("timm's Swin", timm_weights.matches_swin, timm_weights.import_swin),
-    Source("the official DeiT", deit_official.matches, deit_official.import_vit),
+    Source("the official DeiT", timm_weights.matches_official_deit, timm_weights.import_official_deit),
     Source("timm's ViT or DeiT", timm_weights.matches_vit, timm_weights.import_vit),
     Source("the official Swin for segmentation", mmseg_weights.matches_official, mmseg_weights.import_official),
     Source("mmsegmentation's UPerNet", mmseg_weights.matches, mmseg_weights.import_upernet),
@@ -116,7 +111,7 @@ def recognise(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWei
 
 def _convert(source: Source, file: ForeignFile, num_heads: int | None) -> ImportedWeights:
     try:
-        return source.convert(file, num_heads=num_heads)
+        return source.convert(file, num_heads)
     except ValidationError as error:
         why = "; ".join(str(mistake["msg"]).removeprefix("Value error, ") for mistake in error.errors())
         raise CheckpointError(

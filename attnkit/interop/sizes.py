@@ -9,8 +9,18 @@ from typing import Literal
 from torch import Tensor
 
 from attnkit.errors import CheckpointError
-from attnkit.interop.name_table import count
+from attnkit.interop.imported_weights import DetectedParts
+from attnkit.interop.name_table import count, count_each
 from attnkit.models.config import ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
+from attnkit.models.rcnn.config import (
+    BoxHeadConfig,
+    CascadeConfig,
+    HtcConfig,
+    MaskHeadConfig,
+    MaskRcnnConfig,
+    RoiAlignConfig,
+    RpnConfig,
+)
 
 PUBLISHED_HEADS = {192: 3, 384: 6, 512: 8, 768: 12, 1024: 16, 1152: 16, 1280: 16, 1408: 16, 1664: 16}
 """Heads of the ViTs that were published, by embed_dim: a fused projection does not show how it is divided."""
@@ -19,6 +29,8 @@ STEM_STRIDE = 4
 
 POOL_SCALES = (1, 2, 3, 6)
 """Cells of pyramid pooling in every published UperNet: the branches do not show them."""
+CASCADE_STAGES = 3
+"""Stages of every published cascade: the weights do not show which overlap a stage asks for."""
 
 Weights = Mapping[str, Tensor]
 
@@ -86,14 +98,14 @@ def swin_config(weights: Weights) -> SwinConfig:
         CheckpointError: the weights do not show an architecture.
     """
     patches = needed(weights, "patch_embed.proj.weight")
-    stages = range(count(weights, r"stages\.(\d+)\."))
-    tables = [needed(weights, f"stages.{stage}.blocks.0.attention.bias_table") for stage in stages]
+    depths = count_each(weights, r"stages\.", r"\.blocks\.(\d+)\.")
+    tables = [needed(weights, f"stages.{stage}.blocks.0.attention.bias_table") for stage in range(len(depths))]
     hidden = needed(weights, "stages.0.blocks.0.mlp.up.weight").shape[0]
     return SwinConfig(
         name="swin",
         patch_size=patches.shape[-1],
         embed_dim=patches.shape[0],
-        depths=tuple(count(weights, rf"stages\.{stage}\.blocks\.(\d+)\.") for stage in stages),
+        depths=depths,
         num_heads=tuple(table.shape[1] for table in tables),
         window_size=(isqrt(max(len(table) for table in tables)) + 1) // 2,
         mlp_ratio=_ratio(hidden, patches.shape[0]),
@@ -169,11 +181,100 @@ def _published_heads(embed_dim: int) -> int:
 def _resnet_depths(weights: Weights) -> tuple[int, ...] | None:
     if not any(name.startswith("patch_embed.stem.") for name in weights):
         return None
-    stages = range(count(weights, r"patch_embed\.stem\.stages\.(\d+)\."))
-    return tuple(count(weights, rf"patch_embed\.stem\.stages\.{stage}\.(\d+)\.") for stage in stages)
+    return count_each(weights, r"patch_embed\.stem\.stages\.", r"\.(\d+)\.")
 
 
 def _stem_stride(config: ViTConfig) -> int:
     if config.resnet_depths is None:
         return 1
     return int(STEM_STRIDE * 2 ** max(len(config.resnet_depths) - 1, 0))
+
+
+def rcnn_config(
+    weights: Weights,
+    backbone: SwinConfig | ResNetConfig,
+    *,
+    rpn: RpnConfig,
+    roi_align: RoiAlignConfig | None = None,
+    frozen_norms: bool = False,
+) -> MaskRcnnConfig | CascadeConfig | HtcConfig:
+    """The detector that has such weights.
+
+    Args:
+        weights: by attnkit's names.
+        backbone: what was read off its part of them.
+        rpn: the anchors of the source, since no weight shows more of them than their number.
+        roi_align: of the source; none is mmdetection's.
+        frozen_norms: whether the source keeps the batch norms of its backbone.
+
+    Raises:
+        CheckpointError: the weights do not show an architecture, or another number of anchors or stages.
+    """
+    _check_anchors(weights, rpn)
+    stages = count(weights, r"box_heads\.(\d+)\.")
+    shared = {
+        "backbone": backbone,
+        "channels": needed(weights, "fpn.laterals.0.weight").shape[0],
+        "rpn": rpn,
+        "roi_align": roi_align or RoiAlignConfig(),
+        "box_head": _box_head(weights),
+        "mask_head": _mask_head(weights),
+        "frozen_norms": frozen_norms,
+    }
+    if stages == 1:
+        return MaskRcnnConfig.model_validate(shared)
+    if stages != CASCADE_STAGES:
+        raise CheckpointError(
+            f"box_heads: {stages} stages, and which overlap each of them asks for no weight shows; expected 1, or "
+            f"{CASCADE_STAGES} as every published cascade has; only such detectors can be imported"
+        )
+    if not any(name.startswith("semantic.") or ".flow." in name for name in weights):
+        return CascadeConfig.model_validate(shared | {"name": "cascade_mask_rcnn"})
+    semantic = "none" if detected_parts(weights).semantic_classes is None else "maps"
+    return HtcConfig.model_validate(shared | {"name": "htc", "semantic": semantic})
+
+
+def detected_parts(weights: Weights) -> DetectedParts:
+    """Which parts a detector of such weights has."""
+    semantic = weights.get("semantic.logits.weight")
+    return DetectedParts(
+        masks=any(name.startswith("mask_heads.") for name in weights),
+        semantic_classes=None if semantic is None else len(semantic),
+    )
+
+
+def rcnn_heads(weights: Weights) -> tuple[str, ...]:
+    """The layers that know the classes; that of pixels is not among them, whose classes are others."""
+    stages = range(count(weights, r"box_heads\.(\d+)\."))
+    names = [f"box_heads.{stage}.{part}" for stage in stages for part in ("classes", "deltas")]
+    return (*names, *(f"mask_heads.{stage}.logits" for stage in stages if detected_parts(weights).masks))
+
+
+def _check_anchors(weights: Weights, rpn: RpnConfig) -> None:
+    anchors, ratios = len(needed(weights, "rpn.objectness.weight")), rpn.anchor_ratios
+    if anchors != len(ratios):
+        raise CheckpointError(
+            f"rpn: {anchors} anchors per cell, and what they are no weight shows; expected {len(ratios)}, of the "
+            f"ratios {', '.join(f'{ratio:g}' for ratio in ratios)}; only such detectors can be imported"
+        )
+
+
+def _box_head(weights: Weights) -> BoxHeadConfig:
+    """Cascades with convolutions are trained by overlap, others by offsets, in all that was published."""
+    convs = count(weights, r"box_heads\.0\.convs\.(\d+)\.")
+    classes, deltas = (len(needed(weights, f"box_heads.0.{part}.weight")) for part in ("classes", "deltas"))
+    return BoxHeadConfig(
+        name="4conv1fc" if convs else "2fc",
+        channels=needed(weights, "box_heads.0.fcs.0.weight").shape[0],
+        class_specific=deltas == 4 * (classes - 1),
+        loss="giou" if convs else "l1",
+    )
+
+
+def _mask_head(weights: Weights) -> MaskHeadConfig:
+    if not detected_parts(weights).masks:
+        return MaskHeadConfig()
+    return MaskHeadConfig(
+        convs=count(weights, r"mask_heads\.0\.convs\.(\d+)\."),
+        channels=needed(weights, "mask_heads.0.logits.weight").shape[1],
+    )

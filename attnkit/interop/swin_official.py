@@ -9,7 +9,7 @@ from torch import Tensor
 from attnkit.data.classification.config import ImageConfig
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import ImportedWeights
-from attnkit.interop.name_table import count, to_own_names
+from attnkit.interop.name_table import count_each, to_own_names
 from attnkit.interop.sizes import swin_config, swin_image_size
 
 COMPUTED = ("relative_position_index", "relative_coords_table", "attn_mask")
@@ -25,17 +25,19 @@ def matches(file: ForeignFile) -> bool:
     )
 
 
-def import_swin(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_swin(file: ForeignFile, _num_heads: int | None = None) -> ImportedWeights:
     """An official Swin; the weights show its heads themselves."""
-    del num_heads
     tensors, left_out = without_computed(file.tensors)
-    stages = range(count(tensors, r"layers\.(\d+)\."))
-    depths = tuple(count(tensors, rf"layers\.{stage}\.blocks\.(\d+)\.") for stage in stages)
-    weights, unknown = to_own_names(tensors, swin_names(depths))
+    weights, unknown = to_own_names(tensors, swin_names(swin_depths(tensors)))
     config = swin_config(weights)
     return ImportedWeights(
         "the official Swin", config, image_config(swin_image_size(config)), weights, unknown=unknown, left_out=left_out
     )
+
+
+def swin_depths(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Blocks per stage."""
+    return count_each(tensors, r"layers\.", r"\.blocks\.(\d+)\.")
 
 
 def swin_names(depths: tuple[int, ...]) -> dict[str, str]:

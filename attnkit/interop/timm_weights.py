@@ -1,4 +1,5 @@
 """Weights of timm (https://github.com/huggingface/pytorch-image-models): its ViT, DeiT, hybrids and Swin, in and out.
+The official DeiT (https://github.com/facebookresearch/deit) has the same names, under the key `model`.
 
 From 0.9 on timm has Swin's merging at the beginning of the next stage, and its head one module deeper; before that the
 names were those of the official Swin, which `swin_official` reads.
@@ -15,9 +16,9 @@ from torch import Tensor
 from attnkit.data.classification.config import ImageConfig
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import GOOGLE_MEAN_STD, ImportedWeights
-from attnkit.interop.name_table import count, to_foreign_names, to_own_names, with_qkv_biases
+from attnkit.interop.name_table import count, count_each, to_foreign_names, to_own_names, with_qkv_biases
 from attnkit.interop.sizes import swin_config, swin_image_size, vit_config, vit_image_size
-from attnkit.interop.swin_official import swin_names, without_computed
+from attnkit.interop.swin_official import swin_depths, swin_names, without_computed
 from attnkit.models.config import SwinConfig, ViTConfig
 
 Weights = Mapping[str, Tensor]
@@ -33,6 +34,11 @@ def matches_vit(file: ForeignFile) -> bool:
     return "blocks.0.attn.qkv.weight" in file.tensors and "patch_embed.proj.weight" in file.tensors
 
 
+def matches_official_deit(file: ForeignFile) -> bool:
+    """Whether this is a file as DeiT's training writes it."""
+    return file.wrapper == "model" and matches_vit(file)
+
+
 def matches_swin(file: ForeignFile) -> bool:
     """Whether these are the names that timm gives Swin since 0.9."""
     return "layers.0.blocks.0.attn.relative_position_bias_table" in file.tensors and not any(
@@ -40,7 +46,7 @@ def matches_swin(file: ForeignFile) -> bool:
     )
 
 
-def import_vit(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_vit(file: ForeignFile, num_heads: int | None = None) -> ImportedWeights:
     """A ViT, DeiT or hybrid of timm."""
     weights, unknown = to_own_names(file.tensors, vit_names_of(file.tensors))
     weights = with_qkv_biases(weights)
@@ -61,9 +67,16 @@ def import_vit(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWe
     )
 
 
-def import_swin(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_official_deit(file: ForeignFile, num_heads: int | None = None) -> ImportedWeights:
+    """A DeiT, with or without its distillation token."""
+    weights, unknown = to_own_names(file.tensors, vit_names_of(file.tensors))
+    config = vit_config(weights, num_heads=num_heads)
+    image = ImageConfig(size=vit_image_size(weights, config))
+    return ImportedWeights("the official DeiT", config, image, weights, heads=vit_heads(config), unknown=unknown)
+
+
+def import_swin(file: ForeignFile, _num_heads: int | None = None) -> ImportedWeights:
     """A Swin of timm 0.9 or newer; the weights show its heads themselves."""
-    del num_heads
     tensors, left_out = without_computed(file.tensors)
     tensors = {_official_name(name): tensor for name, tensor in tensors.items()}
     weights, unknown = to_own_names(tensors, swin_names(swin_depths(tensors)))
@@ -123,9 +136,8 @@ def vit_names(depth: int, *, resnet_depths: tuple[int, ...] | None = None) -> di
 
 def vit_names_of(tensors: Weights) -> dict[str, str]:
     """The table for a file: as many blocks as it has."""
-    stages = count(tensors, rf"{re.escape(STEM)}stages\.(\d+)\.")
     hybrid = any(name.startswith(STEM) for name in tensors)
-    depths = tuple(count(tensors, rf"{re.escape(STEM)}stages\.{stage}\.blocks\.(\d+)\.") for stage in range(stages))
+    depths = count_each(tensors, rf"{re.escape(STEM)}stages\.", r"\.blocks\.(\d+)\.")
     return vit_names(count(tensors, r"blocks\.(\d+)\."), resnet_depths=depths if hybrid else None)
 
 
@@ -141,12 +153,6 @@ def _stem_names(depths: tuple[int, ...]) -> dict[str, str]:
                 f"{own}.projection.1": f"{theirs}.downsample.norm",
             }
     return names
-
-
-def swin_depths(tensors: Weights) -> tuple[int, ...]:
-    """Blocks per stage."""
-    stages = range(count(tensors, r"layers\.(\d+)\."))
-    return tuple(count(tensors, rf"layers\.{stage}\.blocks\.(\d+)\.") for stage in stages)
 
 
 def _official_name(name: str) -> str:

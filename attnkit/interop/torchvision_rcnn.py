@@ -16,11 +16,10 @@ from torch import Tensor
 from attnkit.data.detection.config import DetectionImageConfig
 from attnkit.interop.coco_classes import TORCHVISION, assumed_names, torchvision_classes
 from attnkit.interop.foreign_file import ForeignFile
-from attnkit.interop.imported_weights import ImportedWeights
-from attnkit.interop.name_table import count, to_foreign_names, to_own_names
-from attnkit.interop.rcnn_sizes import detected_parts, rcnn_config, rcnn_heads
+from attnkit.interop.imported_weights import ImportedWeights, size_note
+from attnkit.interop.name_table import backbone_weights, count, to_foreign_names, to_own_names
+from attnkit.interop.sizes import detected_parts, rcnn_config, rcnn_heads
 from attnkit.interop.torchvision_weights import resnet_config
-from attnkit.interop.upernet_names import backbone_weights
 from attnkit.models.config import ResNetConfig
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig, RoiAlignConfig, RpnConfig
 
@@ -40,10 +39,7 @@ EPS_NOTE = (
     "epsilon of the norms: that of torchvision's frozen ones, which no weight shows; taken to be 0, as in all that it "
     "published and in what is trained on from these"
 )
-SIZE_NOTE = (
-    "size of the images: no weight shows it; taken to be torchvision's 800 for the shorter side and at most 1333 for "
-    "the longer one; where it was another, import with --image-size, or fix image in recipe.yaml"
-)
+SIZE_NOTE = size_note("torchvision's 800 for the shorter side and at most 1333 for the longer one")
 BOX_HEAD, MASK_HEAD = "box_heads.0", "mask_heads.0"
 CLASSES = f"{BOX_HEAD}.classes"
 BACKGROUND_ROWS = {f"{BOX_HEAD}.deltas": 4, f"{MASK_HEAD}.logits": 1}
@@ -55,13 +51,12 @@ def matches(file: ForeignFile) -> bool:
     return {"backbone.body.layer1.0.conv1.weight", "roi_heads.box_predictor.cls_score.weight"} <= file.tensors.keys()
 
 
-def import_rcnn(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_rcnn(file: ForeignFile, _num_heads: int | None = None) -> ImportedWeights:
     """A detector of torchvision.
 
     Raises:
         CheckpointError: its ResNet has another number of blocks than those that attnkit has.
     """
-    del num_heads
     tensors = {_today(name): tensor for name, tensor in file.tensors.items()}
     weights, unknown = to_own_names(tensors, _names(_mask_convs(tensors), _body(tensors)))
     frozen = not any(name.endswith(".num_batches_tracked") for name in tensors)

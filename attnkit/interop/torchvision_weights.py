@@ -54,7 +54,7 @@ def matches_alexnet(file: ForeignFile) -> bool:
     )
 
 
-def import_vit(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_vit(file: ForeignFile, num_heads: int | None = None) -> ImportedWeights:
     """A ViT of torchvision."""
     depth = count(file.tensors, r"encoder\.layers\.encoder_layer_(\d+)\.")
     weights, unknown = to_own_names(file.tensors, vit_names(depth, representation=_has_representation(file.tensors)))
@@ -63,9 +63,8 @@ def import_vit(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWe
     return ImportedWeights("torchvision", config, image, weights, unknown=unknown)
 
 
-def import_swin(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_swin(file: ForeignFile, _num_heads: int | None = None) -> ImportedWeights:
     """A Swin of torchvision; the weights show its heads themselves."""
-    del num_heads
     tensors, left_out = without_computed(file.tensors)
     weights, unknown = to_own_names(tensors, swin_names(_swin_depths(tensors)))
     config = swin_config(weights)
@@ -75,9 +74,8 @@ def import_swin(file: ForeignFile, *, num_heads: int | None = None) -> ImportedW
     return ImportedWeights("torchvision", config, image, weights, unknown=unknown, left_out=left_out)
 
 
-def import_resnet(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_resnet(file: ForeignFile, _num_heads: int | None = None) -> ImportedWeights:
     """A ResNet; attnkit's is torchvision's, names and all."""
-    del num_heads
     image = ImageConfig(size=224, interpolation="bilinear")
     return ImportedWeights(
         "torchvision", resnet_config(file.tensors, file.path), image, dict(file.tensors), heads=("fc",)
@@ -100,9 +98,8 @@ def resnet_config(tensors: Weights, path: Path) -> ResNetConfig:
     return ResNetConfig(name="resnet", depth=depth)
 
 
-def import_alexnet(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_alexnet(file: ForeignFile, _num_heads: int | None = None) -> ImportedWeights:
     """AlexNet; attnkit's is torchvision's, names and all."""
-    del num_heads
     image = ImageConfig(size=224, interpolation="bilinear")
     return ImportedWeights(
         "torchvision", AlexNetConfig(name="alexnet"), image, dict(file.tensors), heads=("classifier.6",)

@@ -14,7 +14,8 @@ from torch import Tensor
 from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import SCENE_SIZE, SCENE_SIZE_NOTE, ImportedWeights
-from attnkit.interop.name_table import count, join_qkv, split_qkv, to_foreign_names, to_own_names
+from attnkit.interop.mmseg_weights import HEADS, head_names
+from attnkit.interop.name_table import backbone_weights, count, join_qkv, split_qkv, to_foreign_names, to_own_names
 from attnkit.interop.sizes import swin_config, upernet_config
 from attnkit.interop.swin_official import without_computed
 from attnkit.interop.transformers_config import STAGES_OF_AUXILIARY
@@ -26,7 +27,6 @@ from attnkit.interop.transformers_weights import (
     swin_names,
     version_of,
 )
-from attnkit.interop.upernet_names import HEADS, backbone_weights, head_names
 from attnkit.models.config import SwinConfig, UperNetConfig
 
 Weights = Mapping[str, Tensor]
@@ -41,13 +41,12 @@ def matches(file: ForeignFile) -> bool:
     )
 
 
-def import_upernet(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_upernet(file: ForeignFile, _num_heads: int | None = None) -> ImportedWeights:
     """UperNet of transformers; the weights show the heads of its Swin themselves.
 
     Raises:
         CheckpointError: the weights do not show an architecture.
     """
-    del num_heads
     tensors, computed = without_computed(file.tensors)
     unused = tuple(name for name in tensors if name in UNUSED)
     tensors = {name: tensor for name, tensor in tensors.items() if name not in unused}

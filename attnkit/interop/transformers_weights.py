@@ -14,7 +14,7 @@ from torch import Tensor
 from attnkit.data.classification.config import ImageConfig
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import GOOGLE_MEAN_STD, ImportedWeights
-from attnkit.interop.name_table import count, join_qkv, split_qkv, to_foreign_names, to_own_names
+from attnkit.interop.name_table import count, count_each, join_qkv, split_qkv, to_foreign_names, to_own_names
 from attnkit.interop.sizes import swin_config, swin_image_size, vit_config, vit_image_size
 from attnkit.interop.swin_official import without_computed
 from attnkit.models.config import SwinConfig, ViTConfig
@@ -47,7 +47,7 @@ def matches_swin(file: ForeignFile) -> bool:
     )
 
 
-def import_vit(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_vit(file: ForeignFile, num_heads: int | None = None) -> ImportedWeights:
     """A ViT or DeiT of transformers."""
     tensors, left_out = _without_unused(file.tensors)
     prefix, version = name_prefix(tensors) or "", version_of(tensors)
@@ -76,9 +76,8 @@ def import_vit(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWe
     )
 
 
-def import_swin(file: ForeignFile, *, num_heads: int | None = None) -> ImportedWeights:
+def import_swin(file: ForeignFile, _num_heads: int | None = None) -> ImportedWeights:
     """A Swin of transformers; the weights show its heads themselves."""
-    del num_heads
     tensors, left_out = without_computed(file.tensors)
     tensors, unused = _without_unused(tensors)
     prefix, version = name_prefix(tensors) or "", version_of(tensors)
@@ -169,8 +168,7 @@ def _layer_names(own: str, theirs: str, attention: str, version: Version) -> dic
 
 def swin_depths(tensors: Weights, *, prefix: str) -> tuple[int, ...]:
     """Blocks per stage."""
-    stages = range(count(tensors, rf"{prefix}encoder\.layers\.(\d+)\."))
-    return tuple(count(tensors, rf"{prefix}encoder\.layers\.{stage}\.blocks\.(\d+)\.") for stage in stages)
+    return count_each(tensors, rf"{prefix}encoder\.layers\.", r"\.blocks\.(\d+)\.")
 
 
 def name_prefix(tensors: Weights) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from attnkit.interop.export_weights import TrainedNetwork
-from attnkit.interop.rcnn_sizes import detected_parts
+from attnkit.interop.sizes import detected_parts
 from attnkit.models.build import build_model
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.recipes.classification.recipe import ClassificationRecipe
