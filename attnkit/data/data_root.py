@@ -71,10 +71,6 @@ class DataRoot:
     def read(self, name: str, option: str) -> tuple[bytes, str]:
         """The bytes of a file that the recipe names, and what to call it in messages.
 
-        Args:
-            name: its path below the root.
-            option: where the recipe names it.
-
         Raises:
             DataError: it is not there.
         """

@@ -80,10 +80,6 @@ def read_lines(file: Traversable, name: str) -> Iterator[str]:
     A line ends at a line feed and nowhere else (not at U+0085 or U+2028); carriage returns before it, and a byte order
     mark at the start of the file, are removed. The last line need not end.
 
-    Args:
-        file: what to read.
-        name: what to call it in errors.
-
     Raises:
         DataError: it cannot be opened, is not UTF-8, or its gzip stream is broken.
     """

@@ -67,12 +67,7 @@ def box_areas(boxes: Float[Tensor, "*R 4"]) -> Float[Tensor, "*R"]:
 
 
 def flip_boxes(boxes: Float[Tensor, "*R 4"], width: float | int) -> Float[Tensor, "*R 4"]:
-    """Where the boxes are in the image mirrored left to right.
-
-    Args:
-        boxes: before.
-        width: of the image, in pixels.
-    """
+    """Where the boxes are in the image mirrored left to right."""
     x1, y1, x2, y2 = boxes.unbind(-1)
     return torch.stack([width - x2, y1, width - x1, y2], dim=-1)
 

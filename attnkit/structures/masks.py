@@ -48,10 +48,6 @@ class Masks:
     def from_rle(cls, codes: Sequence[Code], size: tuple[int, int]) -> Masks:
         """Masks from COCO's compressed run-length codes.
 
-        Args:
-            codes: as pycocotools has them.
-            size: H, W of the image.
-
         Raises:
             ValueError: a code is of another size.
         """
@@ -71,7 +67,6 @@ class Masks:
 
         Args:
             crops: of each instance, inside the image; pixels of any type, those that are not 0 belong to it.
-            size: H, W of the image.
         """
         return cls._of(crops, size, crops[0][0] if crops else None)
 

@@ -34,12 +34,7 @@ class Objects:
 
     @classmethod
     def none(cls, size: tuple[int, int], masks: bool = True) -> Objects:
-        """An image without objects.
-
-        Args:
-            size: height and width of the image.
-            masks: whether its objects would have masks.
-        """
+        """An image without objects."""
         no_masks = Masks(torch.zeros(0, dtype=torch.uint8), torch.zeros(0, 4, dtype=torch.int64), size)
         return cls(
             boxes=torch.zeros(0, 4),

@@ -41,7 +41,6 @@ def check_images(
     Args:
         data: the opened splits; none is opened before the one before it was checked.
         quick: read only the headers of image files; what is cut off later, and what stands twice, goes unseen.
-        progress: see `Progress`.
     """
     return check_splits(data, _ImageCheck, _missing, quick=quick, progress=progress)
 

@@ -58,13 +58,8 @@ def train_images(
     """The batches of every epoch: shuffled, varied, perhaps mixed.
 
     Args:
-        images: the training set.
-        image: the input of the model.
-        augment: how images are varied.
-        batch_size: B.
         seed: of the order, and of what is drawn for each image.
         workers: processes that make batches; 0 is this one; see `num_workers` for `auto`.
-        num_classes: K.
         warn: called once for each image that cannot be read; another of the epoch replaces it.
     """
     order = EpochOrder(len(images), batch_size=batch_size, seed=seed, repeats=augment.repeats)
@@ -77,14 +72,7 @@ def train_images(
 def eval_images(
     images: ImageSet, image: ImageConfig, *, batch_size: int, workers: Workers = 0
 ) -> EvalBatches[ImageBatch]:
-    """All images once, in their order; again and again.
-
-    Args:
-        images: what is to be scored.
-        image: the input of the model.
-        batch_size: B, of all batches but the last.
-        workers: as in training.
-    """
+    """All images once, in their order; again and again."""
     making, processes = _EvalMaker(images, EvalTransform(image)), num_workers(workers, decodes=_decodes(images))
     return EvalBatches(making.make, len(images), batch_size=batch_size, workers=processes)
 
@@ -123,9 +111,6 @@ def mix(
     Args:
         images: float32 (B, 3, H, W); changed in place.
         labels: (B,) int64.
-        augment: how strongly, and how often.
-        num_classes: K.
-        rng: what is drawn from.
 
     Returns:
         Images (B, 3, H, W) and targets (B, K), the shares of the classes; None where the batch is left as it is.

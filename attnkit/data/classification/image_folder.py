@@ -105,7 +105,6 @@ class ImageFolderSplits(ImageSplits[ImageSet]):
         """Find the folders.
 
         Args:
-            config: where they are.
             progress: called while images are decoded into the cache.
 
         Raises:

@@ -59,11 +59,9 @@ class ArrayImages(ImageSet):
         Args:
             pixels: (N, 3, H, W).
             labels: (N,), numbers of classes.
-            class_names: their names.
             place: what to call the image of a row of `pixels`.
             broken: rows of `pixels` that hold nothing, and why: what read() raises.
             rows: the rows of `pixels` that belong to this set; None is all of them.
-            left_out: what lies beside the images and is not used.
         """
         self._pixels, self._place, self._broken = pixels, place, broken or {}
         self._all_labels, self._left_out = labels, tuple(left_out)

@@ -48,7 +48,6 @@ def resize(pixels: Tensor, image: ImageConfig) -> Tensor:
 
     Args:
         pixels: uint8 (..., 3, H, W).
-        image: the size, and how to treat images that are no squares.
 
     Returns:
         uint8 (..., 3, S, S).
@@ -86,7 +85,6 @@ class TrainTransform:
     """Varies images; what is drawn for an image depends on its seed alone."""
 
     def __init__(self, image: ImageConfig, augment: AugmentConfig) -> None:
-        """Choose the steps."""
         self._image, self._augment = image, augment
         self._whole = image if augment.crop == "none" else image.changed(crop_fraction=1.0)
         self._mean = torch.tensor([round(255 * part) for part in image.mean], dtype=torch.uint8)

@@ -59,13 +59,10 @@ def check_detection(
     """Look for everything in a recipe's data that makes training fail or its scores misleading.
 
     Args:
-        config: the data of the recipe.
         data: its opened splits; none is opened before the one before it was checked.
         quick: draw the outlines of some images of each split, and read no more than the headers of images; what is cut
             off later, what stands twice, and outlines that do not fit their boxes go unseen. Where images are held
             back, files that are of one size and begin alike are read whole, as in training: equal ones stay together.
-        limits: how many objects of an image the detector of the recipe finds.
-        progress: see `Progress`.
     """
 
     def start(split: Split, images: DetectionSet) -> SplitCheck[DetectionSet, DetectionStats]:

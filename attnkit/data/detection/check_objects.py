@@ -72,25 +72,13 @@ class ObjectsCheck:
     """Gathers the objects of a split image by image, then says what is wrong with them."""
 
     def __init__(self, images: DetectionSet, *, with_areas: bool) -> None:
-        """Take the images.
-
-        Args:
-            images: of the split.
-            with_areas: whether their format gives areas.
-        """
         self._images, self._with_areas = images, with_areas
         none = np.zeros(0)
         self._parts = [_table_of(0, [], none.reshape(0, 4), (0, 0), None)]
         self._all: ObjectTable | None = None
 
     def add(self, index: int, annotations: Sequence[Annotation], size: tuple[int, int], drawn: Objects | None) -> None:
-        """Take the objects of an image.
-
-        Args:
-            index: of the image.
-            annotations: as they are written.
-            size: H, W of the image.
-            drawn: the same with masks; None where they were not drawn.
+        """Take the objects of an image as they are written, and with masks where these were drawn.
 
         Raises:
             DataError: a box is none.
@@ -263,15 +251,7 @@ class ObjectsCheck:
 def _table_of(
     index: int, annotations: Sequence[Annotation], boxes: FloatArray, size: tuple[int, int], drawn: Objects | None
 ) -> ObjectTable:
-    """The objects of one image.
-
-    Args:
-        index: of the image.
-        annotations: R of them, as they are written.
-        boxes: (R, 4) as annotated.
-        size: H, W of the image.
-        drawn: the same with masks; None where they were not drawn.
-    """
+    """The R objects of one image; boxes (R, 4) as they are written."""
     count = len(annotations)
     masks = None if drawn is None else drawn.masks
     table = ObjectTable(

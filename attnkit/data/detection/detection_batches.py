@@ -42,9 +42,6 @@ def train_detection(
     follows from seed, epoch, number of the image, and the size in the annotations or in the header of the file.
 
     Args:
-        data: the training set.
-        image: the input of the model.
-        augment: how images and objects are varied.
         batch_size: B at most.
         pixels: B x H x W at most: batches of large images have fewer. None: no bound.
         seed: of the order, and of what is drawn for each image.
@@ -86,7 +83,6 @@ def trained_images(data: DetectionSet, warn: Callable[[str], None] | None) -> tu
     An outline counts where the set has masks.
 
     Args:
-        data: the training set.
         warn: called for each image whose size or annotations cannot be read; it is left out.
 
     Returns:
@@ -134,13 +130,6 @@ def _nothing(data: DetectionSet) -> str:
 def eval_detection(
     data: DetectionSet, image: DetectionImageConfig, *, batch_size: int, workers: Workers = 0
 ) -> EvalBatches[DetectionBatch]:
-    """All images once, in their order, as they are used; again and again.
-
-    Args:
-        data: what is to be scored.
-        image: the input of the model.
-        batch_size: B; the last batch may have fewer.
-        workers: as in training.
-    """
+    """All images once, in their order, as they are used; again and again."""
     making, processes = EvalMaker(data, image), num_workers(workers, decodes=True)
     return EvalBatches(making.make, len(data), batch_size=batch_size, workers=processes)

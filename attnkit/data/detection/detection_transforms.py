@@ -30,7 +30,6 @@ def detection_input(pixels: Tensor, image: DetectionImageConfig) -> Tensor:
 
     Args:
         pixels: uint8 (3, H, W).
-        image: the size, and what the detector takes for zero and one.
 
     Returns:
         float32 (3, h, w), normalised.
@@ -57,12 +56,7 @@ class DetectionVariation:
         return MultiScale(augment.short_sides or (image.short_side,), image.long_side, augment.crop_branch)
 
     def padded_sizes(self, sizes: IntArray, seeds: UIntArray) -> IntArray:
-        """(N, 2) what images are padded to, each for itself, when they are shown by their seeds.
-
-        Args:
-            sizes: (N, 2) of the images.
-            seeds: (N,) of what is drawn for each.
-        """
+        """(N, 2) what images of sizes (N, 2) are padded to, each for itself, when their seeds (N,) show them."""
         resizing = self.resizing
         return resizing.padded(resizing.draw(sizes, uniforms(seeds, NUM_UNIFORMS)).sizes)
 
@@ -90,7 +84,6 @@ class DetectionVariation:
 
         Args:
             pixels: uint8 (3, h, w).
-            seed: of what is drawn.
             onto: float32 (3, H, W), at least as large.
         """
         varied = onto[:, : pixels.shape[1], : pixels.shape[2]].copy_(pixels)

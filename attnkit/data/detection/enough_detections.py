@@ -34,14 +34,7 @@ class DetectionLimits:
         return min(self.detections, self.proposals)
 
     def finding(self, place: str, *, full_images: int, images: int, most_objects: int) -> Finding:
-        """The warning of images that have more.
-
-        Args:
-            place: what to call their split.
-            full_images: how many have more.
-            images: of the split.
-            most_objects: on one of them.
-        """
+        """The warning of images that have more."""
         what = f"over {self.objects:,} objects are on {full_images:,} of {images:,} images"
         why = f"the detector looks at {self.proposals:,} regions of an image, and finds no more objects"
         if self.detections <= self.proposals:

@@ -35,12 +35,6 @@ class ObjectFiles(DetectionSet):
     """
 
     def __init__(self, images: AnnotatedImages, *, semantic: SemanticMaps | None = None) -> None:
-        """Take what was found.
-
-        Args:
-            images: and their annotations.
-            semantic: maps of a class per pixel.
-        """
         self._images, self._semantic, self._left_out = images, semantic, images.left_out
         self.source, self.rows = images.annotations, images.rows
         """The annotations, and (N,) the row of each image there."""
@@ -132,11 +126,8 @@ def objects_of(annotations: Sequence[Annotation], size: Size, *, masks: bool, di
     """What is on an image. Boxes are clipped to it, and may be left empty; an object without outline has an empty mask.
 
     Args:
-        annotations: R of them.
-        size: H, W of the image.
         masks: whether outlines are drawn.
         difficult: whether the data has that word.
-        place: what to call the annotations of the image in errors.
 
     Raises:
         DataError: an outline cannot be drawn, or a box is none.

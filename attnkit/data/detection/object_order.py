@@ -37,9 +37,7 @@ class BatchLimit:
     def split(self, rows: IntArray, padded: IntArray) -> Batches:
         """Divide images into batches, each as large as the limit allows; spare are the last, which fill none.
 
-        Args:
-            rows: of the images, in their order.
-            padded: (N, 2) what each is padded to for itself.
+        The order is that of `rows`, which are rows of `padded`, (N, 2): what each is padded to for itself.
         """
         batches, start, high, wide = [], 0, 0, 0
         for place, (height, width) in enumerate(padded[rows].tolist()):
@@ -80,7 +78,6 @@ class ObjectOrder:
             indices: (N,) which images of the set take part.
             sizes: (N, 2) of each, as it is read.
             padded_sizes: from sizes (N, 2), and a seed for each, to what each is padded to when that is drawn.
-            limit: of a batch.
             seed: of the order, and of what is drawn for each image.
         """
         self._indices, self._sizes, self._padded_sizes = indices, sizes, padded_sizes

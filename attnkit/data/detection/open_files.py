@@ -27,11 +27,6 @@ class CocoAnnotations(Annotations):
     def __init__(self, about: CocoJson, json_place: str, *, masks: bool) -> None:
         """Take the json.
 
-        Args:
-            about: its content.
-            json_place: its name in errors.
-            masks: False leaves the outlines out.
-
         Raises:
             DataError: it is of another kind, or its categories cannot be told apart.
         """

@@ -47,12 +47,7 @@ def rounded(sizes: FloatArray) -> IntArray:
 
 
 def detection_size(size: Size, image: DetectionImageConfig) -> Size:
-    """The size that an image is brought to when it is not varied.
-
-    Args:
-        size: of the image.
-        image: which sides to bring it to.
-    """
+    """The size that an image is brought to when it is not varied."""
     height, width = brought_to(np.array([size]), image.short_side, image.long_side)[0].tolist()
     return height, width
 
@@ -84,11 +79,7 @@ class Resizing(ABC):
 
     @abstractmethod
     def most_pixels(self, sizes: IntArray) -> IntArray:
-        """(N,) the most that an image may have when it is shown, with its padding.
-
-        Args:
-            sizes: (N, 2) of the images.
-        """
+        """(N,) the most that each of N images may have when it is shown, with its padding; `sizes` are (N, 2)."""
 
 
 @dataclass(frozen=True)

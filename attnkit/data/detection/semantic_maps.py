@@ -30,10 +30,6 @@ class SemanticMaps:
     def read(self, image_name: str, size: tuple[int, int]) -> NDArray[np.uint8]:
         """The map of an image, (H, W), with IGNORE.
 
-        Args:
-            image_name: the path of the image below its folder.
-            size: H, W of the image.
-
         Raises:
             DataError: it is missing or broken, of another size, or has other classes.
         """

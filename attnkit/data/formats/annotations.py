@@ -87,10 +87,6 @@ class AnnotatedImages:
 def check_names(names: Sequence[str], place: str) -> None:
     """Refuse class names that cannot be told apart.
 
-    Args:
-        names: of all classes.
-        place: what to call their list in errors.
-
     Raises:
         DataError: there are none, or two of one name.
     """

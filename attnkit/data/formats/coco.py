@@ -127,10 +127,6 @@ class _Annotation(NamedTuple):
 def read_coco_json(content: bytes, place: str) -> CocoJson:
     """Read a json.
 
-    Args:
-        content: its bytes.
-        place: its name in errors.
-
     Raises:
         DataError: it is no JSON, or has not the form that COCO's have.
     """

@@ -111,11 +111,9 @@ def read_each(
     """Read all objects of a kind.
 
     Args:
-        found: the objects.
         what: to call one in errors.
         read: one of them; it raises one of `NOT_AS_EXPECTED`.
         fields: those of one object, to find out what is wrong.
-        place: the name of the json.
 
     Raises:
         DataError: something is wrong with some; a line for each of the first.
@@ -172,10 +170,6 @@ class CocoCategory(NamedTuple):
 def read_categories(found: Sequence[Any], place: str) -> list[CocoCategory]:
     """The categories of a json, by their ids.
 
-    Args:
-        found: its list.
-        place: its name in errors.
-
     Raises:
         DataError: one has no whole id, or no name.
     """
@@ -183,13 +177,9 @@ def read_categories(found: Sequence[Any], place: str) -> list[CocoCategory]:
 
 
 def without_repeated(categories: Sequence[CocoCategory], used: AbstractSet[int | None]) -> list[CocoCategory]:
-    """The categories that are classes: of several with one name the ones that are used, or else the last.
+    """The categories that are classes: of several with one name those whose ids are used, or else the last.
 
     Exports of Roboflow have a root category that no annotation is of, at times with the name of a class.
-
-    Args:
-        categories: by their ids.
-        used: ids of which there is an annotation.
     """
     last = {category.name: category.id for category in categories}
     named = {category.name for category in categories if category.id in used}

@@ -38,12 +38,6 @@ class CocoResults:
     def __init__(self, content: bytes, place: str, truth: CocoJson, truth_place: str) -> None:
         """Read a json.
 
-        Args:
-            content: its bytes.
-            place: its name in errors.
-            truth: what it is about.
-            truth_place: the name of that.
-
         Raises:
             DataError: it is none, or a detection in it is not as it should be, or of another image or category.
         """
@@ -265,11 +259,6 @@ class CocoResultsWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        """Begin with nothing written.
-
-        Args:
-            path: of the file; its folder need not exist.
-        """
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
         self._file: IO[str] | None = None
@@ -282,13 +271,7 @@ class CocoResultsWriter:
         return self
 
     def add(self, image_id: int, file_name: str, results: Iterable[CocoResult]) -> None:
-        """Write the detections on an image.
-
-        Args:
-            image_id: what the json calls it.
-            file_name: as it was named; COCO's tools ignore this field.
-            results: on it.
-        """
+        """Write the detections on an image."""
         assert self._file is not None, "inside the context"
         for one in results:
             line = json.dumps({"image_id": image_id, "file_name": file_name, **_as_json(one)})

@@ -48,12 +48,7 @@ def short_polygon(segmentation: Any) -> int:
 
 
 def are_masks(outlined: int, objects: int) -> bool:
-    """Whether a set has masks: at least nine tenths of its objects have an outline.
-
-    Args:
-        outlined: objects with an outline, without crowds.
-        objects: all objects, without crowds.
-    """
+    """Whether a set has masks: at least nine tenths of its objects, crowds left out, have an outline."""
     return objects > 0 and outlined >= _LEAST_OUTLINED * objects
 
 
@@ -62,8 +57,6 @@ def runs_of(segmentation: Any, height: int, width: int) -> NDArray[np.int64]:
 
     Args:
         segmentation: polygons, or a code whose counts are a list or a string.
-        height: of the image.
-        width: of the image.
 
     Raises:
         ValueError, TypeError, KeyError, IndexError, AttributeError: it is none of these, or is of another size.
@@ -90,8 +83,6 @@ def code_of(segmentation: Any, height: int, width: int) -> Code:
 
     Args:
         segmentation: as in `runs_of`; of nothing where it is None, or of polygons without area.
-        height: of the image.
-        width: of the image.
 
     Raises:
         ValueError, TypeError, KeyError, IndexError, AttributeError: as in `runs_of`.
@@ -108,11 +99,6 @@ def code_of(segmentation: Any, height: int, width: int) -> Code:
 def code_unchecked(outline: Any, height: int, width: int) -> Code:
     """The code of an outline, of nothing for None. A compressed code is taken as it is: `first_broken` has
     to check it, hundreds at a time, before pycocotools gets it.
-
-    Args:
-        outline: polygons, or a run-length code of either kind.
-        height: of its image.
-        width: of its image.
 
     Raises:
         ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError: it is none of these.
@@ -162,12 +148,7 @@ def cannot_be_drawn(outline: Any, height: int, width: int) -> str:
 
 
 def first_broken(codes: Sequence[Code], *, at_once: int = _AT_ONCE) -> int | None:
-    """The number of the first code whose runs do not add up to its image, or are negative; None if all are whole.
-
-    Args:
-        codes: of any sizes, with counts as COCO writes them; see structures/run_lengths.py.
-        at_once: how many are checked together.
-    """
+    """The number of the first code whose runs do not add up to its image, or are negative; None if all are whole."""
     for start in range(0, len(codes), at_once):
         some = codes[start : start + at_once]
         broken = _broken([code["counts"] for code in some], np.array([code["size"] for code in some]).prod(axis=1))

@@ -31,9 +31,6 @@ def read_real_labels(
     path, or by their order.
 
     Args:
-        name: of the file.
-        inputs: the images.
-        class_names: of the K classes.
         own_numbers: the place in `class_names` of each numbered class, where not all classes are there; a class that
             is missing was never predicted. None where a class's number is its place.
         warn: called with a message where only their order assigns the lists to the images.

@@ -44,9 +44,7 @@ class VocAnnotations(Annotations):
         """Take files.
 
         Args:
-            tree: where they are.
             rows: (N, 2) numbers of images and of their xml there.
-            class_names: the others are refused.
             difficult: False leaves out what is marked so.
         """
         self._tree, self._rows, self.class_names, self._difficult = tree, rows, class_names, difficult
@@ -164,11 +162,6 @@ class VocPairs:
 
 def find_pairs(root: DataRoot, given: str | None, split: Split) -> VocPairs | None:
     """The images of a split with their xml; None if there is no list and no folder for it.
-
-    Args:
-        root: where they are.
-        given: the list or the folder that the recipe names, if it does.
-        split: which part of the data.
 
     Raises:
         DataError: what the recipe names is not there, or no image has an xml.

@@ -51,10 +51,8 @@ class YoloAnnotations(Annotations):
         """Take files.
 
         Args:
-            root: where they are.
             images: (N,) their numbers in its tree.
             labels: (N,) those of their labels; -1 where there are none.
-            class_names: by number.
             masks: False takes polygons as the boxes around them.
         """
         self._tree, self._top = root.tree, root.top
@@ -155,12 +153,6 @@ def _values(words: list[str], place: str) -> list[float]:
 def find_labels(root: DataRoot, images: Sequence[int], names: tuple[str, ...], *, masks: bool) -> AnnotatedImages:
     """Images with their labels.
 
-    Args:
-        root: where they are.
-        images: their numbers in its tree.
-        names: of the classes, by number.
-        masks: False takes polygons as the boxes around them.
-
     Raises:
         DataError: no image has labels.
     """
@@ -242,11 +234,6 @@ class YoloYaml:
 def find_names(root: DataRoot, given: tuple[str, ...] | None, yaml: YoloYaml) -> tuple[tuple[str, ...], str]:
     """Names by number, and the place that gives them: the recipe, data.yaml, or classes.txt.
 
-    Args:
-        root: where the data is.
-        given: the names that the recipe gives, if it does.
-        yaml: data.yaml.
-
     Raises:
         DataError: they are nowhere, or their numbers have gaps.
     """
@@ -266,12 +253,6 @@ def find_names(root: DataRoot, given: tuple[str, ...] | None, yaml: YoloYaml) ->
 
 def find_images(root: DataRoot, given: str | None, yaml: YoloYaml, split: Split) -> list[int] | None:
     """The numbers of the images of a split in the tree, ascending; None if there is none.
-
-    Args:
-        root: where the data is.
-        given: the folder or the list that the recipe names, if it does.
-        yaml: data.yaml.
-        split: which part of the data.
 
     Raises:
         DataError: what the recipe names is not there, or the split has no image.

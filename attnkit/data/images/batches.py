@@ -147,8 +147,6 @@ class EpochOrder:
         """Take how to shuffle and to cut.
 
         Args:
-            count: images of the set.
-            batch_size: B.
             seed: of the order, and of what is drawn for each image and batch.
             repeats: how often in a row an image is in an epoch, which then has fewer different ones.
         """
@@ -201,7 +199,6 @@ class EpochBatches(Generic[Batch]):
 
         Args:
             make: a batch, and which images were replaced; see `made_in_order`.
-            batches_per_epoch: how many.
             workers: processes that make batches; 0 is this one.
             warn: called once for each image that cannot be read.
         """
@@ -239,7 +236,6 @@ class EvalBatches(Generic[Batch]):
 
         Args:
             make: the batches of some images, in their order: one, or several where sizes differ.
-            count: images of the set.
             batch_size: how many images are read at a time.
             workers: processes that make batches; 0 is this one.
         """

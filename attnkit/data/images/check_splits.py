@@ -49,7 +49,6 @@ class SplitCheck(ABC, Generic[Images, Stats]):
     """Reads every image of a split, then says what is wrong with them."""
 
     def __init__(self, split: Split, images: Images, stats: Stats) -> None:
-        """Take the images; none is read yet."""
         self.split, self.images, self.stats = split, images, stats
         self.hashes = np.zeros(len(images), dtype=np.uint64)
         """(N,) of the pixels; 0 where an image was not read."""
@@ -92,12 +91,7 @@ class SplitCheck(ABC, Generic[Images, Stats]):
             self.stats.smallest, self.stats.largest = (tuple(self.sizes[end].tolist()) for end in ends)
 
     def unreadable(self, what: str, fix: str) -> list[Finding]:
-        """Broken images, which stop evaluation; in training others replace them.
-
-        Args:
-            what: what to call those that are not named one by one.
-            fix: what to do about them.
-        """
+        """Broken images, which stop evaluation; in training others replace them."""
         found = [Finding.from_error(message) for message in self._broken[:MOST_NAMED]]
         if more := self._broken[MOST_NAMED:]:
             found.append(Finding("error", f"data.{self.split}", f"{len(more)} more {what}", "all should be whole", fix))
@@ -135,8 +129,6 @@ def check_splits(
         data: the opened splits; none is opened before the one before it was checked.
         start: begins the check of a split.
         missing: of a split that is not there, and the number of training images: what is missing, and what to do.
-        quick: see the checks of the tasks.
-        progress: see `Progress`.
     """
     found: list[Finding] = []
     report = DataReport[Stats]()

@@ -51,8 +51,6 @@ def decode_image(source: Path | bytes, place: str, *, turned: bool = True) -> Te
     Grey and palette images become colours, CMYK is converted, 16 bits per channel are brought to 8.
 
     Args:
-        source: a file, or the bytes of one.
-        place: what to call it in errors.
         turned: False leaves the pixels where they are stored, whatever the EXIF data says.
 
     Returns:
@@ -142,10 +140,6 @@ def _rgb(image: Image.Image) -> Image.Image:
 def decode_mask(source: Path | bytes, place: str) -> Values:
     """Read a mask as it is stored: grey of 1, 8 or 16 bits, the numbers behind a palette, or colours.
 
-    Args:
-        source: a file, or the bytes of one.
-        place: what to call it in errors.
-
     Returns:
         (H, W) numbers; of a colour image (H, W, 3).
 
@@ -184,12 +178,6 @@ def fitted(values: Pixels, image: Path | bytes, *, place: str, mask_place: str) 
 
     A mask that has the size of the turned image is taken to be turned already; one of the size of the stored pixels is
     turned likewise.
-
-    Args:
-        values: of the mask.
-        image: the file of the image, or the bytes of one; only its header is read.
-        place: what to call the image in errors.
-        mask_place: what to call the mask.
 
     Raises:
         DataError: the mask has neither size.

@@ -24,7 +24,6 @@ def distort(pixels: Tensor, rng: np.random.Generator) -> None:
 
     Args:
         pixels: float32 (3, H, W), 0 to 255; changed in place, and not rounded.
-        rng: what decides.
     """
     brightness = rng.uniform(-_BRIGHTNESS, _BRIGHTNESS) if rng.random() < 0.5 else 0.0
     contrast = rng.uniform(*_CONTRAST) if rng.random() < 0.5 else 1.0

@@ -79,7 +79,6 @@ def hold_back(
     Args:
         labels: (N,), the class of each.
         name: of each, the same on every machine and wherever the data lies.
-        config: the shares of each class, and the seed.
         valid: whether a validation set is wanted; where the data has its own, it is not.
         test: the same for a test set.
 
@@ -116,12 +115,7 @@ def hold_files_back(
     """Share images out that are of no class; equal files stay together.
 
     Args:
-        tree: where the images are.
-        numbers: (N,) of all training images in the tree.
         name: of each image, by its row; the same wherever the data lies.
-        config: the shares, and the seed.
-        valid: whether a validation set is wanted.
-        test: whether a test set is wanted.
 
     Returns:
         Rows of each split, ascending.

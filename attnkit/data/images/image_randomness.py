@@ -23,7 +23,6 @@ def image_seeds(seed: int, epoch: int, indices: IntArray, repeats: IntArray) -> 
     """A seed for each image of a batch.
 
     Args:
-        seed: of the run.
         epoch: counted from 0.
         indices: (B,) which images.
         repeats: (B,) how often each has stood in this epoch before.

@@ -47,12 +47,7 @@ def named_folder(root: DataRoot, name: str) -> Files | None:
 
 
 def read_list(content: bytes, place: str, *, of: str = "image") -> list[str]:
-    """The lines of a text, the empty ones too.
-
-    Args:
-        content: its bytes.
-        place: what to call it in errors.
-        of: what each line names.
+    """The lines of a text that names something in each, the empty ones too.
 
     Raises:
         DataError: it is no text, or names nothing.

@@ -45,9 +45,6 @@ def generate(seed: int, index: int, *, size: int, num_shapes: int = 1) -> Shapes
     """Draw one image; the same for the same arguments, everywhere.
 
     Args:
-        seed: of the whole set.
-        index: which image.
-        size: pixels, width and height.
         num_shapes: R; small images of many shapes have smaller ones.
     """
     rng = np.random.default_rng([seed, index])

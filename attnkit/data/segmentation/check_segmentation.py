@@ -52,7 +52,6 @@ def check_segmentation(
         data: the opened splits; none is opened before the one before it was checked.
         quick: decode some masks of each split, and read no more than the headers of images and of the other masks; what
             is cut off later, what stands twice, and what other masks hold goes unseen.
-        progress: see `Progress`.
     """
     return check_splits(data, _SegmentationCheck, _missing, quick=quick, progress=progress)
 
@@ -191,7 +190,6 @@ class _OutsideValues:
     """Collects, mask by mask, the values that are neither of a class nor ignored."""
 
     def __init__(self, split: Split, images: SegmentationSet) -> None:
-        """Take what the masks belong to."""
         self._split, self._images = split, images
         self._first: dict[int, int] = {}
         """The first image of each value."""

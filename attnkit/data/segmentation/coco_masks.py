@@ -39,11 +39,6 @@ class CocoMasks(SegmentationSet):
     def __init__(self, coco: CocoFiles, *, background: bool, panoptic: Files | None = None) -> None:
         """Take a json and its images.
 
-        Args:
-            coco: both.
-            background: whether pixels of no instance are a class.
-            panoptic: where the PNGs are.
-
         Raises:
             DataError: there are no classes, too many, or two of one name.
         """
@@ -146,7 +141,6 @@ def draw_instances(labels: LabelMap, annotations: Sequence[tuple[int, Any]], fir
         labels: (H, W), changed in place.
         annotations: number of category, and polygons or run-length code, of each.
         first: the class of category 0.
-        place: what to call them in errors.
 
     Raises:
         DataError: a code is broken, or of another size.
@@ -168,11 +162,6 @@ def draw_instances(labels: LabelMap, annotations: Sequence[tuple[int, Any]], fir
 
 def segments_of(image: CocoImage, folder: Files | None, mask_place: str) -> LabelMap:
     """The label map of a panoptic PNG: its colours are numbers of segments, red the lowest byte; 0 is of none.
-
-    Args:
-        image: with the categories of its segments.
-        folder: of the PNGs.
-        mask_place: what to call its annotation in errors.
 
     Raises:
         DataError: the PNG is missing or broken, or holds other segments.

@@ -48,9 +48,7 @@ class MaskClasses:
         """Take the classes.
 
         Args:
-            named: names and colours by pixel value.
             ignore: pixel values of no class; a name for one of them is left out.
-            place: what to call the classes in errors.
             palette_of_masks: (P, 3), where masks have one: colours by pixel value.
 
         Raises:

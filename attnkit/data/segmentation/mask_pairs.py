@@ -219,12 +219,6 @@ def pair(images: Files, masks: Files, *, option: str) -> Pairs:
 def pair_by_list(content: bytes, place: str, images: Files, masks: Files) -> Pairs:
     """Pairs in the order of a list: image and mask, divided by a tab, a comma or spaces; or their common name.
 
-    Args:
-        content: the list's bytes.
-        place: its name in errors.
-        images: where its images are, paths counted from there.
-        masks: the same.
-
     Raises:
         DataError: the list is empty or no text, or names what is not there.
     """

@@ -54,8 +54,6 @@ def read_classes(content: bytes, place: str, *, first: int) -> NamedIds:
     """A file of classes: .json, or a name per line, or the table that comes with ADE20K.
 
     Args:
-        content: its bytes.
-        place: its name in errors.
         first: pixel value of the first name, where the file gives none.
 
     Raises:
@@ -75,11 +73,6 @@ def read_classes(content: bytes, place: str, *, first: int) -> NamedIds:
 
 def found_classes(tree: FileTree, numbers: Sequence[int], ignore: Sequence[int]) -> NamedIds:
     """Every number up to the largest pixel value that is not ignored is a class, named by its number.
-
-    Args:
-        tree: where the masks are.
-        numbers: of the training masks.
-        ignore: pixel values of no class.
 
     Raises:
         DataError: the masks hold colours, or nothing but 0 and 255.

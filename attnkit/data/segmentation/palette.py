@@ -15,11 +15,7 @@ _TAKEN = np.array([[0, 0, 0], [255, 255, 255]], dtype=np.float64)
 
 
 def palette(num_classes: int) -> NDArray[np.uint8]:
-    """Distinct colours: (K, 3) uint8, red, green and blue. Those of fewer classes begin those of more.
-
-    Args:
-        num_classes: K, up to 255.
-    """
+    """Distinct colours of up to 255 classes: (K, 3) uint8, red, green and blue. Those of fewer begin those of more."""
     return _palette()[:num_classes].copy()
 
 

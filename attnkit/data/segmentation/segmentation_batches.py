@@ -54,10 +54,6 @@ def train_segmentation(
     """The batches of every epoch: shuffled, varied, all of the size of the crop.
 
     Args:
-        data: the training set.
-        image: the input of the model.
-        augment: how images and labels are varied.
-        batch_size: B.
         seed: of the order, and of what is drawn for each image.
         workers: processes that make batches; 0 is this one; see `num_workers` for `auto`.
         warn: called once for each image that cannot be read; another of the epoch replaces it.
@@ -74,10 +70,7 @@ def eval_segmentation(
     """All images once, in their order, as they are used; again and again.
 
     Args:
-        data: what is to be scored.
-        image: the input of the model.
         batch_size: B at most; a batch ends where the size of the images changes.
-        workers: as in training.
     """
     making, processes = _EvalMaker(data, image), num_workers(workers, decodes=True)
     return EvalBatches(making.make, len(data), batch_size=batch_size, workers=processes)

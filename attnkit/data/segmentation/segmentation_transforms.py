@@ -27,8 +27,6 @@ def segmentation_size(size: Size, image: SegmentationImageConfig, factor: float 
     """The size that an image is brought to, its ratio kept.
 
     Args:
-        size: of the image.
-        image: which sides to bring it to.
         factor: times which it is resized beyond that.
     """
     scale = image.short_side / min(size) if image.short_side else 1.0
@@ -43,7 +41,6 @@ def segmentation_input(pixels: Tensor, image: SegmentationImageConfig) -> Tensor
 
     Args:
         pixels: uint8 (3, H, W).
-        image: the size, and what the model takes for zero and one.
 
     Returns:
         float32 (3, h, w), normalised.
@@ -137,11 +134,7 @@ class _Window:
         return (self.height, self.width) == self.size
 
     def of_pixels(self, pixels: Tensor) -> Image.Image:
-        """That part, resized; bilinear, antialiased.
-
-        Args:
-            pixels: uint8 (3, H, W), not resized.
-        """
+        """That part of uint8 (3, H, W), resized; bilinear, antialiased."""
         first_row, last_row, above, below = _source(pixels.shape[1], self.size[0], self.top, self.height)
         first_column, last_column, left, right = _source(pixels.shape[2], self.size[1], self.left, self.width)
         around = pixels[:, first_row:last_row, first_column:last_column].permute(1, 2, 0)
@@ -150,11 +143,7 @@ class _Window:
         return source.resize((self.width, self.height), Image.Resampling.BILINEAR, box=box)
 
     def of_labels(self, labels: LabelMap) -> LabelMap:
-        """The labels of that part: of the pixel whose middle is the nearest.
-
-        Args:
-            labels: (H, W), not resized.
-        """
+        """The labels of that part of (H, W): of the pixel whose middle is the nearest."""
         (height, width), (high, wide) = labels.shape, self.size
         rows = ((np.arange(self.height) + self.top + 0.5) * height / high).astype(np.int64)
         columns = ((np.arange(self.width) + self.left + 0.5) * width / wide).astype(np.int64)

@@ -93,7 +93,6 @@ class TokenBatches:
         """Plan batches over a cache.
 
         Args:
-            cache: the pairs.
             batch_tokens: rows times columns, padding and end of sentence counted, that the source and the target
                 tensor of a batch may have.
             seed: of the shuffling.

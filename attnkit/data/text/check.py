@@ -37,7 +37,6 @@ def check_parallel_text(
     Text is streamed. What grows with the corpus is a number for each training pair, to find duplicates.
 
     Args:
-        data: the opened splits.
         quick: check only the first pairs of each split, which takes about a second. Later ones are not checked.
         max_length: tokens of the longest sentence that training keeps; needs `tokenizers`.
         max_ratio: longer side over shorter that training keeps; needs `tokenizers`.
@@ -102,7 +101,6 @@ class HeldOut:
     """The sentences of a held-out split, and where the training text has them too."""
 
     def __init__(self, pairs: ParallelText) -> None:
-        """Start with no sentence."""
         self._pairs = pairs
         self._hashes: dict[str, list[Integers]] = {kind: [] for kind in _KINDS}
         self._sorted: dict[str, tuple[Integers, Integers]] = {}

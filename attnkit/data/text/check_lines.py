@@ -59,7 +59,6 @@ class OddCharacters:
     """Those in the sentences of one side."""
 
     def __init__(self) -> None:
-        """Start with no line."""
         self._spaces, self._invisible, self._tabs = Occurrences(), Occurrences(), Occurrences()
 
     def add(self, lines: list[str], first: int) -> None:
@@ -96,13 +95,7 @@ class OddCharacters:
 
 
 def check_file(name: str, file: Traversable, *, limit: int | None) -> list[Finding]:
-    """Find a byte order mark and carriage returns.
-
-    Args:
-        name: of the file.
-        file: its content.
-        limit: check so many lines at the beginning; None is all.
-    """
+    """Find a byte order mark and carriage returns in a file, or in so many lines at its beginning."""
     marks, returns = Occurrences(), Occurrences()
     for number, raw in enumerate(islice(raw_lines(file, name), limit), start=1):
         if number == 1 and raw.startswith(BYTE_ORDER_MARK):

@@ -87,7 +87,6 @@ class TextSplitCheck:
         max_ratio: float,
         tokenizers: tuple[EncoderWithUnknown, EncoderWithUnknown] | None,
     ) -> None:
-        """Start with no pair."""
         src_tokenizer, tgt_tokenizer = tokenizers or (None, None)
         names = [name for name, _ in pairs.files()] or [pairs.describe()]
         self.split = split
@@ -102,11 +101,7 @@ class TextSplitCheck:
         self._file_findings: list[Finding] = []
 
     def check_files(self, *, limit: int | None) -> None:
-        """Find what is removed silently when a file is read: byte order marks and carriage returns.
-
-        Args:
-            limit: check so many lines at the beginning of each file; None is all.
-        """
+        """Find what is removed silently when files are read; in so many lines at the beginning of each, or in all."""
         for name, file in self.pairs.files():
             self._file_findings += check_file(name, file, limit=limit)
 

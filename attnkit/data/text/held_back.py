@@ -54,15 +54,10 @@ class HeldBack:
             self.tgt_keys.add(sentence_key(pair.tgt))
 
     def draw(self, pairs: Iterable[Pair], *, valid: int, test: int) -> None:
-        """Draw new validation and test sets: the sentences with the smallest hashes.
+        """Draw new validation and test sets of at most so many pairs: the sentences with the smallest hashes.
 
         Every source sentence is drawn once, with its first translation. None is drawn that is in a known set, and no
         target sentence stands in both sets. Memory grows with the size of the sets, not of the text.
-
-        Args:
-            pairs: the training text.
-            valid: how many pairs to draw, at most.
-            test: how many pairs to draw, at most.
         """
         drawn = _smallest(pairs, self.src_keys, self.tgt_keys, count=valid + test)
         by_hash = sorted(drawn)
@@ -77,11 +72,7 @@ class HeldBack:
         self.add_known(new)
 
     def training_pairs(self, pairs: Iterable[Pair], kept: Kept) -> Iterator[Pair]:
-        """The pairs that may be trained on: neither sentence is held back, and neither is empty.
-
-        Args:
-            pairs: the training text.
-            kept: is counted up.
+        """The pairs that may be trained on, counted in `kept`: neither sentence is held back, and neither is empty.
 
         Raises:
             DataError: at the end, if there was none.

@@ -44,8 +44,6 @@ def cut_into(src_lengths: Integers, tgt_lengths: Integers, limits: tuple[int, in
     """Cut a sequence of pairs into a given number of runs, at the least stretch of the limits that allows it.
 
     Args:
-        src_lengths: tokens of each source, above zero.
-        tgt_lengths: tokens of each target, above zero.
         limits: as for `cut`.
         count: of runs; from 1 to the number of pairs.
 

@@ -26,8 +26,6 @@ class TextPairs(ParallelText):
         """Find the two files.
 
         Args:
-            src: where the source is.
-            tgt: where the target is.
             folder: of the package, that has both; None looks them up as any data file.
 
         Raises:
@@ -143,15 +141,10 @@ class _OneFile(ParallelText):
 
 
 class TsvPairs(_OneFile):
-    """Columns parted by tabs. Quotes mean nothing."""
+    """Columns parted by tabs, counted from 1. Quotes mean nothing."""
 
     def __init__(self, name: str, *, src_column: int, tgt_column: int) -> None:
         """Find the file.
-
-        Args:
-            name: where it is.
-            src_column: counted from 1.
-            tgt_column: counted from 1.
 
         Raises:
             DataError: it is not found.
@@ -173,15 +166,10 @@ class TsvPairs(_OneFile):
 
 
 class JsonlPairs(_OneFile):
-    """A JSON object per line. A line end inside a sentence is read as a space."""
+    """A JSON object per line; a key may be a dotted path. A line end inside a sentence is read as a space."""
 
     def __init__(self, name: str, *, src_key: str, tgt_key: str) -> None:
         """Find the file.
-
-        Args:
-            name: where it is.
-            src_key: the key of the source, or a dotted path to it.
-            tgt_key: the key of the target, or a dotted path to it.
 
         Raises:
             DataError: it is not found.

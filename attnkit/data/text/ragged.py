@@ -90,7 +90,6 @@ class RaggedWriter:
     """Appends rows to files that MappedRagged reads."""
 
     def __init__(self, folder: Path, name: str, dtype: np.dtype[Any]) -> None:
-        """Create the files."""
         self._dtype = dtype
         self._values = (folder / f"{name}.values").open("wb")
         self._offsets = (folder / f"{name}.offsets").open("wb")

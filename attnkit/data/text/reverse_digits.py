@@ -20,7 +20,6 @@ class ReverseDigits(ParallelText):
     """Lines such as `3 1 4` and `4 1 3`; the same for the same seed, everywhere."""
 
     def __init__(self, config: ReverseDigitsConfig, split: Split) -> None:
-        """Take the settings; nothing is generated yet."""
         self._config = config
         self._split = split
         self._count: int = getattr(config, f"{split}_lines")

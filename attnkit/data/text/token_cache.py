@@ -150,9 +150,6 @@ def build_token_cache(
     Memory does not grow with the number of pairs. The cache appears whole or not at all.
 
     Args:
-        pairs: the training text.
-        src_tokenizer: for the sources.
-        tgt_tokenizer: for the targets; may be the same.
         max_length: tokens; pairs with a longer side are left out.
         max_ratio: longer side over shorter; pairs beyond are left out, short ones excepted.
         keep_text: keep the text too, for subword sampling.
