@@ -1,4 +1,4 @@
-"""The classes of COCO, which detectors are of that do not name theirs."""
+"""The classes of COCO, for detectors that do not name theirs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 COCO = 80
 TORCHVISION = 90
-"""Rows of its detectors: one for every number up to the largest, though ten of these are nobody's."""
+"""Rows of its detectors: one for every number up to the largest, though ten of these belong to no class."""
 
 _UNUSED = "N/A"
 
@@ -17,7 +17,7 @@ def coco_classes() -> dict[str, int]:
 
 
 def torchvision_classes() -> tuple[str, ...]:
-    """A name for each of torchvision's 90 rows; those of nobody are called by their numbers."""
+    """A name for each of torchvision's 90 rows; rows of no class are called by their numbers."""
     return tuple(f"{name} {number}" if name == _UNUSED else name for number, name in enumerate(_numbered()) if number)
 
 
@@ -28,7 +28,7 @@ def category_ids(names: Sequence[str]) -> list[int]:
 
 
 def assumed_names(num_classes: int) -> tuple[tuple[str, ...] | None, str | None]:
-    """Names for so many classes where a file has none, and what to say of that."""
+    """Names for that many classes where a file has none, and a note about them."""
     if num_classes != COCO:
         return None, None
     return tuple(coco_classes()), (

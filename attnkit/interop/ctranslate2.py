@@ -6,7 +6,6 @@ if CTranslate2 gives the same translations from it as attnkit gives from the mod
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +19,7 @@ from attnkit.decoding.hypothesis import Hypothesis
 from attnkit.decoding.length_penalty import power_penalty
 from attnkit.decoding.rules import make_rules
 from attnkit.errors import AttnkitError, CheckpointError
+from attnkit.interop.new_output import new_output
 from attnkit.models.decoder_state import DecoderState
 from attnkit.models.transformer import DecoderLayer, EncoderLayer, Transformer
 from attnkit.tokenizers.tokenizer import SPECIAL_PIECES, Tokenizer
@@ -61,20 +61,12 @@ def export_ctranslate2(
         CheckpointError: CTranslate2 has no such model, or its translations differ.
     """
     ctranslate2 = _import_ctranslate2()
-    if folder.exists():
-        raise AttnkitError(f"{folder}: exists already; expected the name of a new folder; name another or remove it")
-    spec = build_spec(model, src_tokenizer, tgt_tokenizer)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        spec.save(str(partial))
+    with new_output(folder) as partial:
+        partial.mkdir()
+        build_spec(model, src_tokenizer, tgt_tokenizer).save(str(partial))
         _save_tokenizers(src_tokenizer, tgt_tokenizer, partial / "tokenizer")
         translator = ctranslate2.Translator(str(partial), device="cpu", compute_type="float32")
         _check(model, src_tokenizer, tgt_tokenizer, translator, check_lines)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

@@ -4,7 +4,6 @@ timm and transformers, segmenters to transformers, Mask R-CNN on a ResNet to tor
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from attnkit.data.classification.config import ImageConfig
 from attnkit.data.detection.config import DetectionImageConfig
 from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.engine.checkpoint import named_weights
-from attnkit.errors import AttnkitError, CheckpointError
+from attnkit.errors import CheckpointError
 from attnkit.interop import (
     timm_weights,
     torchvision_rcnn,
@@ -27,6 +26,7 @@ from attnkit.interop import (
     transformers_weights,
 )
 from attnkit.interop.imported_weights import NetworkConfig, PixelsConfig
+from attnkit.interop.new_output import new_output
 from attnkit.interop.timm_config import swin_maps, timm_config
 from attnkit.interop.transformers_config import (
     STAGES_OF_AUXILIARY,
@@ -96,15 +96,17 @@ def export_weights(trained: TrainedNetwork, library: Library, path: Path) -> tup
         AttnkitError: there is something at `path`.
         CheckpointError: the library has no such model.
     """
-    if path.exists():
-        raise AttnkitError(f"{path}: exists already; expected the name of a new file or folder; name another")
-    tensors = foreign_weights(trained.model, trained.config, library)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    if library == "torchvision":
-        _write_file(tensors, path)
-        return (*_differences(trained, library), _how_images(trained))
-    _write_folder(tensors, _settings(trained, library), path)
-    return _differences(trained, library)
+    with new_output(path) as partial:
+        tensors = foreign_weights(trained.model, trained.config, library)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        if library != "torchvision":
+            _write_folder(tensors, _settings(trained, library), partial)
+        elif path.suffix == ".safetensors":
+            save_file(tensors, partial)
+        else:
+            torch.save(tensors, partial)
+    differences = _differences(trained, library)
+    return (*differences, _how_images(trained)) if library == "torchvision" else differences
 
 
 def foreign_weights(model: nn.Module, config: NetworkConfig, library: Library) -> dict[str, Tensor]:
@@ -116,11 +118,11 @@ def foreign_weights(model: nn.Module, config: NetworkConfig, library: Library) -
     weights = named_weights(model)
     if isinstance(config, ViTConfig) and config.positions == "sincos":
         weights["positions"] = model.get_buffer("positions")
-    foreign, homeless = _rename(weights, config, library)
-    if homeless:
+    foreign, nameless = _rename(weights, config, library)
+    if nameless:
         raise CheckpointError(
-            f"{library}: has no place for {homeless[0]}"
-            + (f" and {len(homeless) - 1} more weights" if len(homeless) > 1 else "")
+            f"{library}: has no place for {nameless[0]}"
+            + (f" and {len(nameless) - 1} more weights" if len(nameless) > 1 else "")
             + f"; expected a model that {library} has; export it as onnx instead"
         )
     return foreign
@@ -231,29 +233,9 @@ def _how_images(trained: TrainedNetwork) -> str:
     )
 
 
-def _write_file(tensors: dict[str, Tensor], path: Path) -> None:
-    """One file, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        if path.suffix == ".safetensors":
-            save_file(tensors, partial)
-        else:
-            torch.save(tensors, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _write_folder(tensors: dict[str, Tensor], settings: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """A folder of weights and settings, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        save_file(tensors, partial / "model.safetensors", {"format": "pt"})
-        for name, values in settings.items():
-            (partial / name).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    """A folder of weights and settings."""
+    path.mkdir()
+    save_file(tensors, path / "model.safetensors", {"format": "pt"})
+    for name, values in settings.items():
+        (path / name).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

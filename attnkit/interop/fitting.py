@@ -51,7 +51,7 @@ def fit_to_model(
     position_interpolation: Interpolation,
     window_size: int | None = None,
 ) -> Fitted:
-    """Resize what depends on the size of the image or window, and check that nothing lacks and nothing is left.
+    """Resize what depends on the size of the image or window, and check that nothing is missing or left over.
 
     Args:
         imported: renamed weights.

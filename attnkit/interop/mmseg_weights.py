@@ -27,7 +27,7 @@ from attnkit.interop.openmmlab import (
     SWIN_BLOCK,
     backbone_of,
     class_names,
-    said,
+    data_set_meta,
 )
 from attnkit.interop.sizes import upernet_config, vit_config, vit_image_size
 from attnkit.models.config import ResNetConfig, SwinConfig, ViTConfig
@@ -177,7 +177,7 @@ def _imported(
 
 
 def _colours(meta: Mapping[str, Any]) -> tuple[tuple[int, ...], ...] | None:
-    palette = said(meta, "palette")
+    palette = data_set_meta(meta, "palette")
     if not isinstance(palette, list | tuple) or not all(isinstance(colour, list | tuple) for colour in palette):
         return None
     colours = tuple(tuple(int(part) for part in colour) for colour in cast("list[list[int]]", palette))

@@ -6,7 +6,7 @@ A name in a table is that of a module, whose weight and bias go with it, or of o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -45,14 +45,14 @@ def to_foreign_names(weights: Mapping[str, Tensor], table: NameTable) -> tuple[d
     Returns:
         (weights by foreign names, attnkit's names that the other library has nothing for).
     """
-    known, homeless = {}, []
+    known, nameless = {}, []
     for name, tensor in weights.items():
         foreign = _lookup(name, table)
         if foreign is None:
-            homeless.append(name)
+            nameless.append(name)
         else:
             known[foreign] = tensor
-    return known, homeless
+    return known, nameless
 
 
 def _lookup(name: str, table: Mapping[str, str]) -> str | None:
@@ -60,6 +60,14 @@ def _lookup(name: str, table: Mapping[str, str]) -> str | None:
         return table[name]
     module, _, leaf = name.rpartition(".")
     return f"{table[module]}.{leaf}" if leaf in _LEAVES and module in table else None
+
+
+def leave_out(
+    tensors: Mapping[str, Tensor], unwanted: Callable[[str], bool]
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The weights without those that are unwanted by name, and the names of these."""
+    left_out = tuple(filter(unwanted, tensors))
+    return {name: tensor for name, tensor in tensors.items() if name not in left_out}, left_out
 
 
 def count(names: Iterable[str], pattern: str) -> int:
@@ -97,7 +105,7 @@ def join_qkv(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def with_qkv_biases(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Zeros for the biases of queries, keys and values where no layer has one; a single one that lacks is a mistake."""
+    """Zeros for the biases of queries, keys and values where no layer has one; a single missing one is a mistake."""
     if any(name.endswith(".attention.qkv.bias") for name in weights):
         return weights
     matrices = {name: tensor for name, tensor in weights.items() if name.endswith(".attention.qkv.weight")}

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from attnkit.engine.checkpoint import named_weights
 from attnkit.errors import CheckpointError
 from attnkit.interop.export_weights import TrainedNetwork
-from attnkit.interop.onnx_file import in_words, new_file, open_session, times, write_graph
+from attnkit.interop.new_output import new_output
+from attnkit.interop.onnx_file import in_words, open_session, times, write_graph
 from attnkit.models.build import build_model
 from attnkit.models.config import AlexNetConfig, ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.layers.patches import resize_positions
@@ -51,7 +52,7 @@ def export_onnx(trained: TrainedNetwork, path: Path, *, image_size: Size | None 
         CheckpointError: onnxruntime gets other logits from the file; then nothing is kept.
     """
     size = image_size or trained.image_size
-    with new_file(path) as partial:
+    with new_output(path) as partial:
         lines = [_write_and_check(trained.model, partial, size, _metadata(trained))]
         for other in other_sizes(trained, size):
             check = partial.parent / "check"
@@ -59,8 +60,8 @@ def export_onnx(trained: TrainedNetwork, path: Path, *, image_size: Size | None 
             lines.append(_write_and_check(at_size(trained, other), check / "check.onnx", other, {}))
             shutil.rmtree(check)
     return tuple(
-        f"{line} ({'the file' if place == 0 else 'a graph made for the check alone'})"
-        for place, line in enumerate(lines)
+        f"{line} ({'the file' if number == 0 else 'a graph made for the check alone'})"
+        for number, line in enumerate(lines)
     )
 
 

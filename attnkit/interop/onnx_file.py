@@ -1,9 +1,8 @@
-"""Files of ONNX (https://onnx.ai): written beside their place, computed with, and put there when they are right."""
+"""Files of ONNX (https://onnx.ai): written, and computed with."""
 
 from __future__ import annotations
 
 import logging
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,27 +17,6 @@ from attnkit.errors import AttnkitError
 from attnkit.structures.arrays import Size
 
 OPSET = 18
-
-
-@contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """Where to write a file of this name; it comes to its place, with what lies beside it, if nothing goes wrong.
-
-    Raises:
-        AttnkitError: onnx is not installed, or there is something at `path`.
-    """
-    _import_onnx()
-    if path.exists():
-        raise AttnkitError(f"{path}: exists already; expected the name of a new file; name another")
-    folder = path.with_name(path.name + ".partial")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder / path.name
-        for written in folder.iterdir():
-            written.replace(path.with_name(written.name))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_graph(
@@ -59,9 +37,13 @@ def write_graph(
         path: the file; weights above 2 GB lie beside it.
         input_name: of the images.
         output_names: of what comes out.
-        metadata: whatever else is to be in the file.
+        metadata: further texts in the file, by name.
         any_batch: for any number of images; else for as many as in the example.
+
+    Raises:
+        AttnkitError: onnx is not installed.
     """
+    _import_onnx()
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             model,
@@ -84,12 +66,12 @@ def open_session(path: Path) -> Any:
 
 
 def times(size: Size) -> str:
-    """A size in words."""
+    """A size as text."""
     return f"{size[0]}x{size[1]}"
 
 
 def in_words(numbers: Sequence[int]) -> str:
-    """Numbers, the last behind an and."""
+    """Numbers as text, an `and` before the last."""
     return ", ".join(map(str, numbers[:-1])) + f" and {numbers[-1]}"
 
 

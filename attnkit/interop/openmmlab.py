@@ -69,15 +69,17 @@ def backbone_of(file: ForeignFile) -> ForeignBackbone:
 
 
 def class_names(meta: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The names that the file says, by the key of version 0 or those of version 1."""
-    names = said(meta, "classes")
+    """The names of the classes that the file has, by the key of version 0 or those of version 1."""
+    names = data_set_meta(meta, "classes")
     return tuple(map(str, names)) if isinstance(names, list | tuple) and names else None
 
 
-def said(meta: Mapping[str, Any], key: str) -> Any:
-    """What the file says of its data set; None of nothing."""
+def data_set_meta(meta: Mapping[str, Any], key: str) -> Any:
+    """What the file has of its data set under a key; None where it has nothing."""
     inner = meta.get("dataset_meta")
-    found = (place.get(word) for place in (inner, meta) if isinstance(place, Mapping) for word in (key, key.upper()))
+    found = (
+        mapping.get(word) for mapping in (inner, meta) if isinstance(mapping, Mapping) for word in (key, key.upper())
+    )
     return next((value for value in found if value is not None), None)
 
 

@@ -23,7 +23,8 @@ from torchvision.ops import box_iou
 
 from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop.export_weights import CELL, TrainedNetwork
-from attnkit.interop.onnx_file import new_file, open_session, times, write_graph
+from attnkit.interop.new_output import new_output
+from attnkit.interop.onnx_file import open_session, times, write_graph
 from attnkit.models.layers.conv_norm import ConvNorm
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.structures.arrays import Size
@@ -87,7 +88,7 @@ def export_detector(
     _check_size(size)
     detector = cast("Rcnn", trained.model)
     other, everything = (size[0] + CELL, size[1] + 2 * CELL), FindingRules(0.0, rules.nms_threshold, 100)
-    with new_file(path) as partial:
+    with new_output(path) as partial:
         lines = [f"{_write_and_check(detector, rules, partial, size, _metadata(trained))} (the file)"]
         check = partial.parent / "check"
         check.mkdir()

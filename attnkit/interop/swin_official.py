@@ -9,7 +9,7 @@ from torch import Tensor
 from attnkit.data.classification.config import ImageConfig
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import ImportedWeights
-from attnkit.interop.name_table import count_each, to_own_names
+from attnkit.interop.name_table import count_each, leave_out, to_own_names
 from attnkit.interop.sizes import swin_config, swin_image_size
 
 COMPUTED = ("relative_position_index", "relative_coords_table", "attn_mask")
@@ -78,8 +78,7 @@ def stage_names(stage: int, depth: int, *, blocks: str, merging: str, mlp: tuple
 
 def without_computed(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """The weights without the tables that are computed, and the names of these."""
-    left_out = tuple(name for name in tensors if name.rpartition(".")[2] in COMPUTED)
-    return {name: tensor for name, tensor in tensors.items() if name not in left_out}, left_out
+    return leave_out(tensors, lambda name: name.rpartition(".")[2] in COMPUTED)
 
 
 def image_config(size: int) -> ImageConfig:

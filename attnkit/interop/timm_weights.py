@@ -101,8 +101,8 @@ def export_vit(weights: Weights, config: ViTConfig) -> tuple[dict[str, Tensor], 
 
 def export_swin(weights: Weights, config: SwinConfig) -> tuple[dict[str, Tensor], list[str]]:
     """Weights under the names of timm 0.9 and newer."""
-    foreign, homeless = to_foreign_names(weights, swin_names(config.depths))
-    return {_newer_name(name): tensor for name, tensor in foreign.items()}, homeless
+    foreign, nameless = to_foreign_names(weights, swin_names(config.depths))
+    return {_newer_name(name): tensor for name, tensor in foreign.items()}, nameless
 
 
 def vit_heads(config: ViTConfig) -> tuple[str, ...]:

@@ -86,14 +86,14 @@ def resnet_config(tensors: Weights, path: Path) -> ResNetConfig:
     """The ResNet that has such weights.
 
     Raises:
-        CheckpointError: attnkit has none of so many blocks.
+        CheckpointError: attnkit has no ResNet with these numbers of blocks.
     """
     blocks = tuple(count(tensors, rf"layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4))
     depth = RESNET_DEPTHS.get((blocks, "layer1.0.conv3.weight" in tensors))
     if depth is None:
         raise CheckpointError(
             f"{path}: a ResNet with {list(blocks)} blocks per stage; expected one of 18, 34, 50, 101 or 152 "
-            "layers; others are to be had as model: {name: timm}"
+            "layers; for others use model: {name: timm}"
         )
     return ResNetConfig(name="resnet", depth=depth)
 
@@ -113,12 +113,12 @@ def export_vit(weights: Weights, config: ViTConfig) -> tuple[dict[str, Tensor], 
 
 def export_swin(weights: Weights, config: SwinConfig) -> tuple[dict[str, Tensor], list[str]]:
     """Weights under torchvision's names, with the index of positions that it keeps beside them."""
-    foreign, homeless = to_foreign_names(weights, swin_names(config.depths))
+    foreign, nameless = to_foreign_names(weights, swin_names(config.depths))
     index = relative_position_index(config.window_size).flatten()
     for stage, depth in enumerate(config.depths):
         for block in range(depth):
             foreign[f"features.{2 * stage + 1}.{block}.attn.relative_position_index"] = index.clone()
-    return foreign, homeless
+    return foreign, nameless
 
 
 def vit_names(depth: int, *, representation: bool) -> dict[str, str]:

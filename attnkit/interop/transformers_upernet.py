@@ -15,13 +15,22 @@ from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import SCENE_SIZE, SCENE_SIZE_NOTE, ImportedWeights
 from attnkit.interop.mmseg_weights import HEADS, head_names
-from attnkit.interop.name_table import backbone_weights, count, join_qkv, split_qkv, to_foreign_names, to_own_names
+from attnkit.interop.name_table import (
+    backbone_weights,
+    count,
+    join_qkv,
+    leave_out,
+    split_qkv,
+    to_foreign_names,
+    to_own_names,
+)
 from attnkit.interop.sizes import swin_config, upernet_config
 from attnkit.interop.swin_official import without_computed
 from attnkit.interop.transformers_config import STAGES_OF_AUXILIARY
 from attnkit.interop.transformers_weights import (
     Version,
     class_names,
+    mean_and_std,
     name_prefix,
     swin_depths,
     swin_names,
@@ -48,8 +57,7 @@ def import_upernet(file: ForeignFile, _num_heads: int | None = None) -> Imported
         CheckpointError: the weights do not show an architecture.
     """
     tensors, computed = without_computed(file.tensors)
-    unused = tuple(name for name in tensors if name in UNUSED)
-    tensors = {name: tensor for name, tensor in tensors.items() if name not in unused}
+    tensors, unused = leave_out(tensors, lambda name: name in UNUSED)
     prefix, version = name_prefix(tensors) or "", version_of(tensors)
     depths = swin_depths(tensors, prefix=prefix)
     branches = count(tensors, r"decode_head\.psp_modules\.(\d+)\.")
@@ -106,10 +114,5 @@ def _side(file: ForeignFile) -> int | None:
 
 def _image_config(file: ForeignFile) -> SegmentationImageConfig:
     """How its files say that images are prepared."""
-    side, said = _side(file) or SCENE_SIZE, file.preprocessing
-    changed = {
-        own: tuple(float(value) for value in said[theirs])
-        for own, theirs in (("mean", "image_mean"), ("std", "image_std"))
-        if isinstance(said.get(theirs), list)
-    }
-    return SegmentationImageConfig.model_validate({"crop": (side, side), **changed})
+    side = _side(file) or SCENE_SIZE
+    return SegmentationImageConfig.model_validate({"crop": (side, side), **mean_and_std(file)})

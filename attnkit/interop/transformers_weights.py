@@ -14,7 +14,7 @@ from torch import Tensor
 from attnkit.data.classification.config import ImageConfig
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import GOOGLE_MEAN_STD, ImportedWeights
-from attnkit.interop.name_table import count, count_each, join_qkv, split_qkv, to_foreign_names, to_own_names
+from attnkit.interop.name_table import count, count_each, join_qkv, leave_out, split_qkv, to_foreign_names, to_own_names
 from attnkit.interop.sizes import swin_config, swin_image_size, vit_config, vit_image_size
 from attnkit.interop.swin_official import without_computed
 from attnkit.models.config import SwinConfig, ViTConfig
@@ -184,10 +184,9 @@ def version_of(tensors: Weights) -> Version:
 def _without_unused(tensors: Weights) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Leave out what classifying does not use: the mask token of pre-training, and a pooler beside a classifier."""
     has_head = any(name.endswith("classifier.weight") for name in tensors)
-    unused = tuple(
-        name for name in tensors if name.endswith("embeddings.mask_token") or (has_head and "pooler.dense" in name)
+    return leave_out(
+        tensors, lambda name: name.endswith("embeddings.mask_token") or (has_head and "pooler.dense" in name)
     )
-    return {name: tensor for name, tensor in tensors.items() if name not in unused}, unused
 
 
 def class_names(settings: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -209,25 +208,28 @@ def _image_of(model: str, size: int) -> ImageConfig:
 
 
 def _image_config(file: ForeignFile, standard: ImageConfig) -> ImageConfig:
-    said = file.preprocessing
-    if not said:
+    settings = file.preprocessing
+    if not settings:
         return standard
-    cropped = bool(said.get("do_center_crop"))
+    cropped = bool(settings.get("do_center_crop"))
     changed: dict[str, Any] = {
         "resize": "crop" if cropped else "squash",
-        "interpolation": "bilinear" if said.get("resample") == BILINEAR else "bicubic",
-        "crop_fraction": _crop_fraction(said) if cropped else standard.crop_fraction,
+        "interpolation": "bilinear" if settings.get("resample") == BILINEAR else "bicubic",
+        "crop_fraction": _crop_fraction(settings) if cropped else standard.crop_fraction,
     }
-    for own, theirs in (("mean", "image_mean"), ("std", "image_std")):
-        if isinstance(said.get(theirs), list):
-            changed[own] = tuple(float(value) for value in said[theirs])
-    return ImageConfig(**{**standard.model_dump(), **changed})
+    return ImageConfig(**{**standard.model_dump(), **changed, **mean_and_std(file)})
 
 
-def _crop_fraction(said: Mapping[str, Any]) -> float:
+def mean_and_std(file: ForeignFile) -> dict[str, tuple[float, ...]]:
+    """Mean and standard deviation of the pixels, where preprocessor_config.json has them."""
+    found = {own: file.preprocessing.get(f"image_{own}") for own in ("mean", "std")}
+    return {own: tuple(map(float, values)) for own, values in found.items() if isinstance(values, list)}
+
+
+def _crop_fraction(settings: Mapping[str, Any]) -> float:
     def pixels(size: Any) -> int:
         if isinstance(size, Mapping):
             size = size.get("shortest_edge") or size.get("height")
         return cast("int", size)
 
-    return round(pixels(said["crop_size"]) / pixels(said["size"]), 4) if "crop_size" in said else 0.875
+    return round(pixels(settings["crop_size"]) / pixels(settings["size"]), 4) if "crop_size" in settings else 0.875

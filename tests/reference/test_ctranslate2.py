@@ -223,9 +223,7 @@ def test_pieces_must_differ() -> None:
 
 def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2")
-    with pytest.raises(
-        AttnkitError, match=r"exists already; expected the name of a new folder; name another or remove"
-    ):
+    with pytest.raises(AttnkitError, match=r"exists already; expected the name of a new file or folder; name another"):
         export_ctranslate2(random_model(), TGT, TGT, tmp_path, check_lines=[])
 
 

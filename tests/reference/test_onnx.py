@@ -123,7 +123,9 @@ def test_a_hybrid_is_checked_at_whole_cells() -> None:
 def test_an_existing_file_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_file, "_import_onnx", lambda: None)
     (tmp_path / "out.onnx").touch()
-    with pytest.raises(AttnkitError, match=r"out.onnx: exists already; expected the name of a new file; name another"):
+    with pytest.raises(
+        AttnkitError, match=r"out.onnx: exists already; expected the name of a new file or folder; name another"
+    ):
         export_onnx(classifier(VIT, image_size=40), tmp_path / "out.onnx")
 
 
