@@ -1,49 +1,139 @@
-"""What a network on images costs: parameters, arithmetic, memory and speed."""
+"""What a network on images costs, parameters, arithmetic, memory and speed, beside what was published."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from attnkit.data.open import OpenedData
 from attnkit.engine.precision import decide_precision, find_device
+from attnkit.errors import DataError
+from attnkit.models.config import UperNetConfig
 from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.macs import Convention, count_macs
+from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
+from attnkit.structures.arrays import Size
+
+Opened = TypeVar("Opened")
+OnABackbone = UperNetConfig | MaskRcnnConfig | CascadeConfig | HtcConfig
 
 GMACS_FOR_SPEED = 20.0
 """Up to here the speed is measured unasked: it takes about two seconds."""
 _MEASURED_SECONDS = 1.0
+_NO_SIZES = {"drop_path_rate": 0.0, "dropout": 0.0, "attention_dropout": 0.0, "gradient_checkpointing": False}
+"""Fields of backbones by which a published network is not told."""
 
 
-def network_costs(
-    build: Callable[[], nn.Module], size: tuple[int, int], *, convention: Convention, speed: bool | None
-) -> dict[str, Any]:
+class Published(Protocol):
+    """A published network: a row of one of the tables of architectures."""
+
+    @property
+    def model(self) -> Any:
+        """Its config."""
+
+    @property
+    def params(self) -> int:
+        """How many parameters it has."""
+
+    @property
+    def gmacs(self) -> float:
+        """Its cost by the convention `paper`."""
+
+    @property
+    def source(self) -> str:
+        """Who described it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network on images, as far as its summary depends on it."""
+
+    facts: dict[str, Any]
+    """What is printed before its costs: its name, its classes, the size of its images."""
+    size: Size
+    """Height and width of its images."""
+    build: Callable[[], nn.Module]
+    """Makes it, with fresh weights."""
+    for_counting: Callable[[nn.Module], nn.Module] = lambda network: network
+    """Makes the module whose products are counted, of the network."""
+    predict: Callable[[nn.Module, Tensor], object] = nn.Module.__call__
+    """Puts the network to work on a batch of images."""
+    published: dict[str, Any] | None
+    """What is known of the published network that it is; None if it is none."""
+
+
+def network_summary(network: Network, *, convention: Convention, speed: bool | None) -> dict[str, Any]:
     """Count a network on shapes alone, and measure its speed.
 
     Args:
-        build: makes it, with fresh weights.
-        size: height and width of its images.
+        network: is counted.
         convention: how multiplications are counted.
         speed: whether to measure images per second; None does where that is quick.
 
     Returns:
-        params, gmacs, convention, training_megabytes_per_image; images_per_second and how that was measured.
+        In the order in which they are printed: the facts of the network; params, gmacs, convention,
+        training_megabytes_per_image; images_per_second and how that was measured; what was published.
     """
     with torch.device("meta"):
-        model = build()
-    gmacs = count_macs(model, *size, convention=convention) / 1e9
-    facts: dict[str, Any] = {
+        model = network.for_counting(network.build())
+    gmacs = count_macs(model, *network.size, convention=convention) / 1e9
+    facts = network.facts | {
         "params": sum(p.numel() for p in model.parameters()),
         "gmacs": round(gmacs, 4),
         "convention": convention,
-        "training_megabytes_per_image": round(saved_bytes(model, size) / 1e6, 1),
+        "training_megabytes_per_image": round(saved_bytes(model, network.size) / 1e6, 1),
     }
     if speed or (speed is None and gmacs <= GMACS_FOR_SPEED):
-        facts |= measure_speed(build(), size, gmacs=gmacs)
-    return facts
+        facts |= measure_speed(network.build(), network.size, gmacs=gmacs, predict=network.predict)
+    return facts if network.published is None else facts | {"published": network.published}
+
+
+def published_facts(
+    name: str, row: Published, *, gmacs_size: Size | None = None, scores: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What is printed of a published network.
+
+    Args:
+        name: of the network.
+        row: its size and cost.
+        gmacs_size: height and width of the image that its cost is counted of, if that has to be said.
+        scores: by their names; None stands for one that is unknown.
+    """
+    facts: dict[str, Any] = {"architecture": name, "params": row.params, "gmacs": row.gmacs}
+    if gmacs_size is not None:
+        facts["gmacs_size"] = shown_size(gmacs_size)
+    facts |= {metric: score for metric, score in (scores or {}).items() if score is not None}
+    return facts | ({"source": row.source} if row.source else {})
+
+
+def shown_size(size: Size) -> str:
+    """Height and width, for people."""
+    return f"{size[0]}x{size[1]}"
+
+
+def name_on_a_backbone(config: OnABackbone, architectures: Mapping[str, Published]) -> str | None:
+    """The published segmenter or detector of these sizes, whatever its rates of dropout."""
+    sizes = _sizes_alone(config)
+    return next((name for name, row in architectures.items() if _sizes_alone(row.model) == sizes), None)
+
+
+def _sizes_alone(config: OnABackbone) -> OnABackbone:
+    backbone = config.backbone
+    plain = backbone.changed(**{name: value for name, value in _NO_SIZES.items() if hasattr(backbone, name)})
+    return config.changed(backbone=plain, **({"dropout": 0.0} if hasattr(config, "dropout") else {}))
+
+
+def training_set(data: OpenedData[Opened]) -> Opened | None:
+    """The training set of a recipe; None where its data is not here."""
+    try:
+        return data["train"]
+    except DataError:
+        return None
 
 
 def saved_bytes(model: nn.Module, size: tuple[int, int]) -> int:
@@ -70,7 +160,7 @@ def measure_speed(
     size: tuple[int, int],
     *,
     gmacs: float,
-    look: Callable[[nn.Module, Tensor], object] = nn.Module.__call__,
+    predict: Callable[[nn.Module, Tensor], object] = nn.Module.__call__,
 ) -> dict[str, Any]:
     """Images per second of the network at work, on random images, here and now, in the default precision.
 
@@ -78,7 +168,7 @@ def measure_speed(
         model: before it is prepared.
         size: height and width of the images.
         gmacs: per image, in units of 10^9.
-        look: how the prepared network looks at a batch of them.
+        predict: puts the prepared network to work on a batch of them.
     """
     device = find_device("auto")
     precision = decide_precision("auto", device)
@@ -90,7 +180,7 @@ def measure_speed(
         while rounds < 1 or time.perf_counter() - started < _MEASURED_SECONDS:
             if rounds == 0:
                 started = time.perf_counter()
-            look(model, images)
+            predict(model, images)
             if device.type == "cuda":
                 torch.cuda.synchronize()
             rounds += 1

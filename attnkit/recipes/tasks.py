@@ -102,21 +102,24 @@ def summarize(
     """
     match recipe:
         case TranslationRecipe():
-            from attnkit.recipes.translation.summary import summarize as of_translation
+            from attnkit.recipes.translation.summary import summarize as summarize_translation
 
-            return of_translation(recipe)
+            return summarize_translation(recipe)
         case ClassificationRecipe():
-            from attnkit.recipes.classification.summary import summarize as of_classification
+            from attnkit.recipes.classification.summary import recipe_network as classifier_of
 
-            return of_classification(recipe, num_classes=num_classes, convention=convention, speed=speed)
+            network = classifier_of(recipe, num_classes)
         case SegmentationRecipe():
-            from attnkit.recipes.segmentation.summary import summarize as of_segmentation
+            from attnkit.recipes.segmentation.summary import recipe_network as segmenter_of
 
-            return of_segmentation(recipe, num_classes=num_classes, convention=convention, speed=speed)
+            network = segmenter_of(recipe, num_classes)
         case DetectionRecipe():
-            from attnkit.recipes.detection.summary import summarize as of_detection
+            from attnkit.recipes.detection.summary import recipe_network as detector_of
 
-            return of_detection(recipe, num_classes=num_classes, convention=convention, speed=speed)
+            network = detector_of(recipe, num_classes)
+    from attnkit.recipes.network_costs import network_summary
+
+    return {"recipe": recipe.name} | network_summary(network, convention=convention, speed=speed)
 
 
 def summarize_architecture(
@@ -130,17 +133,21 @@ def summarize_architecture(
         convention: how multiplications are counted.
         speed: whether to measure images per second; None does where that is quick.
     """
+    from attnkit.recipes.network_costs import network_summary
+
     if name in ARCHITECTURES:
-        from attnkit.recipes.classification.summary import summarize_architecture as of_classifier
+        from attnkit.recipes.classification.summary import published_network as classifier_of
 
-        return of_classifier(name, image_size=image_size, convention=convention, speed=speed)
-    if name in SEGMENTATION_ARCHITECTURES:
-        from attnkit.recipes.segmentation.summary import summarize_architecture as of_segmenter
+        network = classifier_of(name, image_size)
+    elif name in SEGMENTATION_ARCHITECTURES:
+        from attnkit.recipes.segmentation.summary import published_network as segmenter_of
 
-        return of_segmenter(name, image_size=image_size, convention=convention, speed=speed)
-    from attnkit.recipes.detection.summary import summarize_architecture as of_detector
+        network = segmenter_of(name, image_size)
+    else:
+        from attnkit.recipes.detection.summary import published_network as detector_of
 
-    return of_detector(name, image_size=image_size, convention=convention, speed=speed)
+        network = detector_of(name, image_size)
+    return {"architecture": name} | network_summary(network, convention=convention, speed=speed)
 
 
 def how_to_use(recipe: Recipe, run: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a network for classification costs: parameters, arithmetic, memory and speed, beside what was published."""
+"""The networks for classification as their summaries show them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from torch import nn
 
 from attnkit.data.classification.config import CifarConfig, ImageFolderConfig, ImagesConfig, ShapesConfig
+from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
 from attnkit.models.build import build_model
 from attnkit.models.config import ClassifierConfig
-from attnkit.models.macs import Convention
 from attnkit.recipes.classification.architectures import ARCHITECTURES, NUM_CLASSES, published_name
 from attnkit.recipes.classification.recipe import ClassificationRecipe
-from attnkit.recipes.network_costs import network_costs
+from attnkit.recipes.network_costs import Network, published_facts, training_set
 
 
 @dataclass(frozen=True)
 class _Row:
-    """Of table 1 of the Swin paper (Liu et al. 2021), which the throughput and accuracy of others stand in too."""
+    """A row of table 1 of the Swin paper (Liu et al. 2021), which has the throughput and accuracy of others too."""
 
     pretraining: str
     images_per_second: float
@@ -40,67 +40,50 @@ _SWIN_TABLE = {
 }
 
 
-def summarize(
-    recipe: ClassificationRecipe,
-    *,
-    num_classes: int | None = None,
-    convention: Convention = "paper",
-    speed: bool | None = None,
-) -> dict[str, Any]:
-    """Count what the network of a recipe costs.
+def recipe_network(recipe: ClassificationRecipe, num_classes: int | None) -> Network:
+    """The network of a recipe at the size of its images.
 
     Args:
         recipe: says which network, and how large its images are.
-        num_classes: K; none looks at the data, and takes ImageNet-1k's where there is none.
-        convention: how multiplications are counted.
-        speed: whether to measure images per second; none does where that is quick.
-
-    Returns:
-        Facts in the order in which they are printed; `params`, `gmacs`, `convention` and `image_size` among them.
+        num_classes: K; None looks at the data, and takes ImageNet-1k's where there is none.
     """
-    classes = num_classes or classes_of(recipe.data)
-    size, name = recipe.image.size, published_name(recipe.model, recipe.image.size)
-    counted = count(recipe.model, size, num_classes=classes or NUM_CLASSES, convention=convention, speed=speed)
-    if classes is None:
-        counted["classes"] = f"{NUM_CLASSES}, assumed; the data is not here"
-    return {"recipe": recipe.name, **counted, **({} if name is None else {"published": published(name)})}
+    size = recipe.image.size
+    return _network(recipe.model, size, num_classes or classes_of(recipe.data), published_name(recipe.model, size))
 
 
-def summarize_architecture(
-    name: str, *, image_size: int | None = None, convention: Convention = "paper", speed: bool | None = None
-) -> dict[str, Any]:
-    """The same for a published network by its name in ARCHITECTURES, for the classes of ImageNet-1k."""
-    architecture = ARCHITECTURES[name]
-    size = image_size or architecture.image_size
-    counted = count(architecture.model, size, num_classes=NUM_CLASSES, convention=convention, speed=speed)
-    return {"architecture": name, **counted, "published": published(name)}
-
-
-def count(
-    config: ClassifierConfig, image_size: int, *, num_classes: int, convention: Convention, speed: bool | None
-) -> dict[str, Any]:
-    """What one network costs: counted on shapes alone, but for the speed, which is measured."""
-
-    def build() -> nn.Module:
-        return build_model(config, num_classes=num_classes, image_size=image_size)
-
-    facts = {"model": config.name, "classes": num_classes, "image_size": image_size}
-    return facts | network_costs(build, (image_size, image_size), convention=convention, speed=speed)
-
-
-def published(name: str) -> dict[str, Any]:
-    """What papers say of an architecture, for 1,000 classes and by the convention `paper`."""
+def published_network(name: str, image_size: int | None) -> Network:
+    """A published network by its name in ARCHITECTURES, for the classes of ImageNet-1k."""
     row = ARCHITECTURES[name]
-    facts: dict[str, Any] = {"architecture": name, "params": row.params, "gmacs": row.gmacs, "source": row.source}
-    if name in _SWIN_TABLE:
-        result = _SWIN_TABLE[name]
-        facts["in table 1 of the Swin paper"] = {
+    return _network(row.model, image_size or row.image_size, NUM_CLASSES, name)
+
+
+def _network(config: ClassifierConfig, image_size: int, num_classes: int | None, published: str | None) -> Network:
+    def build() -> nn.Module:
+        return build_model(config, num_classes=num_classes or NUM_CLASSES, image_size=image_size)
+
+    facts = {
+        "model": config.name,
+        "classes": num_classes or f"{NUM_CLASSES}, assumed; the data is not here",
+        "image_size": image_size,
+    }
+    return Network(facts=facts, size=(image_size, image_size), build=build, published=_published(published))
+
+
+def _published(name: str | None) -> dict[str, Any] | None:
+    """What papers say of an architecture, for 1,000 classes and by the convention `paper`."""
+    if name is None:
+        return None
+    result = _SWIN_TABLE.get(name)
+    scores = {
+        "in table 1 of the Swin paper": result
+        and {
             "images_per_second": result.images_per_second,
             "measured": "one V100",
             "pretraining": result.pretraining,
             "top1": result.top1,
         }
-    return facts
+    }
+    return published_facts(name, ARCHITECTURES[name], scores=scores)
 
 
 def classes_of(data: ImagesConfig) -> int | None:
@@ -111,14 +94,12 @@ def classes_of(data: ImagesConfig) -> int | None:
         from attnkit.data.images.shapes import CLASS_NAMES
 
         return len(CLASS_NAMES)
-    try:
-        if isinstance(data, ImageFolderConfig):
-            from attnkit.data.classification.image_folder import find_image_folders
+    if isinstance(data, ImageFolderConfig):
+        from attnkit.data.classification.image_folder import find_image_folders
 
+        try:
             return len(find_image_folders(data).splits["train"].class_names)
-        from attnkit.data.open import OpenedData
-
-        images = OpenedData(data)["train"]
-    except DataError:
-        return None
+        except DataError:
+            return None
+    images = training_set(OpenedData(data))
     return None if images is None else len(images.class_names)

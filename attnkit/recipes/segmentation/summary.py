@@ -1,4 +1,4 @@
-"""What a network for segmentation costs, beside what was published."""
+"""The networks for segmentation as their summaries show them."""
 
 from __future__ import annotations
 
@@ -7,92 +7,53 @@ from typing import Any
 from torch import nn
 
 from attnkit.data.open import OpenedData
-from attnkit.errors import DataError
 from attnkit.models.build import build_model
 from attnkit.models.config import UperNetConfig
-from attnkit.models.macs import Convention
-from attnkit.recipes.network_costs import network_costs
+from attnkit.recipes.network_costs import Network, name_on_a_backbone, published_facts, shown_size, training_set
 from attnkit.recipes.segmentation.architectures import NUM_CLASSES, SEGMENTATION_ARCHITECTURES
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
+from attnkit.structures.arrays import Size
 
 
-def summarize(
-    recipe: SegmentationRecipe,
-    *,
-    num_classes: int | None = None,
-    convention: Convention = "paper",
-    speed: bool | None = None,
-) -> dict[str, Any]:
-    """Count what the network of a recipe costs at the size of its crop.
+def recipe_network(recipe: SegmentationRecipe, num_classes: int | None) -> Network:
+    """The network of a recipe at the size of its crop.
 
     Args:
         recipe: says which network.
-        num_classes: K; none looks at the data, and takes ADE20K's where there is none.
-        convention: how multiplications are counted.
-        speed: whether to measure images per second; none does where that is quick.
-
-    Returns:
-        Facts in the order in which they are printed; `params`, `gmacs`, `convention` and `image_size` among them.
+        num_classes: K; None looks at the data, and takes ADE20K's where there is none.
     """
-    classes = num_classes or _classes_of(recipe)
-    counted = _count(recipe.model, recipe.image.crop, classes or NUM_CLASSES, convention=convention, speed=speed)
-    if classes is None:
-        counted["classes"] = f"{NUM_CLASSES}, assumed; the data is not here"
-    name = _architecture_of(recipe.model)
-    return {"recipe": recipe.name, **counted, **({} if name is None else {"published": _published(name)})}
+    images = training_set(OpenedData(recipe.data)) if num_classes is None else None
+    classes = len(images.class_names) if images is not None else num_classes
+    published = name_on_a_backbone(recipe.model, SEGMENTATION_ARCHITECTURES)
+    return _network(recipe.model, recipe.image.crop, classes, published)
 
 
-def summarize_architecture(
-    name: str, *, image_size: int | None = None, convention: Convention = "paper", speed: bool | None = None
-) -> dict[str, Any]:
-    """The same for a published network by its name in SEGMENTATION_ARCHITECTURES, for the classes of ADE20K.
+def published_network(name: str, image_size: int | None) -> Network:
+    """A published network by its name in SEGMENTATION_ARCHITECTURES, for the classes of ADE20K.
 
     By default at the size that the papers count, which is four times as wide as it is high.
     """
-    architecture = SEGMENTATION_ARCHITECTURES[name]
-    size = architecture.gmacs_size if image_size is None else (image_size, image_size)
-    counted = _count(architecture.model, size, NUM_CLASSES, convention=convention, speed=speed)
-    return {"architecture": name, **counted, "published": _published(name)}
+    row = SEGMENTATION_ARCHITECTURES[name]
+    return _network(row.model, row.gmacs_size if image_size is None else (image_size, image_size), NUM_CLASSES, name)
 
 
-def _count(
-    config: UperNetConfig, size: tuple[int, int], num_classes: int, *, convention: Convention, speed: bool | None
-) -> dict[str, Any]:
+def _network(config: UperNetConfig, size: Size, num_classes: int | None, published: str | None) -> Network:
     def build() -> nn.Module:
-        return build_model(config, num_classes=num_classes, image_size=size[0])
+        return build_model(config, num_classes=num_classes or NUM_CLASSES, image_size=size[0])
 
     facts = {
         "model": config.name,
         "backbone": config.backbone.name,
-        "classes": num_classes,
-        "image_size": f"{size[0]}x{size[1]}",
+        "classes": num_classes or f"{NUM_CLASSES}, assumed; the data is not here",
+        "image_size": shown_size(size),
     }
-    return facts | network_costs(build, size, convention=convention, speed=speed)
+    return Network(facts=facts, size=size, build=build, published=_published(published))
 
 
-def _classes_of(recipe: SegmentationRecipe) -> int | None:
-    try:
-        data = OpenedData(recipe.data)["train"]
-    except DataError:
-        return None
-    return None if data is None else len(data.class_names)
-
-
-def _architecture_of(config: UperNetConfig) -> str | None:
-    """The published network of these sizes, whatever its rates of dropout."""
-    return next((name for name, row in SEGMENTATION_ARCHITECTURES.items() if _shape(row.model) == _shape(config)), None)
-
-
-def _shape(config: UperNetConfig) -> UperNetConfig:
-    plain = {name: 0.0 for name in ("drop_path_rate", "dropout", "attention_dropout") if hasattr(config.backbone, name)}
-    return config.changed(dropout=0.0, backbone=config.backbone.changed(**plain))
-
-
-def _published(name: str) -> dict[str, Any]:
+def _published(name: str | None) -> dict[str, Any] | None:
     """What is known of an architecture: for 150 classes, its auxiliary head among the parameters, not in the GMACs."""
+    if name is None:
+        return None
     row = SEGMENTATION_ARCHITECTURES[name]
-    facts: dict[str, Any] = {"architecture": name, "params": row.params, "gmacs": row.gmacs}
-    facts["gmacs_size"] = f"{row.gmacs_size[0]}x{row.gmacs_size[1]}"
     scores = {"miou": row.miou, "miou, several scales, mirrored": row.miou_multi_scale}
-    facts |= {metric: score for metric, score in scores.items() if score is not None}
-    return facts | ({"source": row.source} if row.source else {})
+    return published_facts(name, row, gmacs_size=row.gmacs_size, scores=scores)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from attnkit.cli import app
 from attnkit.recipe_file import load
 from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES
-from attnkit.recipes.detection.summary import summarize
+from attnkit.recipes.tasks import summarize
 from tests.recipes.object_runs import object_recipe, object_run
 
 
