@@ -67,7 +67,7 @@ def new_segmentation(
     config = _data_config(images, masks, classes)
     try:
         config, opened = _open(config)
-        train = opened.find("train")
+        train = opened.training
         survey = survey_masks(images, train, *(_count(opened, split) for split in ("valid", "test")))
     except DataError as error:  # it names a key of a recipe, which does not exist yet
         raise DataError(str(error).replace("data.classes", "--classes")) from None

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,32 +69,26 @@ class CifarSplits(ImageSplits[ImageSet]):
                 f"{tree.path}: has no file {_PYTHON[config.classes].train[0]} or {_BINARY[config.classes].train[0]}; "
                 f"expected CIFAR-{config.classes} as its authors give it; correct data.path or data.classes"
             )
-        self._layout, self._read = found
+        self._layout, self._read_file = found
 
     def has(self, split: Split) -> bool:
         """There is no validation set."""
         return split != "valid"
 
-    def find(self, split: Split) -> ImageSet:
-        """Read the files."""
-        return self._open((self._layout.test,)) if split == "test" else self._training
-
     def share_out(self, images: ImageSet, config: HoldBackConfig, *, valid: bool, test: bool) -> dict[Split, IntArray]:
         """By the class and the number."""
         return hold_back(images.labels, str, config, valid=valid, test=test)
 
-    @cached_property
-    def _training(self) -> ImageSet:
-        return self._open(self._layout.train)
-
-    def _open(self, files: Sequence[str]) -> ImageSet:
+    def read(self, split: Split) -> ImageSet:
+        """Read the files."""
         tree, numbers, layout = self._tree, self._numbers, self._layout
+        files = (layout.test,) if split == "test" else layout.train
         if missing := [name for name in (*files, layout.names) if name not in numbers]:
             raise DataError(
                 f"{tree.path}: has no file {', '.join(missing)}; expected all files of CIFAR-{self._classes}; "
                 "fetch the archive again"
             )
-        parts = [self._read(tree, numbers[name], layout, self._classes) for name in files]
+        parts = [self._read_file(tree, numbers[name], layout, self._classes) for name in files]
         names = _class_names(tree, numbers[layout.names], layout, self._classes)
         starts = np.cumsum([0, *(len(labels) for _, labels in parts)])
 

@@ -9,7 +9,6 @@ Both may lie in one more folder. Below a class, folders may be nested. The class
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -117,22 +116,15 @@ class ImageFolderSplits(ImageSplits[ImageSet]):
         """Whether there is a folder for it."""
         return split in self._found.splits
 
-    def find(self, split: Split) -> ImageSet:
+    def read(self, split: Split) -> ImageSet:
         """Open a folder."""
-        return self._open(split) if split != "train" and self.has(split) else self._training
+        return decoded(self._found.images(split), progress=self._progress)
 
     def share_out(self, images: ImageSet, config: HoldBackConfig, *, valid: bool, test: bool) -> dict[Split, IntArray]:
         """By the class and the path below the folder."""
         training = self._found.splits["train"]
         below = [self._found.tree.names[number][len(training.folder) :].lstrip("/") for number in training.numbers]
         return hold_back(images.labels, below.__getitem__, config, valid=valid, test=test)
-
-    @cached_property
-    def _training(self) -> ImageSet:
-        return self._open("train")
-
-    def _open(self, split: Split) -> ImageSet:
-        return decoded(self._found.images(split), progress=self._progress)
 
 
 def find_image_folders(config: ImageFolderConfig) -> ImageFolders:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,24 +51,16 @@ class NpzSplits(ImageSplits[ImageSet]):
         """Whether there are such arrays."""
         return self._names[split] is not None
 
-    def find(self, split: Split) -> ImageSet:
+    def read(self, split: Split) -> ImageSet:
         """Read two arrays."""
-        own = self._names[split]
-        return self._training if own is None or split == "train" else self._read(own)
+        names = self._names[split]
+        assert names is not None, "the split has images"
+        with _Arrays(self._path) as arrays:
+            return _open(arrays, names, self._class_names)
 
     def share_out(self, images: ImageSet, config: HoldBackConfig, *, valid: bool, test: bool) -> dict[Split, IntArray]:
         """By the class and the number."""
         return hold_back(images.labels, str, config, valid=valid, test=test)
-
-    @cached_property
-    def _training(self) -> ImageSet:
-        train = self._names["train"]
-        assert train is not None, "it was found"
-        return self._read(train)
-
-    def _read(self, names: tuple[str, str]) -> ImageSet:
-        with _Arrays(self._path) as arrays:
-            return _open(arrays, names, self._class_names)
 
 
 class _Arrays:

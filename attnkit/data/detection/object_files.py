@@ -35,7 +35,7 @@ class ObjectFiles(DetectionSet):
     """
 
     def __init__(self, images: AnnotatedImages, *, semantic: SemanticMaps | None = None) -> None:
-        self._images, self._semantic, self._left_out = images, semantic, images.left_out
+        self.images, self._semantic, self._left_out = images, semantic, images.left_out
         self.source, self.rows = images.annotations, images.rows
         """The annotations, and (N,) the row of each image there."""
         self.tree, self.numbers = images.tree, images.numbers
@@ -94,7 +94,7 @@ class ObjectFiles(DetectionSet):
 
     def select(self, rows: IntArray) -> ObjectFiles:
         """Some of the images."""
-        images = replace(self._images, numbers=self.numbers[rows], rows=self.rows[rows])
+        images = replace(self.images, numbers=self.numbers[rows], rows=self.rows[rows])
         return ObjectFiles(images, semantic=self._semantic)
 
     def _objects(self, index: int, size: Size) -> Objects:

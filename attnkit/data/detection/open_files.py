@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from attnkit.data.config import SPLITS, HoldBackConfig, Split
 from attnkit.data.data_root import DataRoot
-from attnkit.data.detection.config import CocoConfig, CocoSplitConfig, VocConfig, YoloConfig
+from attnkit.data.detection.config import CocoConfig, VocConfig, YoloConfig
 from attnkit.data.detection.object_files import ObjectFiles
 from attnkit.data.detection.semantic_maps import SemanticMaps
 from attnkit.data.formats.annotations import AnnotatedImages, Annotation, Annotations, Box, check_names
@@ -108,23 +108,20 @@ class CocoSplits(ObjectSplits):
         """
         super().__init__(config.hold_back)
         self._config, self._root = config, DataRoot(config.path)
-        self._given: Mapping[Split, CocoSplitConfig | None] = {split: getattr(config, split) for split in SPLITS}
-        self._files = CocoSplitFiles(self._root, self._given)
+        self._files = CocoSplitFiles(self._root, {split: getattr(config, split) for split in SPLITS})
 
     def has(self, split: Split) -> bool:
         """Whether the recipe names files for it."""
         return self._files.has(split)
 
-    def find(self, split: Split) -> ObjectFiles:
+    def read(self, split: Split) -> ObjectFiles:
         """Read a json, and find its images and maps."""
-        coco, config = self._files.find(split), self._config
-        own = self._given[split] or config.train
+        coco, config, folder = self._files.find(split), self._config, getattr(self._config, split).semantic
         annotations = CocoAnnotations(coco.about, coco.place, masks=config.masks)
         images = AnnotatedImages(annotations, coco.files.tree, coco.numbers, coco.rows, coco.left_out)
         semantic = None
-        if own.semantic is not None and config.semantic_classes is not None:
-            folder = self._root.folder(own.semantic, f"{coco.option}.semantic")
-            semantic = SemanticMaps(folder, config.semantic_classes)
+        if folder is not None and config.semantic_classes is not None:
+            semantic = SemanticMaps(self._root.folder(folder, f"{coco.option}.semantic"), config.semantic_classes)
         return ObjectFiles(images, semantic=semantic)
 
 
@@ -154,15 +151,8 @@ class YoloSplits(ObjectSplits):
         """Whether there are images for it."""
         return split in self._images
 
-    def find(self, split: Split) -> ObjectFiles:
+    def read(self, split: Split) -> ObjectFiles:
         """Find the labels of images."""
-        return self._labelled(split) if split != "train" and self.has(split) else self._training
-
-    @cached_property
-    def _training(self) -> ObjectFiles:
-        return self._labelled("train")
-
-    def _labelled(self, split: Split) -> ObjectFiles:
         return ObjectFiles(find_labels(self._root, self._images[split], self._names, masks=self._masks))
 
 
@@ -192,9 +182,20 @@ class VocSplits(ObjectSplits):
         """Whether there are images for it."""
         return split in self._pairs
 
-    def find(self, split: Split) -> ObjectFiles:
-        """Take the images and the xml; validation and test keep difficult objects, which are not scored."""
-        pairs, tree = self._pairs.get(split, self._pairs["train"]), self._root.tree
-        rows = np.array(pairs.rows, dtype=np.int64)
-        annotations = VocAnnotations(tree, rows, self._names, difficult=self._difficult or split != "train")
-        return ObjectFiles(AnnotatedImages(annotations, tree, rows[:, 0], np.arange(len(rows)), pairs.left_out))
+    def read(self, split: Split) -> ObjectFiles:
+        """Take the images and the xml."""
+        pairs, annotations = self._pairs[split], self._annotations(split, difficult=self._difficult)
+        images, rows = np.array(pairs.rows, dtype=np.int64)[:, 0], np.arange(len(pairs.rows))
+        return ObjectFiles(AnnotatedImages(annotations, self._root.tree, images, rows, pairs.left_out))
+
+    def open(self, split: Split) -> ObjectFiles | None:
+        """The images of a split; those of validation and test keep difficult objects, which are not scored."""
+        found = super().open(split)
+        if found is None or split == "train":
+            return found
+        annotations = self._annotations(split if self.has(split) else "train", difficult=True)
+        return ObjectFiles(replace(found.images, annotations=annotations))
+
+    def _annotations(self, split: Split, *, difficult: bool) -> VocAnnotations:
+        rows = np.array(self._pairs[split].rows, dtype=np.int64)
+        return VocAnnotations(self._root.tree, rows, self._names, difficult=difficult)

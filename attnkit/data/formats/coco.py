@@ -284,26 +284,19 @@ class CocoSplitFiles:
         self._root, self._given = root, given
         self._read: dict[str, tuple[CocoJson, str]] = {}
         """By the path of a json, its content and what to call it in messages."""
-        self._found: dict[Split, CocoFiles] = {}
 
     def has(self, split: Split) -> bool:
         """Whether the recipe names files for a split."""
         return self._given[split] is not None
 
     def find(self, split: Split) -> CocoFiles:
-        """Read the json of a split, and find its images; of training, where the split has no json of its own.
+        """Read the json of a split, and find its images.
 
         Raises:
             DataError: the folder or the json is not found, or has not COCO's form; or no image of the json is there.
         """
-        split = split if self.has(split) else "train"
-        if split not in self._found:
-            self._found[split] = self._find(split)
-        return self._found[split]
-
-    def _find(self, split: Split) -> CocoFiles:
         own, option = self._given[split], f"data.{split}"
-        assert own is not None, "of training, the schema requires it"
+        assert own is not None, "the split has a json"
         shared = sum(other is not None and other.images == own.images for other in self._given.values()) > 1
         if own.annotations not in self._read:
             content, place = self._root.read(own.annotations, f"{option}.annotations")

@@ -37,8 +37,8 @@ class ImageSplits(ABC, Generic[Images]):
         """Whether a split has images of its own; `train` has."""
 
     @abstractmethod
-    def find(self, split: Split) -> Images:
-        """All images of a split; those of training where it has none of its own.
+    def read(self, split: Split) -> Images:
+        """The images that a split has of its own.
 
         Raises:
             DataError: they are not found, or do not have the form that the recipe says.
@@ -56,19 +56,27 @@ class ImageSplits(ABC, Generic[Images]):
         """
         if split != "train":
             if self.has(split):
-                return self.find(split)
+                return self.read(split)
             if not getattr(self._hold_back, split):
                 return None
         rows = self._shares[split]
         if not len(rows):
             return None
-        images = self.find(split)
-        return images if len(rows) == len(images) else images.select(rows)
+        return self.training if len(rows) == len(self.training) else self.training.select(rows)
+
+    @cached_property
+    def training(self) -> Images:
+        """All training images, those that are held back for other splits too.
+
+        Raises:
+            DataError: as `read`.
+        """
+        return self.read("train")
 
     @cached_property
     def _shares(self) -> dict[Split, IntArray]:
         wanted = {"valid": not self.has("valid"), "test": not self.has("test")}
-        return self.share_out(self.find("train"), self._hold_back, **wanted)
+        return self.share_out(self.training, self._hold_back, **wanted)
 
 
 def hold_back(

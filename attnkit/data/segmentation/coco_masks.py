@@ -24,7 +24,7 @@ from attnkit.data.formats.coco_fields import NOT_DRAWN
 from attnkit.data.formats.outlines import runs_of
 from attnkit.data.images.decode import decode_image, decode_mask, fit, fitted
 from attnkit.data.images.hold_back import ImageSplits, hold_files_back
-from attnkit.data.segmentation.config import CocoMasksConfig, CocoMasksSplitConfig
+from attnkit.data.segmentation.config import CocoMasksConfig
 from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet, check_classes
 from attnkit.errors import DataError
@@ -112,17 +112,15 @@ class CocoMaskSplits(ImageSplits[CocoMasks]):
         """
         super().__init__(config.hold_back)
         self._config, self._root = config, DataRoot(config.path)
-        self._given: dict[Split, CocoMasksSplitConfig | None] = {split: getattr(config, split) for split in SPLITS}
-        self._files = CocoSplitFiles(self._root, self._given)
+        self._files = CocoSplitFiles(self._root, {split: getattr(config, split) for split in SPLITS})
 
     def has(self, split: Split) -> bool:
         """Whether the recipe names files for it."""
         return self._files.has(split)
 
-    def find(self, split: Split) -> CocoMasks:
+    def read(self, split: Split) -> CocoMasks:
         """Read a json, and find its images and PNGs."""
-        coco, own = self._files.find(split), self._given[split] or self._config.train
-        panoptic = None
+        coco, own, panoptic = self._files.find(split), getattr(self._config, split), None
         if coco.about.kind == "panoptic":  # the folder of the PNGs is named as the json, where the recipe names none
             folder = own.panoptic or own.annotations.removesuffix(".json")
             panoptic = self._root.folder(folder, f"{coco.option}.panoptic")

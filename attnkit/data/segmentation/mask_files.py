@@ -112,17 +112,17 @@ class MaskFileSplits(ImageSplits[MaskFiles]):
         if train is None:
             raise _no_training(root, config)
         self._classes = find_classes(root, config, train)
-        self._pairs: dict[Split, Pairs | None] = {"train": train}
-        self._pairs |= {split: find_pairs(root, config, split) for split in _HELD_OUT}
-        self._train = train
+        held_out = {split: find_pairs(root, config, split) for split in _HELD_OUT}
+        self._pairs: dict[Split, Pairs] = {"train": train}
+        self._pairs |= {split: pairs for split, pairs in held_out.items() if pairs is not None}
 
     def has(self, split: Split) -> bool:
         """Whether there are pairs for it."""
-        return self._pairs[split] is not None
+        return split in self._pairs
 
-    def find(self, split: Split) -> MaskFiles:
+    def read(self, split: Split) -> MaskFiles:
         """Take the pairs."""
-        pairs = self._pairs[split] or self._train
+        pairs = self._pairs[split]
         return MaskFiles(pairs, np.array(pairs.rows, dtype=np.int64).reshape(-1, 2), self._classes)
 
     def share_out(self, images: MaskFiles, config: HoldBackConfig, *, valid: bool, test: bool) -> dict[Split, IntArray]:

@@ -160,7 +160,7 @@ class Arrays(ImageSplits):
     def has(self, split):
         return split in ("train", *self.own)
 
-    def find(self, split):
+    def read(self, split):
         return self.IMAGES
 
     def share_out(self, images, config, *, valid, test):
