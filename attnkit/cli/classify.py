@@ -13,7 +13,7 @@ from attnkit.data.formats.class_list import CSV_HEADER
 from attnkit.errors import AttnkitError
 from attnkit.machine import cores
 from attnkit.predict.classified_images import class_table, classes_as_csv, classes_as_json, classify_images
-from attnkit.predict.image_answers import print_answers, print_bytes
+from attnkit.predict.image_answers import print_answers, print_text
 from attnkit.predict.image_inputs import decode_ahead, image_inputs, in_groups
 from attnkit.run_dir import chosen_run, chosen_weights
 
@@ -62,7 +62,7 @@ def classify(
     decoded = decode_ahead(groups, classifier.load, threads=min(cores(), _DECODING_THREADS))
     top = min(top, len(classifier.class_names))
     if csv:
-        print_bytes(CSV_HEADER)
+        print_text(CSV_HEADER)
     write = classes_as_json if json_lines else classes_as_csv if csv else class_table(top=top).write
     answers = classify_images(classifier, decoded, top=top)
     print_answers(answers, write, name_problems=not json_lines and not csv).check()

@@ -165,7 +165,7 @@ def print_answers(
     """
     total = failed = 0
     for answers in groups:
-        print_bytes(write(answers))
+        print_text(write(answers))
         problems = [answer.problem for answer in answers if answer.problem is not None]
         total, failed = total + len(answers), failed + len(problems)
         if name_problems:
@@ -174,7 +174,7 @@ def print_answers(
     return Printed(total, failed)
 
 
-def print_bytes(text: str) -> None:
+def print_text(text: str) -> None:
     """Write to stdout. Names of files may hold bytes that are not UTF-8; they go out as they came in."""
     sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
     sys.stdout.buffer.flush()
