@@ -37,8 +37,8 @@ from attnkit.data.images.batches import EvalBatches
 from attnkit.data.open import OpenedData
 from attnkit.metrics.coco_ap import CocoAp, CocoScores
 from attnkit.recipe_file import load
+from attnkit.recipes.detection.average_precision import found_of, truth_of
 from attnkit.recipes.detection.recipe import DetectionRecipe
-from attnkit.recipes.detection.scored_objects import found_of, truth_of
 from attnkit.structures.detections import Detections
 from attnkit.structures.image_objects import Kind
 from attnkit.structures.objects import Objects

@@ -142,7 +142,7 @@ def _export_network(
         _refuse_size(size, f"{recipe.task} as {file_format.value}")
     weights = chosen_weights(run, checkpoint)
     from attnkit.interop.export_weights import export_weights
-    from attnkit.recipes.export import trained_network
+    from attnkit.recipes.tasks import trained_network
 
     network = trained_network(recipe, weights)
     if file_format is not Format.ONNX:

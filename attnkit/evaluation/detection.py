@@ -105,8 +105,8 @@ def _detect(
 ) -> tuple[DetectionScoring, dict[str, Any]]:
     """What a run finds on its split, compared and saved if asked for, and what the scores depend on."""
     weights = chosen_weights(run, asked.checkpoint)
+    from attnkit.recipes.detection.average_precision import found_of, truth_of
     from attnkit.recipes.detection.detector import detect_split, load_detector
-    from attnkit.recipes.detection.scored_objects import found_of, truth_of
 
     detector = load_detector(
         recipe, run, device=asked.device, precision=cast("Precision", options.precision or "auto"), weights=weights

@@ -79,7 +79,7 @@ def objects_of(
     """
     from pycocotools import mask as run_lengths
 
-    from attnkit.recipes.detection.scored_objects import mask_codes
+    from attnkit.recipes.detection.average_precision import mask_codes
 
     codes = [None] * len(found) if mask_threshold is None else mask_codes(found, size, mask_threshold)
     rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), codes, strict=True)

@@ -1,10 +1,11 @@
-"""The one table of tasks: what trains a recipe, checks its data, counts its cost, and puts the trained model to work.
+"""The one table of tasks: what trains a recipe, checks its data, counts its cost, and uses or exports the result.
 
 Each function imports what its task needs when it is called, so that importing this file is quick.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from attnkit.recipes.classification.architectures import ARCHITECTURES
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from attnkit.data.open import OpenedData
+    from attnkit.interop.export_weights import TrainedNetwork
     from attnkit.models.macs import Convention
     from attnkit.recipes import Recipe
     from attnkit.recipes.base import CheckedData
@@ -148,6 +150,37 @@ def summarize_architecture(
 
         network = detector_of(name, image_size)
     return {"architecture": name} | network_summary(network, convention=convention, speed=speed)
+
+
+def trained_network(
+    recipe: ClassificationRecipe | SegmentationRecipe | DetectionRecipe, weights: Path
+) -> TrainedNetwork:
+    """Load the network of a run, in float32 on the CPU, with what another program must know to use it.
+
+    Args:
+        recipe: that of the run.
+        weights: which of its weights.
+
+    Raises:
+        CheckpointError: the weights are damaged, of another model, or do not name their classes.
+    """
+    from attnkit.interop.export_weights import TrainedNetwork
+    from attnkit.interop.sizes import detected_parts
+    from attnkit.models.build import build_model
+    from attnkit.models.rcnn.rcnn import Rcnn
+    from attnkit.recipes.trained import read_trained
+
+    trained = read_trained(weights, task=recipe.task, instead="its model.safetensors")
+    names = trained.class_names
+    if isinstance(recipe, DetectionRecipe):
+        detector = Rcnn(recipe.model, num_classes=len(names), **asdict(detected_parts(trained.tensors)))
+        trained.fit(detector)
+        ids = tuple(trained.facts.get("category_ids") or ())
+        return TrainedNetwork(detector.eval(), recipe.model, recipe.image, tuple(names), ids)
+    size = recipe.image.size if isinstance(recipe, ClassificationRecipe) else recipe.image.crop[0]
+    model = build_model(recipe.model, num_classes=len(names), image_size=size)
+    trained.fit(model)
+    return TrainedNetwork(model.eval(), recipe.model, recipe.image, tuple(names))
 
 
 def how_to_use(recipe: Recipe, run: Path) -> str:

@@ -14,9 +14,9 @@ from attnkit.data.detection.detection_batches import eval_detection, train_detec
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.images.batches import EpochBatches
 from attnkit.engine.log import RunLog
+from attnkit.recipes.detection.average_precision import by_image_id
 from attnkit.recipes.detection.check import limits_of
 from attnkit.recipes.detection.recipe import DetectionRecipe
-from attnkit.recipes.detection.scored_objects import by_image_id
 from attnkit.recipes.detection.task import DetectionTask, build_task
 from attnkit.recipes.training import ImageTraining, init_model, train_on_images
 from attnkit.run_dir import RunDir

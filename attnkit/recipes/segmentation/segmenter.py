@@ -19,11 +19,11 @@ from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet
 from attnkit.data.segmentation.segmentation_transforms import segmentation_input, segmentation_size
 from attnkit.engine.precision import Precision, decide_precision
 from attnkit.models.build import build_model
+from attnkit.models.config import SwinConfig
 from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.upernet import UperNet
 from attnkit.recipes.segmentation.recipe import InferenceConfig, SegmentationRecipe
-from attnkit.recipes.segmentation.sliding import label
-from attnkit.recipes.segmentation.tta import AugmentedImage, bytes_of_whole_images, pixels_per_cell, values_per_cell
+from attnkit.recipes.segmentation.sliding import AugmentedImage, label
 from attnkit.recipes.trained import check_finite, known_classes, open_trained, scored_images
 from attnkit.run_dir import RunDir
 from attnkit.structures.arrays import IGNORE
@@ -32,6 +32,13 @@ MEMORY = 4 << 30
 """Bytes for what a network computes on the way, of whole images; one that needs more is cut into windows."""
 _WINDOWS_AT_ONCE = 4
 """On a GPU, which a single window does not fill."""
+
+
+_PIXELS_PER_CELL = 4
+"""Along a side, in the finest map of most networks."""
+_WIDTHS, _BACKBONE_WIDTHS = 6, 12
+"""Measured peaks over the cells of the finest map, rounded up, in widths of UperNet and of the backbone's finest map:
+Swin-T has 4,100 values (4,370 by this), Swin nano with 64 channels 1,080 (1,110), ResNet-50 3,800 (6,290)."""
 
 
 class Segmenter:
@@ -149,6 +156,32 @@ class Segmenter:
             )
             self._say = None
         return window
+
+
+def values_per_cell(model: UperNet) -> int:
+    """Numbers that a network holds at its peak, for each cell of the finest map."""
+    return _WIDTHS * model.config.channels + _BACKBONE_WIDTHS * model.backbone.channels[0]
+
+
+def pixels_per_cell(model: UperNet) -> int:
+    """How many pixels a cell of the finest map stands for, along a side."""
+    backbone = model.config.backbone
+    return backbone.patch_size if isinstance(backbone, SwinConfig) else _PIXELS_PER_CELL
+
+
+def bytes_of_whole_images(
+    sizes: Sequence[tuple[int, int]], *, values_per_cell: int, pixels_per_cell: int, num_classes: int
+) -> int:
+    """The most that is kept at once without windows: all of the largest augmented image, the logits of the others.
+
+    Args:
+        sizes: heights and widths of the augmented images.
+        values_per_cell: of the network.
+        pixels_per_cell: of the network.
+        num_classes: K.
+    """
+    cells = [height * width / pixels_per_cell**2 for height, width in sizes]
+    return int(4 * (max(cells) * values_per_cell + sum(cells) * num_classes))
 
 
 def load_segmenter(

@@ -5,8 +5,14 @@ import pytest
 import torch
 
 from attnkit.data.detection.detection_batch import DetectionBatch
-from attnkit.recipes.detection.average_precision import AveragePrecision
-from attnkit.recipes.detection.scored_objects import by_image_id, found_of, mask_codes, truth_of, xywh
+from attnkit.recipes.detection.average_precision import (
+    AveragePrecision,
+    by_image_id,
+    found_of,
+    mask_codes,
+    truth_of,
+    xywh,
+)
 from attnkit.structures.detections import Detections
 from attnkit.structures.masks import Masks
 from attnkit.structures.objects import Objects

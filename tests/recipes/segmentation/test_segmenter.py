@@ -11,8 +11,15 @@ from attnkit.data.segmentation.segmentation_transforms import segmentation_input
 from attnkit.engine.checkpoint import load_tensors, save_tensors
 from attnkit.errors import CheckpointError, DataError
 from attnkit.models.build import build_model
+from attnkit.models.config import UperNetConfig
 from attnkit.recipes.segmentation.recipe import InferenceConfig
-from attnkit.recipes.segmentation.segmenter import load_segmenter, segment_split
+from attnkit.recipes.segmentation.segmenter import (
+    bytes_of_whole_images,
+    load_segmenter,
+    pixels_per_cell,
+    segment_split,
+    values_per_cell,
+)
 from attnkit.structures.arrays import IGNORE
 from tests.recipes.scene_runs import CLASSES, DRAWN, scene_recipe, scene_run, striped, write_png
 
@@ -203,3 +210,28 @@ def test_no_such_split(run, segmenter, data):
         DataError, match=r"recipe.yaml: data: no valid images; expected a valid set; name one in the re"
     ):
         segment_split(segmenter, OpenedData(scene_recipe(data).data), run, "valid")
+
+
+# Memory
+
+
+SWIN = {"name": "swin", "embed_dim": 12, "depths": [1, 1], "num_heads": [2, 3], "window_size": 2}
+
+
+def swin_model(**changes):
+    config = UperNetConfig.model_validate({"backbone": SWIN | changes, "channels": 5, "pool_scales": [1]})
+    return build_model(config, num_classes=3, image_size=16)
+
+
+def test_values_of_a_cell():
+    assert values_per_cell(swin_model()) == 6 * 5 + 12 * 12
+    assert pixels_per_cell(swin_model()) == 4
+    assert pixels_per_cell(swin_model(patch_size=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [([(8, 12)], 4 * (6 * 100 + 6 * 7)), ([(8, 12), (8, 12), (4, 8)], 4 * (6 * 100 + (6 + 6 + 2) * 7))],
+)
+def test_the_largest_image_and_the_logits_of_all(sizes, expected):
+    assert bytes_of_whole_images(sizes, values_per_cell=100, pixels_per_cell=4, num_classes=7) == expected

@@ -6,8 +6,14 @@ import torch
 from torch.nn import functional as F
 
 from attnkit.recipes.segmentation import sliding
-from attnkit.recipes.segmentation.sliding import interpolate_side, label
-from attnkit.recipes.segmentation.tta import AugmentedImage, pixels_within, shares, spans
+from attnkit.recipes.segmentation.sliding import (
+    AugmentedImage,
+    interpolate_side,
+    label,
+    pixels_within,
+    shares,
+    spans,
+)
 
 CLASSES = 5
 
