@@ -13,9 +13,10 @@ from torch import Tensor
 
 from attnkit.data.classification.config import ImageConfig
 from attnkit.data.detection.config import DetectionImageConfig
+from attnkit.data.formats.class_list import read_class_names
 from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.data.segmentation.palette import palette
-from attnkit.errors import CheckpointError, DataError
+from attnkit.errors import CheckpointError
 from attnkit.interop.coco_classes import category_ids, coco_classes
 from attnkit.interop.fitting import Fitted, fit_to_model
 from attnkit.interop.foreign_file import ForeignFile, read_foreign_file
@@ -90,7 +91,7 @@ def import_weights(
     """
     file = read_foreign_file(path)
     imported = recognise(file, num_heads=num_heads)
-    names = imported.class_names if classes is None else read_class_names(classes)
+    names = imported.class_names if classes is None else class_names(classes)
     num_classes = len(names) if names else imported.num_classes
     if num_classes is None:
         raise CheckpointError(
@@ -110,34 +111,20 @@ def import_weights(
     return ImportedRun(made.recipe, fitted.weights, facts, report)
 
 
-def read_class_names(source: str) -> tuple[str, ...]:
-    """Class names from a file, one per line in the order of the logits.
+def class_names(source: str) -> tuple[str, ...]:
+    """The class names of a file, or of IMAGENET or COCO where no file has that name.
 
     Raises:
         DataError: there is no such file, or a line is empty or occurs twice.
     """
-    path = Path(source)
-    if source == IMAGENET and not path.exists():
-        from torchvision.models import ResNet50_Weights
-
-        return tuple(ResNet50_Weights.DEFAULT.meta["categories"])
-    if source == COCO and not path.exists():
+    if Path(source).exists() or source not in (IMAGENET, COCO):
+        advice = f"name another with --classes, or {IMAGENET} or {COCO}"
+        return read_class_names(source, advice)
+    if source == COCO:
         return tuple(coco_classes())
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{source}: no readable text file; expected class names, one per line, or the word {IMAGENET} or "
-            f"{COCO}; name another with --classes"
-        ) from error
-    names = tuple(line.strip() for line in lines)
-    for number, class_name in enumerate(names, start=1):
-        if not class_name or class_name in names[: number - 1]:
-            what = f"'{class_name}' occurs twice" if class_name else "an empty line"
-            raise DataError(f"{source}:{number}: {what}; expected one class name per line, each once; fix the file")
-    if not names:
-        raise DataError(f"{source}: empty; expected class names, one per line; fix the file")
-    return names
+    from torchvision.models import ResNet50_Weights
+
+    return tuple(ResNet50_Weights.DEFAULT.meta["categories"])
 
 
 def _notes(imported: ImportedWeights, *, size: bool, classes: bool) -> tuple[str, ...]:

@@ -129,7 +129,7 @@ def test_other_classes_get_fresh_heads(tmp_path: Path) -> None:
 
 def test_no_such_file_of_names(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"^none.txt: no readable .*, one per line, or the word imagenet or coco; name an"
+        DataError, match=r"^none.txt: no readable .*, one per line; name another with --classes, or imagenet or coco"
     ):
         import_weights(saved(tmp_path), classes="none.txt")
 

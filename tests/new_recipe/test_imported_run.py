@@ -18,8 +18,8 @@ from attnkit.errors import CheckpointError, DataError
 from attnkit.interop import timm_weights, torchvision_weights, transformers_weights
 from attnkit.models.build import build_model
 from attnkit.models.config import ResNetConfig, SwinConfig, ViTConfig
-from attnkit.new_recipe.fine_tuning import classifier_tuning
-from attnkit.new_recipe.imported_run import import_weights, read_class_names
+from attnkit.new_recipe.imported_recipe import classifier_tuning
+from attnkit.new_recipe.imported_run import class_names, import_weights
 from attnkit.recipes.classification.architectures import ARCHITECTURES, published_name
 from tests.interop.foreign_weights import K, close, images, shaken
 
@@ -163,18 +163,18 @@ def test_no_classifier_and_nobody_says_which_classes(tmp_path: Path) -> None:
 def test_wrong_class_names(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "names.txt").write_text(text)
     with pytest.raises(DataError, match=message):
-        read_class_names(str(tmp_path / "names.txt"))
+        class_names(str(tmp_path / "names.txt"))
 
 
 def test_no_class_names() -> None:
     with pytest.raises(
-        DataError, match=r"^nowhere.txt: no readable text file; expected class names, one per line, or the"
+        DataError, match=r"^nowhere.txt: no readable text file; expected class names, one per line; name another with"
     ):
-        read_class_names("nowhere.txt")
+        class_names("nowhere.txt")
 
 
 def test_class_names_of_imagenet() -> None:
-    names = read_class_names("imagenet")
+    names = class_names("imagenet")
     assert len(set(names)) == len(names) == 1000
     assert (names[0], names[134], names[517], names[999]) == ("tench", "crane bird", "crane", "toilet tissue")
 
@@ -202,6 +202,10 @@ def test_published_architectures_by_name() -> None:
 def test_published_fine_tuning(model: Any, batch: int, steps: int, lr: float, optimizer: str, drop_path: float) -> None:
     tuning = classifier_tuning(model)
     assert tuning.drop_path_rate == drop_path
-    assert tuning.batch.images * tuning.train.accumulate == batch
-    assert (tuning.train.steps, tuning.train.schedule.lr, tuning.train.optimizer.name) == (steps, lr, optimizer)
-    assert tuning.train.optimizer.weight_decay == (1e-8 if optimizer == "adamw" else 0.0)
+    assert tuning.recipe.batch.images * tuning.recipe.train.accumulate == batch
+    assert (tuning.recipe.train.steps, tuning.recipe.train.schedule.lr, tuning.recipe.train.optimizer.name) == (
+        steps,
+        lr,
+        optimizer,
+    )
+    assert tuning.recipe.train.optimizer.weight_decay == (1e-8 if optimizer == "adamw" else 0.0)

@@ -18,8 +18,7 @@ from attnkit.engine.checkpoint import load_weights, save_tensors
 from attnkit.errors import AttnkitError
 from attnkit.models.build import build_model
 from attnkit.models.config import ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
-from attnkit.new_recipe.fine_tuning import segmenter_tuning
-from attnkit.new_recipe.imported_recipe import describe_segmenter
+from attnkit.new_recipe.imported_recipe import describe_segmenter, segmenter_tuning
 from attnkit.new_recipe.imported_run import import_weights
 from attnkit.recipes.segmentation.architectures import SEGMENTATION_ARCHITECTURES
 from tests.interop.foreign_weights import close
@@ -146,8 +145,12 @@ def test_published_networks_by_name() -> None:
 )
 def test_published_training(backbone: Any, optimizer: str, lr: float, power: float, drop_path: float) -> None:
     tuning = segmenter_tuning(UperNetConfig(backbone=backbone))
-    assert (tuning.train.steps, tuning.batch.images, tuning.drop_path_rate) == (160_000, 16, drop_path)
-    assert (tuning.train.optimizer.name, tuning.train.schedule.lr, tuning.train.schedule.power) == (
+    assert (tuning.recipe.train.steps, tuning.recipe.batch.images, tuning.drop_path_rate) == (160_000, 16, drop_path)
+    assert (
+        tuning.recipe.train.optimizer.name,
+        tuning.recipe.train.schedule.lr,
+        tuning.recipe.train.schedule.power,
+    ) == (
         optimizer,
         lr,
         power,

@@ -10,7 +10,7 @@ from attnkit import recipe_file
 from attnkit.models.build import build_model
 from attnkit.models.config import ResNetConfig
 from attnkit.models.rcnn.config import MaskRcnnConfig
-from attnkit.new_recipe.fine_tuning import detector_tuning
+from attnkit.new_recipe.imported_recipe import detector_tuning
 from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES
 
 NAMES = recipe_file.shipped_recipes()
@@ -306,17 +306,25 @@ def test_htc_learns_from_maps_of_stuff(name):
 def test_imported_detectors_are_trained_as_the_shipped_ones(name):
     recipe = recipe_file.load(f"detection/{name}")
     tuning = detector_tuning(recipe.model)
-    assert (tuning.train, tuning.augment, tuning.batch) == (recipe.train, recipe.augment, recipe.batch)
+    assert (tuning.recipe.train, tuning.recipe.augment, tuning.recipe.batch) == (
+        recipe.train,
+        recipe.augment,
+        recipe.batch,
+    )
     assert tuning.drop_path_rate == recipe.model.backbone.drop_path_rate
 
 
 def test_detectors_on_resnet_are_trained_as_mmdetection_s():
     tuning = detector_tuning(MaskRcnnConfig(backbone=ResNetConfig(name="resnet")))
-    train = tuning.train
+    train = tuning.recipe.train
     assert train.optimizer.model_dump() == {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 1e-4}
     assert (train.schedule.lr, train.schedule.milestones) == (0.02, (8 * 7330, 11 * 7330))
-    assert (train.steps, tuning.batch.images * train.accumulate) == (12 * 7330, 16)
-    assert (tuning.augment.short_sides, tuning.augment.crop_branch, tuning.drop_path_rate) == (None, None, 0.0)
+    assert (train.steps, tuning.recipe.batch.images * train.accumulate) == (12 * 7330, 16)
+    assert (tuning.recipe.augment.short_sides, tuning.recipe.augment.crop_branch, tuning.drop_path_rate) == (
+        None,
+        None,
+        0.0,
+    )
 
 
 @pytest.mark.parametrize("name", ["mask_rcnn_swin_t_coco", "cascade_mask_rcnn_swin_t_coco"])

@@ -1,6 +1,6 @@
-"""Lists of the classes of images, predicted or true, read and written. Free of torch.
+"""Lists of classes: of those that there are, and of those of images, predicted or true. Free of torch.
 
-They may be
+The classes of images may be
 - what `attnkit classify --json` or `--csv` printed;
 - a table, .csv or .tsv, whose first line names its columns: `input`, and `label` or `class`; further ones may be
   `index`, `probability`, and `rank`, with a line per rank;
@@ -81,6 +81,30 @@ def read_classes(name: str) -> list[ImageClasses]:
         rows = list(_of_lines(lines, name))
     _refuse_twice(rows)
     return rows
+
+
+def read_class_names(name: str, advice: str) -> tuple[str, ...]:
+    """Read the names of classes, one per line in the order of their numbers.
+
+    Args:
+        name: the file.
+        advice: what to do where it cannot be read.
+
+    Raises:
+        DataError: there is no such file, or a line is empty or occurs twice.
+    """
+    try:
+        lines = Path(name).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{name}: no readable text file; expected class names, one per line; {advice}") from error
+    names = tuple(line.strip() for line in lines)
+    for number, class_name in enumerate(names, start=1):
+        if not class_name or class_name in names[: number - 1]:
+            what = f"'{class_name}' occurs twice" if class_name else "an empty line"
+            raise DataError(f"{name}:{number}: {what}; expected one class name per line, each once; fix the file")
+    if not names:
+        raise DataError(f"{name}: empty; expected class names, one per line; fix the file")
+    return names
 
 
 def _of_folder(folder: Path) -> list[ImageClasses]:
