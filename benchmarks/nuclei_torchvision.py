@@ -31,8 +31,7 @@ from torchvision.models.detection.image_list import ImageList
 from trained_by_clock import ClockTraining, Numbers, add_options, begin, rows_of, table
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
-from attnkit.data.detection.detection_batch import DetectionBatch
-from attnkit.data.detection.detection_batches import eval_detection, train_detection
+from attnkit.data.detection.detection_batches import DetectionBatch, eval_detection, train_detection
 from attnkit.data.images.batches import EvalBatches
 from attnkit.data.open import OpenedData
 from attnkit.metrics.coco_ap import CocoAp, CocoScores

@@ -61,7 +61,7 @@ def work(order: dict[str, Any]) -> None:
 def build(order: dict[str, Any], say: Any) -> Any:
     import torch
 
-    from attnkit.data.segmentation.palette import palette
+    from attnkit.data.formats.mask_png import palette
     from attnkit.models.build import build_model
     from attnkit.recipes.segmentation.recipe import SegmentationRecipe
     from attnkit.recipes.segmentation.segmenter import Segmenter

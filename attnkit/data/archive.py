@@ -24,9 +24,8 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from attnkit.data.cached_folder import cached_folder
 from attnkit.data.file_tree import FileTree, is_hidden
-from attnkit.data.files import cache_folder, hash_file
+from attnkit.data.files import cache_folder, cached_folder, hash_file
 from attnkit.errors import DataError
 from attnkit.run_dir import write_json
 

@@ -11,6 +11,11 @@ from attnkit.errors import DataError
 
 Stats = TypeVar("Stats")
 
+WHY_HELD_OUT: dict[Split, str] = {
+    "valid": "the best checkpoint cannot be chosen, nor training stopped early",
+    "test": "the model cannot be scored on {} it was not trained on",
+}
+"""Why a set is missed; of what it would be is filled in."""
 MOST_NAMED = 10
 """Cases that a message names one by one; it counts the others."""
 

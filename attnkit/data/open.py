@@ -31,8 +31,7 @@ from attnkit.data.text.config import (
     TsvPairsConfig,
 )
 from attnkit.data.text.pair_files import JsonlPairs, TextPairs, TsvPairs, embedded_tatoeba
-from attnkit.data.text.parallel_text import ParallelText
-from attnkit.data.text.reverse_digits import ReverseDigits
+from attnkit.data.text.parallel_text import ParallelText, ReverseDigits
 
 if TYPE_CHECKING:
     from attnkit.data.classification.image_set import ImageSet

@@ -12,10 +12,9 @@ from json import loads
 from pathlib import Path
 
 from attnkit.data.config import SPLITS, HoldBackConfig, Split
-from attnkit.data.data_root import DataRoot, Files
+from attnkit.data.data_root import SPLIT_NAMES, DataRoot, Files, find_image, usual_folder
 from attnkit.data.detection.config import CocoConfig, CocoSplitConfig, VocConfig, YoloConfig
 from attnkit.data.finding import listed
-from attnkit.data.images.named_files import SPLIT_NAMES, find_image, usual_folder
 from attnkit.errors import DataError
 
 OwnData = CocoConfig | YoloConfig | VocConfig

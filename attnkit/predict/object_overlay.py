@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from attnkit.data.segmentation.palette import MOST_CLASSES, palette
+from attnkit.data.formats.mask_png import MOST_CLASSES, palette
 from attnkit.predict.detected_images import counts_of
 from attnkit.predict.overlay_page import (
     Colour,

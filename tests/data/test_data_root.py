@@ -1,6 +1,6 @@
 import pytest
 
-from attnkit.data.data_root import DataRoot
+from attnkit.data.data_root import DataRoot, find_image
 from attnkit.data.finding import listed
 from attnkit.errors import DataError
 from tests.data.image_files import write_files, write_tar
@@ -54,3 +54,16 @@ def test_of_a_folder_only_what_is_named_is_listed(tmp_path, monkeypatch):
 def test_many_names_are_cut_short():
     assert listed([]) == "none"
     assert listed([str(i) for i in range(12)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
+
+
+def test_folders_in_front_are_dropped(tmp_path):
+    root = DataRoot(str(write_files(tmp_path, {"x/1.jpg": b"", "x/a/1.jpg": b"", "x/a/2.jpg": b""})))
+    files = root.folder("x", "data.x")
+
+    def found(name):
+        number = find_image(files, name)
+        return None if number is None else files.below(number)
+
+    assert found("1.jpg") == found("./1.jpg") == found("/home/b/1.jpg") == found("C:\\b\\1.jpg") == "1.jpg"
+    assert found("a/1.jpg") == found("b//a/1.jpg") == found("b\\a\\1.jpg") == "a/1.jpg"
+    assert [found(name) for name in ("2.jpg", "b/2.jpg", "", "/")] == [None] * 4

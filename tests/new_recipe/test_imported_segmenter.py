@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from attnkit import recipe_file
+from attnkit.data.formats.mask_png import palette
 from attnkit.data.segmentation.config import SegmentationImageConfig
-from attnkit.data.segmentation.palette import palette
 from attnkit.engine.checkpoint import load_weights, save_tensors
 from attnkit.errors import AttnkitError
 from attnkit.models.build import build_model

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from attnkit.data.cached_folder import cached_folder
 from attnkit.data.classification.image_set import ArrayImages, FileImages, ImageSet
-from attnkit.data.files import cache_folder
+from attnkit.data.files import cache_folder, cached_folder
 from attnkit.data.images.decode import decode_image, image_size
 from attnkit.errors import DataError
 from attnkit.run_dir import write_json

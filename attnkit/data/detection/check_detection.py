@@ -17,8 +17,6 @@ from attnkit.data.finding import DataReport, Finding, listed
 from attnkit.data.images.check_splits import Progress, SplitCheck, SplitStats, check_splits, hash_of
 from attnkit.structures.arrays import FloatArray
 
-_FEW_IMAGES = 5
-"""Fewer images of a class than this are too few to learn it from."""
 _SMALL, _LARGE = 32**2, 96**2
 """COCO's bounds between small, medium and large, in square pixels."""
 _UNSEEN = "how well they are found cannot be measured"
@@ -143,15 +141,8 @@ class _DetectionCheck(SplitCheck[DetectionSet, DetectionStats]):
 
     def _other_classes(self, trained: DetectionSet) -> list[Finding]:
         own, place = self.images, f"data.{self.split}"
-        found = []
-        if own.class_names != trained.class_names:
-            what = (
-                f"{len(own.class_names)} classes, {listed(own.class_names)}, but training has "
-                f"{len(trained.class_names)}, {listed(trained.class_names)}"
-            )
-            why = "a class would be scored as another one"
-            found.append(Finding("error", place, what, why, "give both the same categories"))
-        elif own.category_ids != trained.category_ids:
+        found = self.other_classes(own.class_names, trained.class_names)
+        if not found and own.category_ids != trained.category_ids:
             what = f"category ids {listed(own.category_ids)}, but training has {listed(trained.category_ids)}"
             why = "written results have the ids of training, and fit only its json"
             found.append(Finding("warning", place, what, why, "give the categories the same ids in both"))
@@ -165,14 +156,8 @@ class _DetectionCheck(SplitCheck[DetectionSet, DetectionStats]):
         stats = self.stats
         if not stats.full_images:
             return []
-        return [
-            self._limits.finding(
-                f"data.{self.split}",
-                full_images=stats.full_images,
-                images=stats.images,
-                most_objects=stats.most_objects,
-            )
-        ]
+        place, most = f"data.{self.split}", stats.most_objects
+        return [self._limits.finding(place, full_images=stats.full_images, images=stats.images, most_objects=most)]
 
     def _balance(self) -> list[Finding]:
         counts, place = self.stats.objects, f"data.{self.split}"
@@ -186,10 +171,4 @@ class _DetectionCheck(SplitCheck[DetectionSet, DetectionStats]):
             what = f"no object of {len(absent)} of {len(counts)} classes, {listed(absent)}"
             why = "they cannot be learned" if self.split == "train" else _UNSEEN
             found.append(Finding("warning", place, what, why, "add images of them"))
-        if self.split != "train":
-            return found
-        few = [f"{name} ({count})" for name, count in self.stats.images_with.items() if 0 < count < _FEW_IMAGES]
-        if few and len(self.images) > _FEW_IMAGES:
-            what = f"on fewer than {_FEW_IMAGES} images are {len(few)} of {len(counts)} classes, {listed(few)}"
-            found.append(Finding("warning", place, what, "a class is hardly learned from so few", "add images of them"))
-        return found
+        return [*found, *self.on_few_images(self.stats.images_with)] if self.split == "train" else found

@@ -10,8 +10,7 @@ import numpy as np
 from attnkit.data.config import SPLITS, HoldBackConfig, Split
 from attnkit.data.data_root import DataRoot
 from attnkit.data.detection.config import CocoConfig, VocConfig, YoloConfig
-from attnkit.data.detection.object_files import ObjectFiles
-from attnkit.data.detection.semantic_maps import SemanticMaps
+from attnkit.data.detection.object_files import ObjectFiles, SemanticMaps
 from attnkit.data.formats.annotations import AnnotatedImages, Annotation, Annotations, Box, check_names
 from attnkit.data.formats.coco import CocoJson, CocoSplitFiles
 from attnkit.data.formats.voc import VocAnnotations, find_pairs, found_names

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from attnkit.data.config import Split
-from attnkit.data.data_root import DataRoot, Files
+from attnkit.data.data_root import DataRoot, Files, find_image
 from attnkit.data.finding import Finding, and_more
 from attnkit.data.formats.coco_fields import (
     ANNOTATION,
@@ -36,7 +36,6 @@ from attnkit.data.formats.coco_fields import (
     without_repeated,
 )
 from attnkit.data.formats.outlines import are_masks, is_outline
-from attnkit.data.images.named_files import find_image
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
 

@@ -17,13 +17,12 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from attnkit.data.config import Split
-from attnkit.data.data_root import DataRoot, Files
+from attnkit.data.data_root import SPLIT_NAMES, DataRoot, Files, named_folder, read_list, usual_folder
 from attnkit.data.file_tree import FileTree
 from attnkit.data.files import BYTE_ORDER_MARK
 from attnkit.data.finding import Finding, and_more, listed
 from attnkit.data.formats.annotations import Annotation, Annotations, Box
 from attnkit.data.formats.coco_fields import LARGEST_SIDE
-from attnkit.data.images.named_files import SPLIT_NAMES, named_folder, read_list, usual_folder
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray, Size
 

@@ -19,11 +19,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from attnkit.data.config import Split
-from attnkit.data.data_root import DataRoot, Files
+from attnkit.data.data_root import DataRoot, Files, find_listed, named_folder, read_list, usual_folder
 from attnkit.data.finding import Finding, and_more, listed
 from attnkit.data.formats.annotations import AnnotatedImages, Annotation, Annotations
 from attnkit.data.formats.outlines import are_masks
-from attnkit.data.images.named_files import find_listed, named_folder, read_list, usual_folder
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray, Size
 

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from attnkit.data.config import SPLITS, Split
-from attnkit.data.finding import DO, MOST_NAMED, DataReport, Finding, and_more
+from attnkit.data.finding import DO, MOST_NAMED, WHY_HELD_OUT, DataReport, Finding, and_more, listed
 from attnkit.data.images.numbered_images import NumberedImages
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray, Size
@@ -20,10 +20,8 @@ from attnkit.structures.arrays import IntArray, Size
 _REPORTED_EVERY = 500
 _QUICK_IMAGES = 200
 """Images of a split whose annotations are read by a quick check, evenly chosen."""
-_WHY_HELD_OUT = {
-    "valid": "the best checkpoint cannot be chosen, nor training stopped early",
-    "test": "the model cannot be scored on images it was not trained on",
-}
+_FEW_IMAGES = 5
+"""Fewer images of a class than this are too few to learn it from."""
 
 Progress = Callable[[Split, int, int], None]
 """Called now and then with a split, how many of its images have been checked, and how many it has."""
@@ -99,6 +97,23 @@ class SplitCheck(ABC, Generic[Images, Stats]):
             return [Finding("warning", one.place, one.what, one.why, one.fix) for one in found]
         return found
 
+    def other_classes(self, own: tuple[str, ...], trained: tuple[str, ...]) -> list[Finding]:
+        """Classes that are not those of training."""
+        if own == trained:
+            return []
+        what = f"{len(own)} classes, {listed(own)}, but training has {len(trained)}, {listed(trained)}"
+        why = "a class would be scored as another one"
+        return [Finding("error", f"data.{self.split}", what, why, "give both the same categories")]
+
+    def on_few_images(self, images_with: Mapping[str, int]) -> list[Finding]:
+        """Classes that hardly any image has, by how many have them."""
+        few = [f"{name} ({count})" for name, count in images_with.items() if 0 < count < _FEW_IMAGES]
+        if not few or len(self.images) <= _FEW_IMAGES:
+            return []
+        what = f"on fewer than {_FEW_IMAGES} images are {len(few)} of {len(images_with)} classes, {listed(few)}"
+        why = "a class is hardly learned from so few"
+        return [Finding("warning", f"data.{self.split}", what, why, "add images of them")]
+
     def repeats(self) -> tuple[IntArray, IntArray]:
         """(M,) images that are in the split already, and (M,) the one before each that it is equal to."""
         order = np.argsort(self.hashes, kind="stable")
@@ -140,7 +155,7 @@ def check_splits(
                 if not (quick and split == "test"):
                     trained = len(checks["train"].images) if "train" in checks else 0
                     what, fix = missing(split, trained)
-                    found.append(Finding("warning", f"data.{split}", what, _WHY_HELD_OUT[split], fix))
+                    found.append(Finding("warning", f"data.{split}", what, WHY_HELD_OUT[split].format("images"), fix))
                 continue
             found += images.left_out()
             check = checks[split] = start(split, images)

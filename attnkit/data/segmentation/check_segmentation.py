@@ -18,8 +18,6 @@ from attnkit.structures.arrays import IntArray
 
 _RARE = 0.001
 """Share of the labelled pixels."""
-_FEW_IMAGES = 5
-"""Fewer images of a class than this are too few to learn it from."""
 _MOSTLY = 0.97
 """Share of the labelled pixels of one class, of which nearly all of a score comes then."""
 _HALF = 0.5
@@ -117,19 +115,11 @@ class _SegmentationCheck(SplitCheck[SegmentationSet, SegmentationStats]):
         return [
             *self.unreadable("images or masks are broken or do not fit", "fix them too"),
             *self._outside.findings(),
-            *self._other_classes(trained.images.class_names),
+            *self.other_classes(self.images.class_names, trained.images.class_names),
             *self._without_class(),
             *self._balance(),
             *self.repeated(),
         ]
-
-    def _other_classes(self, trained: tuple[str, ...]) -> list[Finding]:
-        own = self.images.class_names
-        if own == trained:
-            return []
-        what = f"{len(own)} classes, {listed(own)}, but training has {len(trained)}, {listed(trained)}"
-        why = "a class would be scored as another one"
-        return [Finding("error", f"data.{self.split}", what, why, "give both the same categories")]
 
     def _without_class(self) -> list[Finding]:
         """Masks whose pixels are all ignored, and many pixels that are."""
@@ -163,7 +153,7 @@ class _SegmentationCheck(SplitCheck[SegmentationSet, SegmentationStats]):
 
     def _training_balance(self, place: str) -> list[Finding]:
         pixels, names = self._counts.sum(0), self.images.class_names
-        shares, masks = pixels / pixels.sum(), (self._counts > 0).sum(0)
+        shares = pixels / pixels.sum()
         found = []
         if len(names) == 1:
             what = f"one class alone, {names[0]}"
@@ -179,11 +169,7 @@ class _SegmentationCheck(SplitCheck[SegmentationSet, SegmentationStats]):
             what = f"under {_RARE:.1%} of the pixels are of {len(rare)} of {len(names)} classes, {listed(rare)}"
             fix = "loss.class_weights=median_frequency; see the scores per class"
             found.append(Finding("warning", place, what, "they hardly count in the loss", fix))
-        few = [f"{name} ({count})" for name, count in zip(names, masks, strict=True) if 0 < count < _FEW_IMAGES]
-        if few and self._read.all() and len(self.images) > _FEW_IMAGES:
-            what = f"on fewer than {_FEW_IMAGES} images are {len(few)} of {len(names)} classes, {listed(few)}"
-            found.append(Finding("warning", place, what, "a class is hardly learned from so few", "add images of them"))
-        return found
+        return [*found, *self.on_few_images(self.stats.images_with)] if self._read.all() else found
 
 
 class _OutsideValues:

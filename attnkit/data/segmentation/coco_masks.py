@@ -21,11 +21,11 @@ from attnkit.data.config import SPLITS, HoldBackConfig, Split
 from attnkit.data.data_root import DataRoot, Files
 from attnkit.data.formats.coco import CocoFiles, CocoImage, CocoSplitFiles
 from attnkit.data.formats.coco_fields import NOT_DRAWN
+from attnkit.data.formats.mask_png import palette
 from attnkit.data.formats.outlines import runs_of
 from attnkit.data.images.decode import decode_image, decode_mask, fit, fitted
 from attnkit.data.images.hold_back import ImageSplits, hold_files_back
 from attnkit.data.segmentation.config import CocoMasksConfig
-from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet, check_classes
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE, IntArray

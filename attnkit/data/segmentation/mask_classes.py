@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.data.finding import and_more, listed
+from attnkit.data.formats.mask_png import palette
 from attnkit.data.images.decode import Values, as_numbers
 from attnkit.data.segmentation.named_ids import NamedIds, colours_unknown
-from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, check_classes
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE

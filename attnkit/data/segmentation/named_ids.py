@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from attnkit.data.cached_folder import cached_folder
 from attnkit.data.file_tree import FileTree
-from attnkit.data.files import cache_folder
+from attnkit.data.files import cache_folder, cached_folder
 from attnkit.data.images.decode import as_numbers, decode_mask
 from attnkit.errors import DataError
 from attnkit.run_dir import write_json

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnkit.data.formats.annotations import check_names
+from attnkit.data.formats.mask_png import MOST_CLASSES, palette
 from attnkit.data.images.numbered_images import NumberedImages
 from attnkit.data.images.shapes import CLASS_NAMES, GeneratedScenes, ShapesImage
-from attnkit.data.segmentation.palette import MOST_CLASSES, palette
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
 

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 
 from attnkit.data.config import Split
-from attnkit.data.finding import DO, DataReport, Finding, and_more
+from attnkit.data.finding import DO, WHY_HELD_OUT, DataReport, Finding, and_more
 from attnkit.data.text.check_split import EncoderWithUnknown, TextSplitCheck, TextStats, hashes
 from attnkit.data.text.parallel_text import Pair, ParallelText
 from attnkit.data.text.ragged import Integers
@@ -17,10 +17,6 @@ from attnkit.errors import DataError
 _QUICK_PAIRS = 50_000
 _PAIRS_AT_ONCE = 10_000
 _KINDS = ("pair", "source", "target")
-_WHY_HELD_OUT = {
-    "valid": "the best checkpoint cannot be chosen, nor training stopped early",
-    "test": "the model cannot be scored on text it was not trained on",
-}
 
 
 def check_parallel_text(
@@ -92,9 +88,8 @@ def _chunks(pairs: ParallelText, limit: int | None) -> Iterator[tuple[int, list[
 
 
 def _missing(split: Split) -> Finding:
-    return Finding(
-        "warning", f"data.{split}", "not given", _WHY_HELD_OUT[split], f"name a thousand pairs or so as data.{split}"
-    )
+    why, fix = WHY_HELD_OUT[split].format("text"), f"name a thousand pairs or so as data.{split}"
+    return Finding("warning", f"data.{split}", "not given", why, fix)
 
 
 class HeldOut:

@@ -21,8 +21,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from attnkit.data.cached_folder import cached_folder
-from attnkit.data.files import cache_folder
+from attnkit.data.files import cache_folder, cached_folder
 from attnkit.data.text.parallel_text import Pair, ParallelText
 from attnkit.data.text.ragged import Integers, MappedArray, MappedRagged, Ragged, RaggedWriter, ragged, write_ragged
 from attnkit.errors import DataError

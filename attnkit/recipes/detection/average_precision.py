@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attnkit.data.detection.detection_batch import DetectionBatch
+from attnkit.data.detection.detection_batches import DetectionBatch
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.metrics.coco_ap import CocoAp
 from attnkit.structures.detections import Detections

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from attnkit.data.detection.detection_batch import DetectionBatch
+from attnkit.data.detection.detection_batches import DetectionBatch
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.engine.task import Loss, Task
 from attnkit.errors import DataError

@@ -9,8 +9,7 @@ import torch
 
 from attnkit.data.config import Split
 from attnkit.data.detection.check_detection import check_detection
-from attnkit.data.detection.detection_batch import DetectionBatch
-from attnkit.data.detection.detection_batches import eval_detection, train_detection
+from attnkit.data.detection.detection_batches import DetectionBatch, eval_detection, train_detection
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.images.batches import EpochBatches
 from attnkit.engine.log import RunLog

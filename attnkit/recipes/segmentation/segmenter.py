@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from attnkit.data.config import Split
-from attnkit.data.segmentation.palette import palette
+from attnkit.data.formats.mask_png import palette
 from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet
 from attnkit.data.segmentation.segmentation_transforms import segmentation_input, segmentation_size
 from attnkit.engine.precision import Precision, decide_precision

@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
-from attnkit.data.detection.detection_batch import DetectionBatch
-from attnkit.data.detection.detection_batches import eval_detection, train_detection, trained_images
+from attnkit.data.detection.detection_batches import DetectionBatch, eval_detection, train_detection, trained_images
 from attnkit.data.detection.detection_transforms import detection_input
-from attnkit.data.detection.semantic_maps import draw_classes
+from attnkit.data.detection.object_files import draw_classes
 from attnkit.data.formats.annotations import Annotation
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE

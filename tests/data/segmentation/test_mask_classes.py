@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from attnkit.data.formats.mask_png import palette
 from attnkit.data.segmentation.mask_classes import MaskClasses, counts_of
 from attnkit.data.segmentation.named_ids import NamedIds, given_classes, read_classes
-from attnkit.data.segmentation.palette import palette
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE
 

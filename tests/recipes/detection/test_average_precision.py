@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from attnkit.data.detection.detection_batch import DetectionBatch
+from attnkit.data.detection.detection_batches import DetectionBatch
 from attnkit.recipes.detection.average_precision import (
     AveragePrecision,
     by_image_id,

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from attnkit.data.formats.mask_png import palette
 from attnkit.data.open import OpenedData
-from attnkit.data.segmentation.palette import palette
 from attnkit.data.segmentation.segmentation_transforms import segmentation_input
 from attnkit.engine.checkpoint import load_tensors, save_tensors
 from attnkit.errors import CheckpointError, DataError

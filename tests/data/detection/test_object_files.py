@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from attnkit.data.detection.semantic_maps import draw_classes
+from attnkit.data.detection.object_files import draw_classes
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IGNORE
 from attnkit.structures.masks import Masks
