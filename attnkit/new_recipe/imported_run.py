@@ -14,8 +14,8 @@ from torch import Tensor
 from attnkit.data.classification.config import ImageConfig
 from attnkit.data.detection.config import DetectionImageConfig
 from attnkit.data.formats.class_list import read_class_names
-from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.data.formats.mask_png import palette
+from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.errors import CheckpointError
 from attnkit.interop.coco_classes import category_ids, coco_classes
 from attnkit.interop.fitting import Fitted, fit_to_model
