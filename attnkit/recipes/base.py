@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckedData:
-    """What a look at the data of a recipe found."""
+    """What the check of a recipe's data found."""
 
     report: DataReport[Any]
     """Findings, and by split a dataclass of counts."""
@@ -43,7 +43,7 @@ class CheckedData:
 
 
 def progress_of_check(say: Callable[[str], None]) -> Callable[[Split, int, int], None]:
-    """Make what says how far a check of images is."""
+    """Make what reports the progress of a check of images."""
     return lambda split, done, total: say(f"{split}: {done:,} of {total:,} images checked")
 
 

@@ -70,7 +70,7 @@ def check(recipe: Recipe, data: OpenedData[Any], *, deep: bool, say: Callable[[s
         recipe: names the data.
         data: the splits of it.
         deep: whether to do what takes long, too: learn the tokenizer, decode every image.
-        say: takes a line on how far the check is.
+        say: takes a line of progress.
     """
     match recipe:
         case TranslationRecipe():

@@ -1,4 +1,4 @@
-"""A trained run on images put to work: its weights are loaded, and its classes compared with those of the data."""
+"""A trained run on images at work: its weights are loaded, and its classes compared with those of the data."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class TrainedWeights:
 
 
 def open_trained(run: RunDir, weights: Path | None, *, task: str, device: str) -> tuple[TrainedWeights, torch.device]:
-    """Read what a run has learned, and find the device to use it on.
+    """Read the weights that a run has learned, and find the device to use them on.
 
     Args:
         run: the run folder.
-        weights: which; None takes the run's result.
+        weights: which of the run's weights; None takes its result.
         task: of the run.
         device: auto, cpu, cuda...
 
@@ -77,14 +77,14 @@ def read_trained(path: Path, *, task: str, instead: str) -> TrainedWeights:
 
 
 def check_finite(values: Tensor, what: str) -> None:
-    """Stop where a model says what is no number.
+    """Refuse values that are not finite.
 
     Args:
-        values: what it says.
-        what: its name for people, such as logits.
+        values: from a model.
+        what: their name for people, such as logits.
 
     Raises:
-        CheckpointError: some values are not finite.
+        CheckpointError: some are not.
     """
     if not bool(values.isfinite().all()):
         raise CheckpointError(
@@ -94,10 +94,15 @@ def check_finite(values: Tensor, what: str) -> None:
 
 
 def scored_images(found: Images | None, run: RunDir, split: Split) -> Images:
-    """What was found for a split of a run's recipe.
+    """The images of a split of a run's recipe.
+
+    Args:
+        found: what was opened for the split.
+        run: the run folder.
+        split: which set.
 
     Raises:
-        DataError: nothing.
+        DataError: there are none.
     """
     if found is None or not len(found):
         raise DataError(
@@ -107,7 +112,7 @@ def scored_images(found: Images | None, run: RunDir, split: Split) -> Images:
 
 
 def known_classes(names: Sequence[str], model_names: Sequence[str], run: RunDir, split: Split) -> NDArray[np.int64]:
-    """The model's number of each class of the data: the same, unless the data's classes changed since the training.
+    """The model's number of each class of the data: the same, unless the classes changed after the training.
 
     Args:
         names: the classes of the data.

@@ -23,7 +23,7 @@ def check(
         recipe: names the images.
         data: its opened splits.
         decode: decode each, which finds what is cut off and what stands twice; else read the headers of files alone.
-        say: takes a line on how far it is.
+        say: takes a line of progress.
     """
     report = check_images(data, quick=not decode, progress=progress_of_check(say))
     lines = [line for split, stats in report.stats.items() for line in _split_lines(split, stats)]

@@ -1,4 +1,4 @@
-"""A trained run put to work: images in, classes and their probabilities out."""
+"""A trained run at work: images in, classes and their probabilities out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Guess:
 
 
 class Classifier:
-    """A network with the names of its classes, and the way that an image takes into it."""
+    """A network with the names of its classes, which classifies images."""
 
     def __init__(
         self,
@@ -108,14 +108,7 @@ def load_classifier(
     precision: Precision = "auto",
     weights: Path | None = None,
 ) -> Classifier:
-    """Load what a run has learned.
-
-    Args:
-        recipe: that of the run.
-        run: the run folder.
-        device: auto, cpu, cuda...
-        precision: see Classifier.
-        weights: which; by default the run's result.
+    """Load what a run has learned; see `open_trained` and `Classifier` for the arguments.
 
     Raises:
         CheckpointError: nothing was saved yet, it is damaged, or it does not name its classes.
@@ -129,7 +122,7 @@ def load_classifier(
 
 @dataclass(frozen=True)
 class SplitPredictions:
-    """A split of a run's data and what the run makes of it.
+    """A split of a run's data, and the classes that the run predicts.
 
     Attributes:
         inputs: the files, or places in an archive.
@@ -157,10 +150,10 @@ def classify_split(
     top: int,
     device: str = "auto",
     precision: Precision = "auto",
-    checkpoint: Path | None = None,
+    weights: Path | None = None,
     batch_size: int | None = None,
 ) -> SplitPredictions:
-    """Classify the validation or test set that a run's recipe names.
+    """Classify the validation or test set of a run; see `load_classifier` for how its weights are loaded.
 
     Args:
         recipe: that of the run.
@@ -168,16 +161,13 @@ def classify_split(
         data: the splits of the run's data.
         split: which set.
         top: how many classes per image are kept; at most all that there are.
-        device: auto, cpu, cuda...
-        precision: see Classifier.
-        checkpoint: which weights; by default the run's result.
         batch_size: images at a time; by default the recipe's.
 
     Raises:
         DataError: the recipe has no such split, or one of its images cannot be read, or has a class that is unknown.
     """
     images = scored_images(data[split], run, split)
-    classifier = load_classifier(recipe, run, device=device, precision=precision, weights=checkpoint)
+    classifier = load_classifier(recipe, run, device=device, precision=precision, weights=weights)
     known = known_classes(images.class_names, classifier.class_names, run, split)
     top = min(top, len(classifier.class_names))
     best = np.zeros((len(images), top), dtype=np.int64)

@@ -25,7 +25,7 @@ def check(
         recipe: names them.
         data: its opened splits.
         decode: decode each, which finds what is cut off and what stands twice; else read headers, and draw some masks.
-        say: takes a line on how far it is.
+        say: takes a line of progress.
     """
     progress = progress_of_check(say)
     report = check_detection(recipe.data, data, quick=not decode, limits=limits_of(recipe), progress=progress)

@@ -1,4 +1,4 @@
-"""A trained run put to work: images in, the objects on them out."""
+"""A trained run at work: images in, the objects on them out."""
 
 from __future__ import annotations
 
@@ -166,14 +166,7 @@ def load_detector(
     precision: Precision = "auto",
     weights: Path | None = None,
 ) -> Detector:
-    """Load what a run has learned.
-
-    Args:
-        recipe: that of the run.
-        run: the run folder.
-        device: auto, cpu, cuda...
-        precision: see Detector.
-        weights: which; by default the run's result.
+    """Load what a run has learned; see `open_trained` and `Detector` for the arguments.
 
     Raises:
         CheckpointError: nothing was saved yet, it is damaged, or it does not say what it detects.
@@ -208,7 +201,7 @@ def _category_ids(facts: Mapping[str, Any], num_classes: int) -> list[int]:
 
 @dataclass(frozen=True)
 class DetectedImage:
-    """An image of a split, and what a run finds on it."""
+    """An image of a split, and what a detector finds on it."""
 
     index: int
     place: str
@@ -232,14 +225,7 @@ def detect_split(
     *,
     inference: DetectionInferenceConfig | None = None,
 ) -> Iterator[DetectedImage]:
-    """Detect on the validation or test set that a run's recipe names, image by image.
-
-    Args:
-        detector: of the run.
-        data: the splits of the run's data.
-        run: the run folder.
-        split: which set.
-        inference: the augmentations, and which detections count; by default the detector's.
+    """Detect on the validation or test set of a run, image by image; see `Detector.detect` for `inference`.
 
     Raises:
         DataError: the recipe has no such split, or one of its files cannot be read, or has a class that is unknown.

@@ -27,7 +27,7 @@ def check(
         recipe: names them.
         data: its opened splits.
         decode: decode each, which finds what is cut off and what stands twice; else read headers, and some masks.
-        say: takes a line on how far it is.
+        say: takes a line of progress.
     """
     report = check_segmentation(data, quick=not decode, progress=progress_of_check(say))
     return CheckedData(report, [line for split, stats in report.stats.items() for line in _split_lines(split, stats)])

@@ -1,4 +1,4 @@
-"""A trained run put to work: images in, the class of each pixel out."""
+"""A trained run at work: images in, the class of each pixel out."""
 
 from __future__ import annotations
 
@@ -194,16 +194,7 @@ def load_segmenter(
     memory: int = MEMORY,
     say: Callable[[str], None] | None = None,
 ) -> Segmenter:
-    """Load what a run has learned.
-
-    Args:
-        recipe: that of the run.
-        run: the run folder.
-        device: auto, cpu, cuda...
-        precision: see Segmenter.
-        weights: which; by default the run's result.
-        memory: see Segmenter.
-        say: see Segmenter.
+    """Load what a run has learned; see `open_trained` and `Segmenter` for the arguments.
 
     Raises:
         CheckpointError: nothing was saved yet, it is damaged, or it does not name its classes.
@@ -227,7 +218,7 @@ def _colours(written: object, num_classes: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class SegmentedScene:
-    """An image of a split, and what a run makes of it."""
+    """An image of a split, and the classes that a segmenter gives its pixels."""
 
     place: str
     """The file, or place in an archive."""
@@ -247,14 +238,7 @@ def segment_split(
     *,
     inference: InferenceConfig | None = None,
 ) -> Iterator[SegmentedScene]:
-    """Segment the validation or test set that a run's recipe names, image by image.
-
-    Args:
-        segmenter: of the run.
-        data: the splits of the run's data.
-        run: the run folder.
-        split: which set.
-        inference: the augmentations and windows; by default the segmenter's.
+    """Segment the validation or test set of a run, image by image; see `Segmenter.segment` for `inference`.
 
     Raises:
         DataError: the recipe has no such split, or one of its files cannot be read, or has a class that is unknown.

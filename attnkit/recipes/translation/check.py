@@ -31,7 +31,7 @@ def check(
         recipe: names the text, and how it is cut into tokens.
         data: its opened splits.
         tokens: learn the tokenizer too, to count tokens and unknown ones.
-        say: takes a line on how far it is.
+        say: takes a line of progress.
     """
     report = _report(recipe, data, tokens=tokens, say=say)
     lines = [line for split, stats in report.stats.items() for line in _split_lines(split, stats)]
@@ -42,7 +42,7 @@ def _report(
     recipe: TranslationRecipe, data: Mapping[Split, ParallelText | None], *, tokens: bool, say: Say
 ) -> DataReport[TextStats]:
     """The findings; with tokens those that need the tokenizer, which is learned for it where the files are sound."""
-    look = partial(
+    run_check = partial(
         check_parallel_text,
         data,
         max_length=recipe.filter.max_length,
@@ -52,12 +52,12 @@ def _report(
     def progress(split: str, pairs: int) -> None:
         say(f"{split}: {pairs:,} pairs checked")
 
-    if not tokens or not look(quick=True).ok:
-        return look(progress=progress)
+    if not tokens or not run_check(quick=True).ok:
+        return run_check(progress=progress)
     try:
-        return look(tokenizers=_learn_tokenizers(recipe, data, say), progress=progress)
+        return run_check(tokenizers=_learn_tokenizers(recipe, data, say), progress=progress)
     except DataError as error:  # the vocabulary is larger than the text supports, say
-        report = look(progress=progress)
+        report = run_check(progress=progress)
         report.findings[:0] = [Finding.from_error(line) for line in str(error).splitlines()]
         return report
 

@@ -1,4 +1,4 @@
-"""A trained run put to work: lines in, translations out."""
+"""A trained run at work: lines in, translations out."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Translator:
 
         Args:
             lines: source text. A blank line is not shown to the model; its translation is blank.
-            decode: how to search; the recipe's way by default.
+            decode: how to search; by default as the recipe says.
             n_best: how many translations of each line, best first.
             prefixes: what each translation must begin with; one per line.
             batch_size: sentences at a time; by default what is fast.
@@ -125,7 +125,7 @@ class Translator:
         return self._join(len(lines), flat, found, n_best)
 
     def _cut(self, line: str) -> list[list[int]]:
-        """The source ids of a line, in parts that are no longer than what the model has seen; none of a blank line."""
+        """The source ids of a line, in parts that are no longer than those of the training; none of a blank line."""
         longest = self.recipe.filter.max_length
         if not line.strip():
             return []
@@ -227,7 +227,7 @@ def open_translator(
 
 @dataclass(frozen=True)
 class SplitTranslations:
-    """A split of a run's data and what the run makes of it."""
+    """A split of a run's data, and its translations."""
 
     sources: list[str]
     hypotheses: list[str]
