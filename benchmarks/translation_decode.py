@@ -469,11 +469,11 @@ def prepare(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 def trained(options: argparse.Namespace) -> tuple[Any, Any, Any, Sentences, list[str] | None]:
     from attnkit import recipe_file
     from attnkit.data.files import find_file, read_lines
-    from attnkit.recipes.translation.translator import open_translator
+    from attnkit.recipes.translation.translator import load_translator
     from attnkit.run_dir import open_run
 
     run = open_run(options.run)
-    translator = open_translator(recipe_file.load(run.recipe), run, device="cpu")
+    translator = load_translator(recipe_file.load(run.recipe), run, device="cpu")
     src, tgt = (list(islice(read_lines(find_file(name), name), options.sentences)) for name in TEST.values())
     sources = translator.src_tokenizer.encode(src)
     return translator.model.eval(), translator.src_tokenizer, translator.tgt_tokenizer, sources, tgt

@@ -109,10 +109,10 @@ def _refuse_size(size: tuple[int, int] | None, what: str) -> None:
 def _export_translation(run: RunDir, folder: Path, checkpoint: Path | None) -> None:
     from attnkit import recipe_file
     from attnkit.interop.ctranslate2 import export_ctranslate2
-    from attnkit.recipes.translation.translator import open_translator
+    from attnkit.recipes.translation.translator import load_translator
 
     recipe = cast("TranslationRecipe", recipe_file.load(run.recipe))
-    translator = open_translator(recipe, run, device="cpu", checkpoint=chosen_weights(run, checkpoint))
+    translator = load_translator(recipe, run, device="cpu", weights=chosen_weights(run, checkpoint))
     export_ctranslate2(
         translator.model,
         translator.src_tokenizer,

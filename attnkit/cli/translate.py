@@ -91,9 +91,9 @@ def translate(
     prefixes = _prefixes(prefix, prefix_file)
     run_dir = chosen_run(run, task="translation")
     recipe = _recipe(run_dir, options, length_penalty, n_best=n_best)
-    from attnkit.recipes.translation.translator import open_translator
+    from attnkit.recipes.translation.translator import load_translator
 
-    translator = open_translator(recipe, run_dir, device=device, checkpoint=checkpoint)
+    translator = load_translator(recipe, run_dir, device=device, weights=checkpoint)
     search = Search(decode=recipe.decode, n_best=n_best, batch_size=batch_size)
     write = as_json_line if as_json else partial(as_text, scores=scores or n_best > 1, numbers=n_best > 1)
     groups = available(lines_of(paths, sys.stdin.buffer), limit=buffer_lines)

@@ -76,18 +76,18 @@ def _classify(
     run = chosen_run(asked.run, task="classification")
     recipe = cast("ClassificationRecipe", recipe_file.load(run.recipe))
     weights = chosen_weights(run, asked.checkpoint)
-    from attnkit.recipes.classification.classifier import classify_split
+    from attnkit.recipes.classification.classifier import classify_split, load_classifier
 
+    precision = cast("Precision", options.precision or "auto")
+    classifier = load_classifier(recipe, run, device=asked.device, precision=precision, weights=weights)
     result = classify_split(
-        recipe,
-        run,
+        classifier,
         asked.opened_data(recipe.data),
+        run,
         cast("Split", asked.split),
         top=max(_SAVED, *map(_depth, asked.metrics), 1),
-        device=asked.device,
-        precision=cast("Precision", options.precision or "auto"),
-        checkpoint=weights,
-        batch_size=own.batch_size,
+        batch_size=own.batch_size or recipe.batch.images,
+        workers=recipe.batch.workers,
     )
     predicted = Predicted(
         name=f"{run.path} ({asked.split})",
@@ -95,9 +95,9 @@ def _classify(
         labels=result.labels,
         top=result.top,
         probs=result.probs,
-        class_names=result.class_names,
+        class_names=classifier.class_names,
     )
-    return run, predicted, {"weights": str(weights), "precision": result.precision}
+    return run, predicted, {"weights": str(weights), "precision": classifier.precision}
 
 
 def _depth(metric: str) -> int:

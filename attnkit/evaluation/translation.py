@@ -96,12 +96,11 @@ def _open_run(asked: Evaluation, options: TextOptions) -> tuple[RunDir, Translat
 
 def _translate(recipe: TranslationRecipe, run: RunDir, asked: Evaluation, weights: Path) -> tuple[Lines, Lines]:
     """The run's translations of a split, saved if asked for, and the references."""
-    from attnkit.recipes.translation.translator import translate_split
+    from attnkit.recipes.translation.translator import load_translator, translate_split
     from attnkit.run_dir import write_whole
 
-    result = translate_split(
-        recipe, run, asked.opened_data(recipe.data), cast("Split", asked.split), device=asked.device, checkpoint=weights
-    )
+    translator = load_translator(recipe, run, device=asked.device, weights=weights)
+    result = translate_split(translator, asked.opened_data(recipe.data), run, cast("Split", asked.split))
     if asked.save is not None:
         write_whole(asked.save, "".join(f"{line}\n" for line in result.hypotheses))
         typer.echo(f"{asked.save}: {len(result.hypotheses)} translations", err=True)

@@ -20,7 +20,7 @@ import sys
 from types import ModuleType
 from tests.predict.fake_translator import FakeTranslator
 fake = ModuleType("attnkit.recipes.translation.translator")
-fake.open_translator = lambda recipe, run, *, device, checkpoint: FakeTranslator()
+fake.load_translator = lambda recipe, run, *, device, weights: FakeTranslator()
 sys.modules[fake.__name__] = fake
 from attnkit.cli import main
 sys.argv[1:] = ["translate", "--run", "run"]
@@ -39,7 +39,7 @@ def run(tmp_path, monkeypatch):
     recipe = recipe_file.load("translation/toy", ["decode.method=beam"])
     (tmp_path / "run/recipe.yaml").write_text(recipe_file.dump(recipe), encoding="utf-8")
     translator, fake = FakeTranslator(), ModuleType("attnkit.recipes.translation.translator")
-    fake.open_translator = lambda recipe, run, *, device, checkpoint: translator
+    fake.load_translator = lambda recipe, run, *, device, weights: translator
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
 
     def invoke(*arguments, stdin=b""):

@@ -212,11 +212,15 @@ bleu: {lowercase: true}
     (folder / "runs/mine/model.safetensors").write_bytes(b"")
     asked = []
 
-    def translate_split(recipe, run, data, split, *, device, checkpoint):
-        asked.append((str(run.path), split, device, recipe.decode, str(checkpoint)))
+    def load_translator(recipe, run, *, device, weights):
+        return device, recipe.decode, str(weights)
+
+    def translate_split(translator, data, run, split):
+        asked.append((str(run.path), split, *translator))
         return Translations(["a", "b", "c", "d"], HYPOTHESES, REFERENCES)
 
     module = ModuleType("attnkit.recipes.translation.translator")
+    module.load_translator = load_translator
     module.translate_split = translate_split
     monkeypatch.setitem(sys.modules, "attnkit.recipes.translation.translator", module)
     return asked

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -59,6 +60,7 @@ class Classifier:
         self.class_names = tuple(class_names)
         self.device = device
         self.precision: Precision = decide_precision(precision, device)
+        self.image = image
         self.transform = EvalTransform(image)
         self.model = prepare_for_inference(model.to(device), precision=self.precision)
 
@@ -129,56 +131,47 @@ class SplitPredictions:
         labels: (N,) true classes.
         top: (N, k) predicted classes, best first.
         probs: (N, k) their probabilities.
-        class_names: of the K classes.
-        precision: in which the products were done.
     """
 
     inputs: list[str]
     labels: NDArray[np.int64]
     top: NDArray[np.int64]
     probs: NDArray[np.float32]
-    class_names: tuple[str, ...]
-    precision: Precision
 
 
 def classify_split(
-    recipe: ClassificationRecipe,
-    run: RunDir,
+    classifier: Classifier,
     data: Mapping[Split, ImageSet | None],
+    run: RunDir,
     split: Split,
     *,
     top: int,
-    device: str = "auto",
-    precision: Precision = "auto",
-    weights: Path | None = None,
-    batch_size: int | None = None,
+    batch_size: int,
+    workers: int | Literal["auto"] = "auto",
 ) -> SplitPredictions:
-    """Classify the validation or test set of a run; see `load_classifier` for how its weights are loaded.
+    """Classify the validation or test set of a run.
 
     Args:
-        recipe: that of the run.
-        run: the run folder.
+        classifier: of the run.
         data: the splits of the run's data.
+        run: the run folder.
         split: which set.
         top: how many classes per image are kept; at most all that there are.
-        batch_size: images at a time; by default the recipe's.
+        batch_size: images at a time.
+        workers: processes that decode.
 
     Raises:
         DataError: the recipe has no such split, or one of its images cannot be read, or has a class that is unknown.
     """
     images = scored_images(data[split], run, split)
-    classifier = load_classifier(recipe, run, device=device, precision=precision, weights=weights)
     known = known_classes(images.class_names, classifier.class_names, run, split)
     top = min(top, len(classifier.class_names))
     best = np.zeros((len(images), top), dtype=np.int64)
     probs = np.zeros((len(images), top), dtype=np.float32)
-    batches = eval_images(
-        images, recipe.image, batch_size=batch_size or recipe.batch.images, workers=recipe.batch.workers
-    )
-    for batch in batches:
+    for batch in eval_images(images, classifier.image, batch_size=batch_size, workers=workers):
         of_batch = classifier.probs(batch.images).cpu().numpy()  # (B, K)
         rows = batch.indices
         best[rows] = top_classes(of_batch, top)
         probs[rows] = np.take_along_axis(of_batch, best[rows], axis=1)
     inputs = [images.place(i) for i in range(len(images))]
-    return SplitPredictions(inputs, known[images.labels], best, probs, classifier.class_names, classifier.precision)
+    return SplitPredictions(inputs, known[images.labels], best, probs)

@@ -201,16 +201,16 @@ def _joined(first: Translation, second: Translation) -> Translation:
     )
 
 
-def open_translator(
-    recipe: TranslationRecipe, run: RunDir, *, device: str = "auto", checkpoint: Path | None = None
+def load_translator(
+    recipe: TranslationRecipe, run: RunDir, *, device: str = "auto", weights: Path | None = None
 ) -> Translator:
     """Load what a run has learned.
 
     Args:
         recipe: that of the run.
         run: the run folder.
-        device: auto, cpu or cuda.
-        checkpoint: which weights; by default the run's result.
+        device: auto, cpu, cuda...
+        weights: which of the run's weights; None takes its result.
 
     Raises:
         CheckpointError: nothing was saved yet, or it is damaged.
@@ -219,7 +219,7 @@ def open_translator(
     keep_pages()
     src_tokenizer, tgt_tokenizer = load_tokenizers(run.tokenizer)
     model = build_task(recipe, src_tokenizer, tgt_tokenizer).model
-    load_weights(checkpoint or run.weights(), model)
+    load_weights(weights or run.weights(), model)
     translator = Translator(recipe, model, src_tokenizer, tgt_tokenizer, device=chosen)
     translator.model.pack()  # from here on the weights stay as they are
     return translator
@@ -235,21 +235,18 @@ class SplitTranslations:
 
 
 def translate_split(
-    recipe: TranslationRecipe,
-    run: RunDir,
+    translator: Translator,
     data: Mapping[Split, ParallelText | None],
+    run: RunDir,
     split: Split,
     *,
-    device: str = "auto",
     decode: DecodeConfig | None = None,
-    checkpoint: Path | None = None,
 ) -> SplitTranslations:
-    """Translate the validation or test set that a run's recipe names.
+    """Translate the validation or test set of a run; see `Translator.translate` for `decode`.
 
     Raises:
         DataError: the recipe has no such split.
     """
-    translator = open_translator(recipe, run, device=device, checkpoint=checkpoint)
     pairs = data[split]
     if pairs is None:
         raise DataError(

@@ -127,17 +127,17 @@ def data(tmp_path):
 
 
 def test_a_split(run, data):
-    result = classify_split(
-        recipe := colour_recipe(data), run, OpenedData(recipe.data), "test", top=2, device="cpu", batch_size=3
-    )
+    recipe = colour_recipe(data)
+    classifier = load_classifier(recipe, run, device="cpu")
+    result = classify_split(classifier, OpenedData(recipe.data), run, "test", top=2, batch_size=3)
     assert [name.rpartition("test/")[2] for name in result.inputs] == [
         "blue/b.png",
         "green/g.png",
         "red/r.png",
         "red/s.png",
     ]
-    assert [result.class_names[label] for label in result.labels] == ["blue", "green", "red", "red"]
-    assert [result.class_names[best] for best in result.top[:, 0]] == ["blue", "green", "red", "blue"]
+    assert [classifier.class_names[label] for label in result.labels] == ["blue", "green", "red", "red"]
+    assert [classifier.class_names[best] for best in result.top[:, 0]] == ["blue", "green", "red", "blue"]
     assert result.top.shape == result.probs.shape == (4, 2)
     assert (result.probs[:, 0] > result.probs[:, 1]).all()
     assert result.probs.dtype == np.float32
@@ -146,14 +146,17 @@ def test_a_split(run, data):
 def test_labels_are_the_model_s_numbers(tmp_path, data):
     """The model's classes are in the order red, green, blue, and the folders' in that of the alphabet."""
     recipe, run = colour_recipe(data), colour_run(tmp_path / "run")
-    result = classify_split(recipe, run, OpenedData(recipe.data), "test", top=9, device="cpu")
+    classifier = load_classifier(recipe, run, device="cpu")
+    result = classify_split(classifier, OpenedData(recipe.data), run, "test", top=9, batch_size=3)
     assert result.labels.tolist() == [2, 1, 0, 0]
 
 
 def test_a_class_that_the_model_does_not_know(tmp_path, data):
     run = colour_run(tmp_path / "run", classes=["red", "green", "brown"])
+    recipe = colour_recipe(data)
+    classifier = load_classifier(recipe, run, device="cpu")
     with pytest.raises(DataError, match=r"data.test: 1 classes that the model does not know, such as 'blue'; expected"):
-        classify_split(recipe := colour_recipe(data), run, OpenedData(recipe.data), "test", top=1, device="cpu")
+        classify_split(classifier, OpenedData(recipe.data), run, "test", top=1, batch_size=3)
 
 
 def test_no_such_split(run, tmp_path):
@@ -161,5 +164,6 @@ def test_no_such_split(run, tmp_path):
         write_picture(tmp_path / "data/train" / colour / "0.png", colour)
     recipe = colour_recipe(tmp_path / "data")
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"test": None})})
+    classifier = load_classifier(recipe, run, device="cpu")
     with pytest.raises(DataError, match=r"recipe.yaml: data: no test images; expected a test set; name one in the re"):
-        classify_split(recipe, run, OpenedData(recipe.data), "test", top=1, device="cpu")
+        classify_split(classifier, OpenedData(recipe.data), run, "test", top=1, batch_size=3)

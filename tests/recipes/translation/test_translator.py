@@ -13,7 +13,7 @@ from attnkit.engine.checkpoint import save_weights
 from attnkit.errors import CheckpointError, DataError, RecipeError
 from attnkit.recipes.translation.task import build_task
 from attnkit.recipes.translation.train import train
-from attnkit.recipes.translation.translator import Translator, open_translator, translate_split
+from attnkit.recipes.translation.translator import Translator, load_translator, translate_split
 from attnkit.tokenizers.build import build_tokenizer
 from attnkit.tokenizers.lookup import CharactersTokenizer
 from tests.new_recipe.new_run import new_run
@@ -74,7 +74,7 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pieces(run):
     recipe, made = run
-    trained = open_translator(recipe, made, device="cpu")
+    trained = load_translator(recipe, made, device="cpu")
     return untrained(recipe, trained.src_tokenizer, trained.tgt_tokenizer)
 
 
@@ -257,32 +257,33 @@ def test_learned_positions_are_a_limit(method):
 
 def test_translate_a_split(run):
     recipe, made = run
-    found = translate_split(recipe, made, OpenedData(recipe.data), "valid", device="cpu")
+    translator = load_translator(recipe, made, device="cpu")
+    found = translate_split(translator, OpenedData(recipe.data), made, "valid")
     expected = recipe.data.valid
     with open(expected.src, encoding="utf-8") as src, open(expected.tgt, encoding="utf-8") as tgt:
         assert found.sources == src.read().splitlines()
         assert found.references == tgt.read().splitlines()
-    translator = open_translator(recipe, made, device="cpu")
     assert found.hypotheses == [text for (text,) in texts(translator, found.sources)]
-    other = translate_split(recipe, made, OpenedData(recipe.data), "valid", device="cpu", decode=SAMPLING)
+    other = translate_split(translator, OpenedData(recipe.data), made, "valid", decode=SAMPLING)
     assert other.hypotheses != found.hypotheses
 
 
 def test_a_split_that_is_not_there(run):
     recipe, made = run
+    translator = load_translator(recipe, made, device="cpu")
     with pytest.raises(
         DataError, match=r"recipe\.yaml: data\.test: none; expected a test set; name one in the recipe, or use --split$"
     ):
-        translate_split(recipe, made, OpenedData(recipe.data), "test", device="cpu")
+        translate_split(translator, OpenedData(recipe.data), made, "test")
 
 
 def test_the_checkpoint_can_be_chosen(run, tmp_path):
     recipe, made = run
-    translator = open_translator(recipe, made, device="cpu")
+    translator = load_translator(recipe, made, device="cpu")
     with torch.no_grad():
         translator.model.tgt_embedding.weight.zero_()
     save_weights(tmp_path / "zero.safetensors", translator.model, {})
-    other = open_translator(recipe, made, device="cpu", checkpoint=tmp_path / "zero.safetensors")
+    other = load_translator(recipe, made, device="cpu", weights=tmp_path / "zero.safetensors")
     assert not other.model.output_weight.any()
     assert not other.model.training
 
@@ -292,7 +293,7 @@ def test_a_run_without_weights(tmp_path):
     made = new_run(tmp_path / "run", recipe)
     build_tokenizer(recipe.tokenizer, ["1 2 3"], made.tokenizer / "joint")
     with pytest.raises(CheckpointError, match=r"run: no weights yet; expected model\.safetensors or checkpoints/; "):
-        open_translator(recipe, made, device="cpu")
+        load_translator(recipe, made, device="cpu")
 
 
 # Whatever the lines
