@@ -231,9 +231,13 @@ def find_listed(files: Files, names: Sequence[str], place: str) -> list[int]:
             continue
         number = find_image(files, name)
         if number is None:
-            raise DataError(
-                f"{place}:{row}: {name} is not in {files.place}; expected a path from there; fix the list, or add the "
-                "file"
-            )
+            raise not_listed(f"{place}:{row}", name, files)
         found.append(number)
     return found
+
+
+def not_listed(place: str, name: str, files: Files) -> DataError:
+    """The error of a list that names what is not there."""
+    return DataError(
+        f"{place}: {name} is not in {files.place}; expected a path from there; fix the list, or add the file"
+    )

@@ -91,6 +91,11 @@ def and_more(count: int, *, verbs: tuple[str, str] = ("is", "are"), total: int |
     return f", and so {verbs[count > 2]} {count - 1} more" + ("" if total is None else f" of {total}")
 
 
+def warning_at_first(places: Sequence[str], what: str, why: str, fix: str) -> list[Finding]:
+    """One warning for all places, at the first of them; none where there is no place."""
+    return [Finding("warning", places[0], f"{what}{and_more(len(places))}", why, fix)] if places else []
+
+
 DO = "does", "do"
 """Verbs for `and_more`."""
 

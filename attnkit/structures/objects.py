@@ -5,8 +5,9 @@ Letters: R objects.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -49,23 +50,12 @@ class Objects:
 
     def __getitem__(self, index: Tensor | slice | Sequence[int]) -> Objects:
         """Some of them: by their numbers, a slice, or a truth value for each."""
-        return replace(
-            self,
-            boxes=self.boxes[index],
-            labels=self.labels[index],
-            areas=self.areas[index],
-            crowd=self.crowd[index],
-            masks=None if self.masks is None else self.masks[index],
-            difficult=None if self.difficult is None else self.difficult[index],
-        )
+        return self._changed(lambda part: part[index])
 
     def to(self, device: torch.device | str) -> Objects:
         """The same on a device."""
-        return Objects(
-            boxes=self.boxes.to(device),
-            labels=self.labels.to(device),
-            areas=self.areas.to(device),
-            crowd=self.crowd.to(device),
-            masks=None if self.masks is None else self.masks.to(device),
-            difficult=None if self.difficult is None else self.difficult.to(device),
-        )
+        return self._changed(lambda part: part.to(device))
+
+    def _changed(self, change: Callable[[Any], Any]) -> Objects:
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: change(part) for name, part in parts.items() if part is not None})

@@ -128,7 +128,7 @@ def test_a_training_reads_each_json_once(tmp_path, monkeypatch):
         with monkeypatch.context() as patched:
             (tmp_path / make.__name__).mkdir()
             patched.chdir(tmp_path / make.__name__)
-            read = counting("attnkit.data.formats.coco.read_coco_json", patched)
+            read = counting("attnkit.data.formats.coco_files.read_coco_json", patched)
             train(make(tmp_path / make.__name__))
             assert len(read) == jsons
 

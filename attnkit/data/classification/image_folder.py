@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from attnkit.data.classification.config import ImageFolderConfig
-from attnkit.data.classification.image_cache import DecodingProgress, decoded
-from attnkit.data.classification.image_set import FileImages, ImageSet
+from attnkit.data.classification.image_set import DecodingProgress, FileImages, ImageSet, decoded
 from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.data_root import files_below, join, open_tree_once
 from attnkit.data.file_tree import FileTree, is_image
 from attnkit.data.files import find_file_or_folder
-from attnkit.data.finding import Finding, and_more, listed
+from attnkit.data.finding import Finding, listed, warning_at_first
 from attnkit.data.images.hold_back import ImageSplits, hold_back
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray
@@ -55,9 +54,7 @@ class SplitFiles:
             (self.strays, "an image in no class folder", "move it into the folder of its class"),
             (self.others, "no image by the end of its name", "remove it, or convert it to JPEG or PNG"),
         ):
-            if numbers:
-                what += and_more(len(numbers))
-                found.append(Finding("warning", tree.place(numbers[0]), what, "it is left out", fix))
+            found += warning_at_first([tree.place(number) for number in numbers], what, "it is left out", fix)
         return found
 
     @property

@@ -12,7 +12,8 @@ from attnkit.data.data_root import DataRoot
 from attnkit.data.detection.config import CocoConfig, VocConfig, YoloConfig
 from attnkit.data.detection.object_files import ObjectFiles, SemanticMaps
 from attnkit.data.formats.annotations import AnnotatedImages, Annotation, Annotations, Box, check_names
-from attnkit.data.formats.coco import CocoJson, CocoSplitFiles
+from attnkit.data.formats.coco import CocoJson
+from attnkit.data.formats.coco_files import CocoSplitFiles
 from attnkit.data.formats.voc import VocAnnotations, find_pairs, found_names
 from attnkit.data.formats.yolo import YoloYaml, find_images, find_labels, find_names
 from attnkit.data.images.hold_back import ImageSplits, hold_files_back

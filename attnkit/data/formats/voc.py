@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from attnkit.data.config import Split
-from attnkit.data.data_root import SPLIT_NAMES, DataRoot, Files, named_folder, read_list, usual_folder
+from attnkit.data.data_root import SPLIT_NAMES, DataRoot, Files, join, named_folder, read_list, usual_folder
 from attnkit.data.file_tree import FileTree
 from attnkit.data.files import BYTE_ORDER_MARK
-from attnkit.data.finding import Finding, and_more, listed
+from attnkit.data.finding import Finding, listed, warning_at_first
 from attnkit.data.formats.annotations import Annotation, Annotations, Box
 from attnkit.data.formats.coco_fields import LARGEST_SIDE
 from attnkit.errors import DataError
@@ -174,7 +174,7 @@ def find_pairs(root: DataRoot, given: str | None, split: Split) -> VocPairs | No
         alone = split == "train" and not any(usual_folder(root, other, _FORMS) for other in ("valid", "test"))
         everything = root.below(root.top)
         return _paired(root, everything, everything) if alone else None
-    lists = root.below(_join(base, _LISTS))
+    lists = root.below(join(base, _LISTS))
     found = (lists.find(f"{name}.txt") for name in _LIST_NAMES[split])
     numbers = [number for number in found if number is not None and not _is_empty(root, number, split)]
     if numbers:
@@ -183,7 +183,7 @@ def find_pairs(root: DataRoot, given: str | None, split: Split) -> VocPairs | No
         return pairs if pairs.rows else None  # the objects of its own test images VOC keeps secret
     if split != "train" or len(lists.numbers):
         return None
-    return _paired(root, root.below(_join(base, _IMAGES)), root.below(_join(base, _ANNOTATIONS)))
+    return _paired(root, root.below(join(base, _IMAGES)), root.below(join(base, _ANNOTATIONS)))
 
 
 def _is_empty(root: DataRoot, number: int, split: Split) -> bool:
@@ -264,17 +264,13 @@ def _some(found: VocPairs, place: str) -> VocPairs:
 
 
 def _without_image(root: DataRoot, xmls: list[int]) -> list[Finding]:
-    if not xmls:
-        return []
-    what = f"its image is missing{and_more(len(xmls))}"
-    return [Finding("warning", root.tree.place(xmls[0]), what, "it is left out", "copy the images again")]
+    places = [root.tree.place(number) for number in xmls]
+    return warning_at_first(places, "its image is missing", "it is left out", "copy the images again")
 
 
 def _without_xml(places: list[str]) -> list[Finding]:
-    if not places:
-        return []
-    what, fix = f"an image without xml{and_more(len(places))}", "add it, without objects if there are none"
-    return [Finding("warning", places[0], what, "it is left out", fix)]
+    fix = "add it, without objects if there are none"
+    return warning_at_first(places, "an image without xml", "it is left out", fix)
 
 
 def _by_stem(files: Files, numbers: Iterable[int]) -> dict[str, int]:
@@ -312,7 +308,3 @@ def _stem(name: str) -> str:
 
 def _last(name: str) -> str:
     return name.replace("\\", "/").rpartition("/")[2]
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name

@@ -20,7 +20,7 @@ from ruamel.yaml.error import YAMLError
 
 from attnkit.data.config import Split
 from attnkit.data.data_root import DataRoot, Files, find_listed, named_folder, read_list, usual_folder
-from attnkit.data.finding import Finding, and_more, listed
+from attnkit.data.finding import Finding, listed, warning_at_first
 from attnkit.data.formats.annotations import AnnotatedImages, Annotation, Annotations
 from attnkit.data.formats.outlines import are_masks
 from attnkit.errors import DataError
@@ -189,10 +189,8 @@ def _labels_alone(root: DataRoot, labels: list[int | None]) -> list[Finding]:
         for number in root.below(folder).numbers
         if number not in taken and _may_be_labels(names[number], folder)
     ]
-    if not alone:
-        return []
-    what = f"labels without an image{and_more(len(alone))}"
-    return [Finding("warning", root.tree.place(alone[0]), what, "they are left out", "add the image, or remove them")]
+    places = [root.tree.place(number) for number in alone]
+    return warning_at_first(places, "labels without an image", "they are left out", "add the image, or remove them")
 
 
 def _find_label(root: DataRoot, image: int) -> int | None:

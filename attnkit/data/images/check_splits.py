@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from attnkit.data.config import SPLITS, Split
-from attnkit.data.finding import DO, MOST_NAMED, WHY_HELD_OUT, DataReport, Finding, and_more, listed
+from attnkit.data.finding import DO, MOST_NAMED, WHY_HELD_OUT, DataReport, Finding, and_more, listed, warning_at_first
 from attnkit.data.images.numbered_images import NumberedImages
 from attnkit.errors import DataError
 from attnkit.structures.arrays import IntArray, Size
@@ -126,8 +126,9 @@ class SplitCheck(ABC, Generic[Images, Stats]):
         second, first = self.repeats()
         if not len(second):
             return []
-        what = f"the same image is there twice, at {self.images.place(int(first[0]))}{and_more(len(second))}"
-        return [Finding("warning", self.images.place(int(second[0])), what, "it counts double", "remove all but one")]
+        places = [self.images.place(row) for row in second.tolist()]
+        what = f"the same image is there twice, at {self.images.place(int(first[0]))}"
+        return warning_at_first(places, what, "it counts double", "remove all but one")
 
 
 def check_splits(

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from attnkit.data.config import SPLITS, HoldBackConfig, Split
 from attnkit.data.data_root import DataRoot, Files
-from attnkit.data.formats.coco import CocoFiles, CocoImage, CocoSplitFiles
+from attnkit.data.formats.coco import CocoImage
 from attnkit.data.formats.coco_fields import NOT_DRAWN
+from attnkit.data.formats.coco_files import CocoFiles, CocoSplitFiles
 from attnkit.data.formats.mask_png import palette
 from attnkit.data.formats.outlines import runs_of
 from attnkit.data.images.decode import decode_image, decode_mask, fit, fitted

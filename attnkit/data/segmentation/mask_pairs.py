@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from attnkit.data.config import Split
-from attnkit.data.data_root import DataRoot, Files
+from attnkit.data.data_root import DataRoot, Files, not_listed
 from attnkit.data.file_tree import FileTree
-from attnkit.data.finding import Finding, and_more, listed
+from attnkit.data.finding import Finding, listed, warning_at_first
 from attnkit.data.images.decode import LOSSY, MASK_SUFFIXES
 from attnkit.data.segmentation.config import MaskFilesConfig, MaskSplitConfig
 from attnkit.errors import DataError
@@ -80,15 +80,13 @@ class Pairs:
 
     def left_out(self) -> list[Finding]:
         """What is in no pair."""
-        found = []
+        found: list[Finding] = []
         for numbers, tree, what, fix in (
             (self.images_alone, self.images, "an image without a mask", "add its mask, or remove it"),
             (self.masks_alone, self.masks, "a mask without an image", "add its image, or remove it"),
             (self.others, self.images, "no image by the end of its name", "remove it, or convert it to JPEG or PNG"),
         ):
-            if numbers:
-                place, what = tree.place(numbers[0]), f"{what}{and_more(len(numbers))}"
-                found.append(Finding("warning", place, what, "it is left out", fix))
+            found += warning_at_first([tree.place(number) for number in numbers], what, "it is left out", fix)
         return found
 
 
@@ -231,10 +229,10 @@ def pair_by_list(content: bytes, place: str, images: Files, masks: Files) -> Pai
             continue
         image = images.find(parts[0])
         if image is None and (image := by_stem.get(parts[0])) is None:
-            raise _not_there(f"{place}:{row}", parts[0], images)
+            raise not_listed(f"{place}:{row}", parts[0], images)
         mask = masks.find(parts[1]) if len(parts) == 2 else _mask_of(image, images, masks, candidates)
         if mask is None:
-            raise _not_there(f"{place}:{row}", parts[-1] if len(parts) == 2 else f"mask of {parts[0]}", masks)
+            raise not_listed(f"{place}:{row}", parts[-1] if len(parts) == 2 else f"mask of {parts[0]}", masks)
         found.rows.append((image, mask))
     if not found.rows:
         raise DataError(f"{place}: names no image; expected a line per image: image and mask; fix the list")
@@ -291,12 +289,6 @@ def _no_pair(images: Files, masks: Files, found: Pairs, option: str) -> DataErro
     return DataError(
         f"{images.place}: not one of {len(found.images_alone)} images has a mask in {masks.place}, which holds "
         f"{there}; expected {_stem(image)}.png for {image}; rename the masks, or name a list of both as {option}.list"
-    )
-
-
-def _not_there(place: str, name: str, files: Files) -> DataError:
-    return DataError(
-        f"{place}: {name} is not in {files.place}; expected a path from there; fix the list, or add the file"
     )
 
 

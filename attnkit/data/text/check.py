@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -10,12 +10,11 @@ import numpy as np
 from attnkit.data.config import Split
 from attnkit.data.finding import DO, WHY_HELD_OUT, DataReport, Finding, and_more
 from attnkit.data.text.check_split import EncoderWithUnknown, TextSplitCheck, TextStats, hashes
-from attnkit.data.text.parallel_text import Pair, ParallelText
+from attnkit.data.text.parallel_text import Pair, ParallelText, chunks
 from attnkit.data.text.ragged import Integers
 from attnkit.errors import DataError
 
 _QUICK_PAIRS = 50_000
-_PAIRS_AT_ONCE = 10_000
 _KINDS = ("pair", "source", "target")
 
 
@@ -53,7 +52,8 @@ def check_parallel_text(
             check = TextSplitCheck(split, pairs, max_length=max_length, max_ratio=max_ratio, tokenizers=tokenizers)
             check.check_files(limit=limit)
             held = HeldOut(pairs) if split != "train" else None
-            for first, chunk in _chunks(pairs, limit):
+            for chunk in chunks(islice(pairs, limit)):
+                first = check.stats.pairs + 1
                 check.add(chunk, first)
                 if held is not None:
                     held.add(chunk)
@@ -77,14 +77,6 @@ def check_parallel_text(
     report.findings = sorted(everything, key=lambda finding: finding.severity)
     report.stats = {split: report.stats[split] for split in found if split in report.stats}
     return report
-
-
-def _chunks(pairs: ParallelText, limit: int | None) -> Iterator[tuple[int, list[Pair]]]:
-    """Some pairs at a time, with the number of the first, counted from 1."""
-    rest, first = islice(pairs, limit), 1
-    while chunk := list(islice(rest, _PAIRS_AT_ONCE)):
-        yield first, chunk
-        first += len(chunk)
 
 
 def _missing(split: Split) -> Finding:

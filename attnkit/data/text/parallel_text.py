@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.resources.abc import Traversable
+from itertools import islice
 from typing import NamedTuple
 from zlib import crc32
 
 from attnkit.data.config import Split
 from attnkit.data.text.config import ReverseDigitsConfig
 
+_PAIRS_AT_ONCE = 10_000
 _PARTS = 10
 """A line belongs to the split that its hash modulo this says, so no line is in two splits."""
 _VALID_PART, _TEST_PART = 0, 1
@@ -72,6 +74,13 @@ class ParallelText(ABC):
             src.append(pair.src)
             tgt.append(pair.tgt)
         return src, tgt
+
+
+def chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+    """Pairs, several thousands at a time."""
+    left = iter(pairs)
+    while chunk := list(islice(left, _PAIRS_AT_ONCE)):
+        yield chunk
 
 
 def language_of(file: str) -> str | None:

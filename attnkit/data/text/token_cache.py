@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -22,13 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.data.files import cache_folder, cached_folder
-from attnkit.data.text.parallel_text import Pair, ParallelText
+from attnkit.data.text.parallel_text import Pair, ParallelText, chunks
 from attnkit.data.text.ragged import Integers, MappedArray, MappedRagged, Ragged, RaggedWriter, ragged, write_ragged
 from attnkit.errors import DataError
 from attnkit.run_dir import write_json
 
 _FORMAT = 1
-_PAIRS_AT_ONCE = 10_000
 _RATIO_FROM = 10
 """Tokens. The ratio of lengths says little about short pairs: it counts where the longer side has more than this."""
 _NUMBER, _BYTE = np.dtype("<u4"), np.dtype("u1")
@@ -219,7 +217,7 @@ class _Builder:
                 files.enter_context(write_ragged(folder, name, ids if name in ("src", "tgt") else _BYTE))
                 for name in names
             ]
-            for chunk in _chunks(iter(self.pairs)):
+            for chunk in chunks(self.pairs):
                 keep, why = self._write_chunk(chunk, writers)
                 numbers.write((read + 1 + np.flatnonzero(keep)).astype(_NUMBER).data)
                 dropped += why
@@ -265,11 +263,6 @@ def left_out(
     too_long = ~empty & (longer > max_length)
     uneven = ~empty & ~too_long & (longer > _RATIO_FROM) & (longer > max_ratio * shorter)
     return empty, too_long, uneven
-
-
-def _chunks(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
-    while chunk := list(islice(pairs, _PAIRS_AT_ONCE)):
-        yield chunk
 
 
 def _bytes(lines: list[str]) -> Ragged:

@@ -4,7 +4,7 @@ import pytest
 
 from attnkit.data.finding import Finding
 from attnkit.data.open import OpenedData
-from attnkit.data.text import check as check_module
+from attnkit.data.text import parallel_text
 from attnkit.data.text.check import check_parallel_text
 from attnkit.data.text.check_split import duplicates, hashes
 from attnkit.data.text.config import (
@@ -162,7 +162,7 @@ def test_shared_sentences_are_found_in_every_chunk(folder, monkeypatch):
     write(folder, [src[9], src[3], src[8]], ["a", "b", "c"], split="valid")
     write(folder, [*src, src[9]], [*tgt, "x"])
     expected = check_parallel_text(OpenedData(config(folder))).findings
-    monkeypatch.setattr(check_module, "_PAIRS_AT_ONCE", 3)
+    monkeypatch.setattr(parallel_text, "_PAIRS_AT_ONCE", 3)
     seen = []
     report = check_parallel_text(OpenedData(config(folder)), progress=lambda split, count: seen.append((split, count)))
     assert report.findings == expected

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attnkit.data.text import token_cache
+from attnkit.data.text import parallel_text
 from attnkit.data.text.token_cache import PairCounts, SubwordSampler, TokenCache, build_token_cache
 from attnkit.errors import DataError
 from tests.data.fakes import ListedPairs, Numbers, line
@@ -54,7 +54,7 @@ def test_chunks_do_not_show(tmp_path, monkeypatch):
     pairs = [(line(1 + i % 5, first=i % 50), line(1 + i % 3)) for i in range(23)]
     pairs[9] = ("", "5")
     whole = build(tmp_path / "whole", pairs, keep_text=True)
-    monkeypatch.setattr(token_cache, "_PAIRS_AT_ONCE", 4)
+    monkeypatch.setattr(parallel_text, "_PAIRS_AT_ONCE", 4)
     seen = []
     parts = build(tmp_path / "parts", pairs, keep_text=True, progress=seen.append)
     assert seen == [4, 8, 12, 16, 20, 23]

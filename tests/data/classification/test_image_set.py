@@ -103,7 +103,7 @@ def test_a_cache_that_is_cut_off_is_made_again(tmp_path):
 
 
 def test_it_tells_how_far_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr("attnkit.data.classification.image_cache._TOLD_EVERY", 2)
+    monkeypatch.setattr("attnkit.data.classification.image_set._TOLD_EVERY", 2)
     told = []
     opened(write_files(tmp_path, FILES), progress=lambda done, total: told.append((done, total)))
     assert told == [(2, 5), (4, 5)]
