@@ -4,6 +4,7 @@ import pytest
 
 from attnkit.data.finding import Finding
 from attnkit.data.open import OpenedData
+from attnkit.data.text import check as check_module
 from attnkit.data.text import parallel_text
 from attnkit.data.text.check import check_parallel_text
 from attnkit.data.text.check_split import duplicates, hashes

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attnkit.data.text import parallel_text
+from attnkit.data.text import parallel_text, token_cache
 from attnkit.data.text.token_cache import PairCounts, SubwordSampler, TokenCache, build_token_cache
 from attnkit.errors import DataError
 from tests.data.fakes import ListedPairs, Numbers, line
