@@ -1,4 +1,4 @@
-"""Classifiers and segmenters out to ONNX (https://onnx.ai), checked by onnxruntime before the file is kept.
+"""Classifiers and segmenters exported to ONNX (https://onnx.ai), checked by onnxruntime before the file is kept.
 
 The graph is for one image size, since positions and windows follow from it, and for any number of images. Checked are
 that very file, and the graphs of two more image sizes, which are thrown away: what is wrong at one size only shows.
@@ -7,24 +7,28 @@ that very file, and the graphs of two more image sizes, which are thrown away: w
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Mapping
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from attnkit.engine.checkpoint import named_weights
-from attnkit.errors import CheckpointError
+from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop.export_weights import TrainedNetwork
 from attnkit.interop.new_output import new_output
-from attnkit.interop.onnx_file import in_words, open_session, times, write_graph
 from attnkit.models.build import build_model
 from attnkit.models.config import AlexNetConfig, ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.layers.patches import resize_positions
 from attnkit.structures.arrays import Size
 
+OPSET = 18
 INPUT, OUTPUT = "images", "logits"
 TOLERANCE = 1e-4
 """On logits, times the largest of them where that is above 1."""
@@ -53,12 +57,10 @@ def export_onnx(trained: TrainedNetwork, path: Path, *, image_size: Size | None 
     """
     size = image_size or trained.image_size
     with new_output(path) as partial:
-        lines = [_write_and_check(trained.model, partial, size, _metadata(trained))]
+        lines = [_write_and_check(trained.model, partial, size, metadata_of(trained))]
         for other in other_sizes(trained, size):
-            check = partial.parent / "check"
-            check.mkdir()
-            lines.append(_write_and_check(at_size(trained, other), check / "check.onnx", other, {}))
-            shutil.rmtree(check)
+            with TemporaryDirectory(dir=partial.parent) as check:
+                lines.append(_write_and_check(at_size(trained, other), Path(check, "check.onnx"), other, {}))
     return tuple(
         f"{line} ({'the file' if number == 0 else 'a graph made for the check alone'})"
         for number, line in enumerate(lines)
@@ -106,7 +108,8 @@ def at_size(trained: TrainedNetwork, size: Size) -> nn.Module:
     return other.eval()
 
 
-def _metadata(trained: TrainedNetwork) -> dict[str, str]:
+def metadata_of(trained: TrainedNetwork) -> dict[str, str]:
+    """What one must know to use a network, for its file."""
     return {
         "classes": json.dumps(list(trained.class_names), ensure_ascii=False),
         "image": trained.image.model_dump_json(),
@@ -154,3 +157,87 @@ def _difference(model: nn.Module, session: Any, images: Tensor, path: Path, size
             f"expected {TOLERANCE:g} at most; nothing was written, please report this"
         )
     return difference
+
+
+def write_graph(
+    model: nn.Module,
+    images: Tensor,
+    path: Path,
+    *,
+    input_name: str,
+    output_names: Sequence[str],
+    metadata: Mapping[str, str],
+    any_batch: bool = False,
+) -> None:
+    """Write what a model does with images.
+
+    Args:
+        model: it takes images alone.
+        images: an example.
+        path: the file; weights above 2 GB lie beside it.
+        input_name: of the images.
+        output_names: of what comes out.
+        metadata: further texts in the file, by name.
+        any_batch: for any number of images; else for as many as in the example.
+
+    Raises:
+        AttnkitError: onnx is not installed.
+    """
+    _import_onnx()
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            model,
+            (images,),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch")},) if any_batch else None,
+            input_names=[input_name],
+            output_names=list(output_names),
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    program.model.metadata_props.update(metadata)
+    program.save(path)
+
+
+def open_session(path: Path) -> Any:
+    """The file in onnxruntime, on the CPU."""
+    return _import_onnx().InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def times(size: Size) -> str:
+    """A size as text."""
+    return f"{size[0]}x{size[1]}"
+
+
+def in_words(numbers: Sequence[int]) -> str:
+    """Numbers as text, an `and` before the last."""
+    return ", ".join(map(str, numbers[:-1])) + f" and {numbers[-1]}"
+
+
+def _import_onnx() -> ModuleType:
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript
+    except ImportError as error:
+        raise AttnkitError(
+            f"{error.name}: not installed; expected onnx, onnxscript and onnxruntime for this export; "
+            "pip install 'attnkit[onnx]'"
+        ) from error
+    del onnx, onnxscript
+    return onnxruntime
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter's own warnings are about itself."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

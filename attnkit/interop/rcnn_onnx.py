@@ -1,4 +1,4 @@
-"""Detectors out to ONNX (https://onnx.ai), checked by onnxruntime before the file is kept.
+"""Detectors exported to ONNX (https://onnx.ai), checked by onnxruntime before the file is kept.
 
 The graph is for one image of one size, and everything is in it: proposals, non-maximum suppression, masks in their
 boxes. Checked are that very file, and the graph of another image size that keeps every finding, so that something is
@@ -8,11 +8,11 @@ found on the images of the check, which are of nothing.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 import torch
@@ -24,12 +24,12 @@ from torchvision.ops import box_iou
 from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop.export_weights import CELL, TrainedNetwork
 from attnkit.interop.new_output import new_output
-from attnkit.interop.onnx_file import open_session, times, write_graph
+from attnkit.interop.onnx_export import INPUT, metadata_of, open_session, times, write_graph
 from attnkit.models.layers.conv_norm import ConvNorm
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.structures.arrays import Size
 
-INPUT, OUTPUTS = "images", ("boxes", "scores", "labels", "masks")
+OUTPUTS = ("boxes", "scores", "labels", "masks")
 IMAGES = 3
 """That each graph is checked on."""
 TOLERANCE = 1e-3
@@ -67,7 +67,7 @@ def export_detector(
     trained: TrainedNetwork, path: Path, rules: FindingRules, *, image_size: Size | None = None
 ) -> tuple[str, ...]:
     """Write a detector as ONNX, in float32: one image (1, 3, H, W), normalised, to boxes (D, 4) in its pixels, scores
-    (D,), labels (D,) from 0 and, where it draws masks, their probabilities in the boxes (D, 28, 28).
+    (D,), labels (D,) from 0 and, where it predicts masks, their probabilities in the boxes (D, 28, 28).
 
     The file's metadata say the classes and how images are prepared.
 
@@ -88,13 +88,12 @@ def export_detector(
     _check_size(size)
     detector = cast("Rcnn", trained.model)
     other, everything = (size[0] + CELL, size[1] + 2 * CELL), FindingRules(0.0, rules.nms_threshold, 100)
+    metadata = metadata_of(trained) | {"category_ids": json.dumps(list(trained.category_ids))}
     with new_output(path) as partial:
-        lines = [f"{_write_and_check(detector, rules, partial, size, _metadata(trained))} (the file)"]
-        check = partial.parent / "check"
-        check.mkdir()
-        line = _write_and_check(detector, everything, check / "check.onnx", other, {})
+        lines = [f"{_write_and_check(detector, rules, partial, size, metadata)} (the file)"]
+        with TemporaryDirectory(dir=partial.parent) as check:
+            line = _write_and_check(detector, everything, Path(check, "check.onnx"), other, {})
         lines.append(f"{line} (a graph made for the check alone, with findings of any score)")
-        shutil.rmtree(check)
     return tuple(lines)
 
 
@@ -128,14 +127,6 @@ def _check_size(size: Size) -> None:
             f"--image-size {times(size)}: sides that are no multiples of {CELL}; expected whole cells of the coarsest "
             f"map; write {times((-(-size[0] // CELL) * CELL, -(-size[1] // CELL) * CELL))}, and pad images to it"
         )
-
-
-def _metadata(trained: TrainedNetwork) -> dict[str, str]:
-    return {
-        "classes": json.dumps(list(trained.class_names), ensure_ascii=False),
-        "category_ids": json.dumps(list(trained.category_ids)),
-        "image": trained.image.model_dump_json(),
-    }
 
 
 def _write_and_check(detector: Rcnn, rules: FindingRules, path: Path, size: Size, metadata: dict[str, str]) -> str:

@@ -13,7 +13,7 @@ import torch
 
 from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.errors import AttnkitError, CheckpointError
-from attnkit.interop import onnx_export, onnx_file
+from attnkit.interop import onnx_export
 from attnkit.interop.export_weights import TrainedNetwork
 from attnkit.interop.onnx_export import at_size, export_onnx, other_sizes
 from attnkit.models.build import build_model
@@ -121,7 +121,7 @@ def test_a_hybrid_is_checked_at_whole_cells() -> None:
 
 
 def test_an_existing_file_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_file, "_import_onnx", lambda: None)
+    monkeypatch.setattr(onnx_export, "_import_onnx", lambda: None)
     (tmp_path / "out.onnx").touch()
     with pytest.raises(
         AttnkitError, match=r"out.onnx: exists already; expected the name of a new file or folder; name another"
