@@ -5,27 +5,21 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from attnkit.cli.detection_options import (
-    MaskThresholdOption,
-    MaxDetectionsOption,
-    NmsThresholdOption,
-    SizesOption,
-    SoftNmsOption,
-    check_detection,
-)
-from attnkit.cli.inference_options import FlipOption
 from attnkit.cli.options import (
     AlphaOption,
     CheckpointOption,
+    DetectorOptions,
     DeviceOption,
     PrecisionOption,
     RunOption,
     refuse_alpha,
     refuse_precision,
+    score_overrides,
+    spread_options,
 )
 from attnkit.errors import AttnkitError
 from attnkit.predict.detected_images import count_table, detect_images, objects_as_json
@@ -37,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from attnkit.predict.saved_files import DetectionFolder
+    from attnkit.recipe_file import Override
     from attnkit.recipes.detection.detector import Detector
     from attnkit.recipes.detection.recipe import DetectionRecipe
 
@@ -44,11 +39,13 @@ _DECODING_THREADS = 1
 """Keeps up with any detector; each more would hold one more image, which may be large."""
 
 
+@spread_options
 def detect(
     inputs: Annotated[
         list[str],
         typer.Argument(metavar="INPUT...", show_default=False, help="Images, folders, globs; - is paths on stdin."),
     ],
+    *,
     run: RunOption = None,
     save: Annotated[
         Path | None,
@@ -66,12 +63,7 @@ def detect(
     score_threshold: Annotated[
         float, typer.Option("--score-threshold", metavar="SCORE", help="Of findings that are surer than this.")
     ] = 0.5,
-    nms_threshold: NmsThresholdOption = None,
-    soft_nms: SoftNmsOption = None,
-    max_detections: MaxDetectionsOption = None,
-    mask_threshold: MaskThresholdOption = None,
-    sizes: SizesOption = None,
-    flip: FlipOption = None,
+    looking: DetectorOptions,
     alpha: AlphaOption = 0.5,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -98,15 +90,7 @@ def detect(
     refuse_alpha(alpha)
     if image_ids is not None and save is None:
         raise AttnkitError(f"--image-ids {image_ids}: given without --save; expected a folder for results.json; add it")
-    asked = check_detection(
-        score_threshold=score_threshold,
-        nms_threshold=nms_threshold,
-        soft_nms=soft_nms,
-        max_detections=max_detections,
-        mask_threshold=mask_threshold,
-        sizes=sizes,
-        flip=flip,
-    )
+    asked = [*score_overrides(score_threshold), *looking.overrides()]
     detector = _open(run, asked, checkpoint, device=device, precision=precision)
     threshold = detector.inference.mask_threshold if detector.has_masks else None
     saver = None if save is None else _folder(save, inputs, image_ids, mask_threshold=threshold, alpha=alpha)
@@ -122,12 +106,13 @@ def detect(
     printed.check()
 
 
-def _open(run: Path | None, asked: dict[str, Any], checkpoint: Path | None, *, device: str, precision: str) -> Detector:
+def _open(
+    run: Path | None, asked: Sequence[Override], checkpoint: Path | None, *, device: str, precision: str
+) -> Detector:
     from attnkit import recipe_file
 
     folder = chosen_run(run, task="detection")
-    recipe = cast("DetectionRecipe", recipe_file.load(folder.recipe))
-    recipe = recipe.model_copy(update={"inference": recipe.inference.changed(**asked)})
+    recipe = cast("DetectionRecipe", recipe_file.load(folder.recipe, options=asked))
     weights = chosen_weights(folder, checkpoint)
     from attnkit.recipes.detection.detector import load_detector
 

@@ -8,9 +8,19 @@ from typing import Annotated
 
 import typer
 
-from attnkit.cli.detection_options import NmsThresholdOption, SizesOption, SoftNmsOption
-from attnkit.cli.inference_options import FlipOption, OverlapOption, ScalesOption, WindowOption
-from attnkit.cli.options import CheckpointOption, DeviceOption, JsonOption, RunOption
+from attnkit.cli.options import (
+    CheckpointOption,
+    DeviceOption,
+    FlipOption,
+    JsonOption,
+    NmsThresholdOption,
+    OverlapOption,
+    RunOption,
+    ScalesOption,
+    SizesOption,
+    SoftNmsOption,
+    WindowOption,
+)
 from attnkit.errors import AttnkitError
 from attnkit.evaluation.asked import (
     ClassificationOptions,

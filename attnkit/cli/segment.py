@@ -9,22 +9,16 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from attnkit.cli.inference_options import (
-    FlipOption,
-    OverlapOption,
-    ScalesOption,
-    WindowOption,
-    check_inference,
-    inference_with,
-)
 from attnkit.cli.options import (
     AlphaOption,
     CheckpointOption,
     DeviceOption,
     PrecisionOption,
     RunOption,
+    SegmenterOptions,
     refuse_alpha,
     refuse_precision,
+    spread_options,
 )
 from attnkit.predict.image_answers import print_answers
 from attnkit.predict.image_inputs import decode_ahead, decode_upright, image_inputs, in_groups
@@ -41,21 +35,20 @@ _DECODING_THREADS = 1
 """Keeps up with any model; each more would hold one more image, which may be large."""
 
 
+@spread_options
 def segment(
     inputs: Annotated[
         list[str],
         typer.Argument(metavar="INPUT...", show_default=False, help="Images, folders, globs; - is paths on stdin."),
     ],
+    *,
     run: RunOption = None,
     save: Annotated[
         Path | None,
         typer.Option("--save", metavar="DIR", help="Write NAME.png, the classes, and NAME_overlay.png for each image."),
     ] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="A JSON object per image, one per line.")] = False,
-    scales: ScalesOption = None,
-    flip: FlipOption = None,
-    window: WindowOption = None,
-    overlap: OverlapOption = None,
+    looking: SegmenterOptions,
     alpha: AlphaOption = 0.5,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -77,11 +70,7 @@ def segment(
     """
     refuse_precision(precision)
     refuse_alpha(alpha)
-    check_inference(scales=scales, flip=flip, window=window, overlap=overlap)
-    folder, recipe = _chosen(run)
-    recipe = recipe.model_copy(
-        update={"inference": inference_with(recipe.inference, scales=scales, flip=flip, window=window, overlap=overlap)}
-    )
+    folder, recipe = _chosen(run, looking)
     segmenter = _open(folder, recipe, checkpoint, device=device, precision=precision)
     saver = None if save is None else _mask_folder(save, inputs, segmenter, alpha=alpha)
     listed = image_inputs(inputs, sys.stdin.buffer, reserve=saver.reserve if saver else None)
@@ -92,11 +81,11 @@ def segment(
     print_answers(answers, write, name_problems=not json_lines).check()
 
 
-def _chosen(run: Path | None) -> tuple[RunDir, SegmentationRecipe]:
+def _chosen(run: Path | None, looking: SegmenterOptions) -> tuple[RunDir, SegmentationRecipe]:
     from attnkit import recipe_file
 
     folder = chosen_run(run, task="segmentation")
-    return folder, cast("SegmentationRecipe", recipe_file.load(folder.recipe))
+    return folder, cast("SegmentationRecipe", recipe_file.load(folder.recipe, options=looking.overrides()))
 
 
 def _open(

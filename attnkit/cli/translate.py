@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attnkit.cli.options import CheckpointOption, DeviceOption, RunOption
-from attnkit.cli.search_options import search_overrides
+from attnkit.cli.options import CheckpointOption, DeviceOption, RunOption, search_overrides
 from attnkit.errors import AttnkitError, DataError, RecipeError
 from attnkit.predict.line_stream import available, lines_of
 from attnkit.predict.translated_lines import Search, as_json_line, as_text, translate_groups

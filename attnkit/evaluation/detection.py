@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from attnkit.cli.detection_options import check_detection
+from attnkit.cli.options import DetectorOptions
 from attnkit.data.formats.coco_results import CocoResult, CocoResultsWriter
 from attnkit.errors import AttnkitError, DataError
 from attnkit.evaluation.asked import DetectionOptions, Evaluation, ImageOptions
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from attnkit.data.config import Split
     from attnkit.engine.precision import Precision
+    from attnkit.recipe_file import Override
     from attnkit.recipes.detection.detector import DetectedImage, Detector
     from attnkit.recipes.detection.recipe import DetectionInferenceConfig, DetectionRecipe
     from attnkit.run_dir import RunDir
@@ -49,7 +50,7 @@ def evaluate_detection(asked: Evaluation, options: ImageOptions, own: DetectionO
         _score(asked, options, own, scoring, about)
         return
     run, recipe = _open_run(asked)
-    inference = recipe.inference.model_copy(update=changes)
+    inference = _load(run, changes).inference
     scoring, about = _detect(asked, options, recipe, run, inference)
     scored = _score(asked, options, own, scoring, {"run": str(run.path), "split": asked.split, **about})
     variant = _variant(inference, recipe.inference)
@@ -57,19 +58,17 @@ def evaluate_detection(asked: Evaluation, options: ImageOptions, own: DetectionO
     keep_scores(run, asked.split, kept)
 
 
-def _check(asked: Evaluation, options: ImageOptions, own: DetectionOptions, flip: bool | None) -> dict[str, Any]:
+def _check(asked: Evaluation, options: ImageOptions, own: DetectionOptions, flip: bool | None) -> list[Override]:
     """Refuse what cannot be, before anything takes long; give what is changed in how a run looks at images."""
     if own.curves is not None:
         check_picture("--curves", own.curves)
-    changes = check_detection(
-        score_threshold=None,
+    changes = DetectorOptions(
         nms_threshold=own.nms_threshold,
         soft_nms=own.soft_nms,
         max_detections=own.max_detections,
-        mask_threshold=None,
         sizes=own.sizes,
         flip=flip,
-    )
+    ).overrides()
     if options.predictions is None:
         if own.ground_truth is not None:
             raise AttnkitError("--ground-truth: nothing to compare with; expected --predictions too; add it")
@@ -79,10 +78,16 @@ def _check(asked: Evaluation, options: ImageOptions, own: DetectionOptions, flip
             )
         return changes
     of_runs = (asked.run, asked.checkpoint, asked.save, options.precision)
-    if any(option is not None for option in of_runs) or set(changes) - {"max_detections"}:
+    if any(option is not None for option in of_runs) or {change.key for change in changes} - {
+        "inference.max_detections"
+    }:
         raise AttnkitError(
             "--predictions: scores detections, no run; expected no --run, --checkpoint, --save, --precision, --sizes, "
             "--flip, --nms-threshold or --soft-nms; leave them out, or --predictions"
+        )
+    if own.max_detections is not None and own.max_detections < 1:
+        raise AttnkitError(
+            f"--max-detections {own.max_detections}: nothing would be found; expected 1 or more; write 100"
         )
     if own.ground_truth is None:
         raise AttnkitError("--predictions: nothing to compare with; expected the truth too; add --ground-truth FILE")
@@ -90,10 +95,14 @@ def _check(asked: Evaluation, options: ImageOptions, own: DetectionOptions, flip
 
 
 def _open_run(asked: Evaluation) -> tuple[RunDir, DetectionRecipe]:
+    run = chosen_run(asked.run, task="detection")
+    return run, _load(run)
+
+
+def _load(run: RunDir, options: Sequence[Override] = ()) -> DetectionRecipe:
     from attnkit import recipe_file
 
-    run = chosen_run(asked.run, task="detection")
-    return run, cast("DetectionRecipe", recipe_file.load(run.recipe))
+    return cast("DetectionRecipe", recipe_file.load(run.recipe, options=options))
 
 
 def _detect(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from attnkit.cli.inference_options import check_inference, inference_with
+from attnkit.cli.options import SegmenterOptions
 from attnkit.errors import AttnkitError, DataError
 from attnkit.evaluation.asked import METRICS, Evaluation, ImageOptions, SegmentationOptions
 from attnkit.evaluation.kept_scores import keep_scores
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from attnkit.engine.precision import Precision
     from attnkit.metrics.accuracy import Score
     from attnkit.metrics.mean_iou import SegmentationCounts, SegmentationScores
+    from attnkit.recipe_file import Override
     from attnkit.recipes.segmentation.recipe import InferenceConfig, SegmentationRecipe
     from attnkit.recipes.segmentation.segmenter import Segmenter
     from attnkit.run_dir import RunDir
@@ -43,9 +44,8 @@ def evaluate_segmentation(asked: Evaluation, options: ImageOptions, own: Segment
         _score(asked, options, own, counts, class_names, about)
         return
     run, recipe = _open_run(asked)
-    inference = inference_with(
-        recipe.inference, scales=own.scales, flip=own.flip, window=own.window, overlap=own.overlap
-    )
+    looking = SegmenterOptions(scales=own.scales, flip=own.flip, window=own.window, overlap=own.overlap)
+    inference = _load(run, looking.overrides()).inference
     counts, class_names, about = _segment(asked, options, recipe, run, inference)
     scores = _score(asked, options, own, counts, class_names, {"run": str(run.path), "split": asked.split, **about})
     variant = _variant(inference, recipe.inference)
@@ -65,7 +65,6 @@ def _check(asked: Evaluation, options: ImageOptions, own: SegmentationOptions) -
             )
         if asked.save is not None and asked.save.is_file():
             raise AttnkitError(f"--save {asked.save}: is a file; expected a folder for masks; name another")
-        check_inference(**cast("Any", looks))
         return
     of_runs = (asked.run, asked.checkpoint, asked.save, options.precision, *looks.values())
     if any(option is not None for option in of_runs):
@@ -78,10 +77,14 @@ def _check(asked: Evaluation, options: ImageOptions, own: SegmentationOptions) -
 
 
 def _open_run(asked: Evaluation) -> tuple[RunDir, SegmentationRecipe]:
+    run = chosen_run(asked.run, task="segmentation")
+    return run, _load(run)
+
+
+def _load(run: RunDir, options: Sequence[Override] = ()) -> SegmentationRecipe:
     from attnkit import recipe_file
 
-    run = chosen_run(asked.run, task="segmentation")
-    return run, cast("SegmentationRecipe", recipe_file.load(run.recipe))
+    return cast("SegmentationRecipe", recipe_file.load(run.recipe, options=options))
 
 
 def _segment(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from attnkit.cli.search_options import search_overrides
+from attnkit.cli.options import search_overrides
 from attnkit.errors import AttnkitError, DataError
 from attnkit.evaluation.asked import Evaluation, TextOptions
 from attnkit.evaluation.kept_scores import keep_scores

@@ -1,7 +1,6 @@
 """The contract of `attnkit detect`: what is found on each image, in order, and results that are whole or not there."""
 
 import json
-import re
 
 import pytest
 from PIL import Image
@@ -9,51 +8,55 @@ from pycocotools import mask as run_lengths
 from typer.testing import CliRunner
 
 from attnkit.cli import app
-from attnkit.cli.detection_options import check_detection
-from attnkit.errors import AttnkitError, DataError
+from attnkit.cli.options import DetectorOptions, score_overrides
+from attnkit.errors import DataError
+from attnkit.recipe_file import load
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig
 from tests.recipes.object_runs import CATEGORY_IDS, CLASSES, FindsColours, object_run, painted
 from tests.recipes.scene_runs import write_png
 
 # Options
 
-NOT_GIVEN = {
-    "score_threshold": None, "nms_threshold": None, "soft_nms": None, "max_detections": None, "mask_threshold": None,
-    "sizes": None, "flip": None,
-}  # fmt: skip
 
-
-def test_options_are_the_recipe_s_names():
-    assert check_detection(**NOT_GIVEN) == {}
-    asked = check_detection(
-        score_threshold=0.0, nms_threshold=1.0, soft_nms=False, max_detections=1, mask_threshold=0.3, sizes="640, 800",
-        flip=True,
-    )  # fmt: skip
-    assert DetectionInferenceConfig().model_copy(update=asked) == DetectionInferenceConfig(
+def test_options_are_values_of_the_recipe():
+    assert DetectorOptions().overrides() == []
+    options = DetectorOptions(
+        nms_threshold=1.0, soft_nms=False, max_detections=1, mask_threshold=0.3, sizes="640, 800", flip=True
+    )
+    recipe = load("detection/toy", options=[*score_overrides(0.0), *options.overrides()])
+    assert recipe.inference == DetectionInferenceConfig(
         score_threshold=0.0, nms_threshold=1.0, max_detections=1, mask_threshold=0.3, short_sides=(640, 800), flip=True
     )
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
-        ({"score_threshold": 1.0}, "--score-threshold 1: no score; expected 0 or more, below 1; write 0.5"),
-        ({"score_threshold": -0.1}, "--score-threshold -0.1: no score;"),
-        ({"nms_threshold": 0.0}, "--nms-threshold 0: no overlap; expected above 0, up to 1, where no box goes; write"),
-        ({"nms_threshold": 1.1}, "--nms-threshold 1.1: no overlap;"),
-        ({"max_detections": 0}, "--max-detections 0: nothing would be found; expected 1 or more; write 100"),
-        ({"mask_threshold": 0.0}, "--mask-threshold 0: no probability that tells pixels apart; expected above"),
-        ({"mask_threshold": 1.0}, "--mask-threshold 1: no probability that tells pixels apart;"),
-        ({"sizes": "640,"}, "--sizes 640,: not a list of sizes; expected pixels from 16 to 8192, with commas"),
-        ({"sizes": "0.5"}, "--sizes 0.5: not a list of sizes;"),
-        ({"sizes": "15"}, "--sizes 15: not a list of sizes;"),
-        ({"sizes": "8193"}, "--sizes 8193: not a list of sizes;"),
-        ({"sizes": "-64"}, "--sizes -64: not a list of sizes;"),
+        (["--score-threshold", "1"], "--score-threshold 1: inference.score_threshold: expected below 1, got 1.0"),
+        (
+            ["--score-threshold", "-0.1"],
+            "--score-threshold -0.1: inference.score_threshold: expected at least 0, got -0.1",
+        ),
+        (["--nms-threshold", "0"], "--nms-threshold 0: inference.nms_threshold: expected above 0, got 0.0"),
+        (["--nms-threshold", "1.1"], "--nms-threshold 1.1: inference.nms_threshold: expected at most 1, got 1.1"),
+        (["--max-detections", "0"], "--max-detections 0: inference.max_detections: expected at least 1, got 0"),
+        (["--mask-threshold", "0"], "--mask-threshold 0: inference.mask_threshold: expected above 0, got 0.0"),
+        (["--mask-threshold", "1"], "--mask-threshold 1: inference.mask_threshold: expected below 1, got 1.0"),
+        (["--sizes", "640,"], "--sizes 640,: inference.short_sides[1]: expected an integer, got ''"),
+        (["--sizes", "0.5"], "--sizes 0.5: inference.short_sides[0]: expected an integer, got 0.5"),
+        (["--sizes", "15"], "--sizes 15: inference.short_sides[0]: expected at least 16, got 15"),
+        (["--sizes", "8193"], "--sizes 8193: inference.short_sides[0]: expected at most 8192, got 8193"),
+        (["--sizes", "-64"], "--sizes -64: inference.short_sides[0]: expected at least 16, got -64"),
+        (
+            ["--sizes", "640]: [1"],
+            "--sizes 640]: [1: inference.short_sides[0]: expected an integer, got '640]: [1'",
+        ),
     ],
-)  # fmt: skip
-def test_options_that_are_no_such_thing(given, message):
-    with pytest.raises(AttnkitError, match="^" + re.escape(message)):
-        check_detection(**{**NOT_GIVEN, **given})
+)
+def test_options_out_of_bounds_are_refused_in_one_line(runs, arguments, message):
+    result = detect("a.png", "--run", "runs/coloured", *arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stderr == message + "\n"
 
 
 # The command
@@ -221,7 +224,6 @@ def test_images_of_a_data_set_are_looked_at_as_they_are_stored(runs):
     [
         (["a.png", "--precision", "half"], "--precision: there is no 'half'; expected auto, float32 or bfloat16;"),
         (["a.png", "--alpha", "1.5"], "--alpha 1.5: no share; expected 0 (the photograph) to 1 (colours); write 0.5"),
-        (["a.png", "--score-threshold", "1"], "--score-threshold 1: no score; expected 0 or more, below 1; write 0.5"),
         (["a.png", "--image-ids", "x.json"], "--image-ids x.json: given without --save; expected a folder for results"),
         (["a.png", "--run", "nowhere"], "nowhere: no such folder; expected a folder made by attnkit train"),
         (["a.png", "--run", "runs/text"], "runs/text: a translation run; expected a detection run; name one with -"),

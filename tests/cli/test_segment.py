@@ -9,21 +9,26 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from attnkit.cli import app
-from attnkit.cli.inference_options import check_inference, inference_with
+from attnkit.cli.options import SegmenterOptions
+from attnkit.recipe_file import load
 from attnkit.recipes.segmentation.recipe import InferenceConfig
 from tests.recipes.scene_runs import DRAWN, scene_run, striped, write_stripes
 
 # Options
 
 
-def test_options_change_the_recipe_s_way():
-    config = InferenceConfig(window=(5, 7), scales=(2.0,), flip=True)
-    assert inference_with(config, scales=None, flip=None, window=None, overlap=None) == config
-    assert inference_with(config, scales="0.75,1, 1.25", flip=False, window="96x128", overlap=0.5) == InferenceConfig(
+def inference_with(**options):
+    own = ["inference.window=[5, 7]", "inference.scales=[2.0]", "inference.flip=true"]
+    return load("segmentation/toy", own, options=SegmenterOptions(**options).overrides()).inference
+
+
+def test_options_are_values_of_the_recipe():
+    assert inference_with() == InferenceConfig(window=(5, 7), scales=(2.0,), flip=True)
+    assert inference_with(scales="0.75,1, 1.25", flip=False, window="96x128", overlap=0.5) == InferenceConfig(
         window=(96, 128), overlap=0.5, scales=(0.75, 1.0, 1.25), flip=False
     )
-    assert check_inference(scales=None, flip=None, window="whole", overlap=None) == {"window": None}
-    assert check_inference(scales=None, flip=None, window="512", overlap=None) == {"window": (512, 512)}
+    assert inference_with(window="whole").window is None
+    assert inference_with(window="512").window == (512, 512)
 
 
 def opened(path):
@@ -52,6 +57,26 @@ def segment(*arguments, stdin=None):
 
 def answers_of(result):
     return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--scales", "0"], "--scales 0: inference.scales[0]: expected above 0, got 0"),
+        (["--scales", "1,8.1"], "--scales 1,8.1: inference.scales[1]: expected at most 8, got 8.1"),
+        (["--window", "0x5"], "--window 0x5: inference.window[0]: expected at least 1, got 0"),
+        (["--window", "big"], "--window big: inference.window[0]: expected an integer, got 'big'"),
+        (["--window", "5*5"], "--window 5*5: inference.window[0]: expected an integer, got '5*5'"),
+        (["--scales", "1,"], "--scales 1,: inference.scales[1]: expected a number, got ''"),
+        (["--scales", "nan"], "--scales nan: inference.scales[0]: expected a number, got 'nan'"),
+        (["--overlap", "1"], "--overlap 1: inference.overlap: expected below 1, got 1.0"),
+        (["--overlap", "-0.1"], "--overlap -0.1: inference.overlap: expected at least 0, got -0.1"),
+    ],
+)
+def test_options_out_of_bounds_are_refused(runs, arguments, message):
+    result = segment("a.png", "--run", "runs/stripes", *arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stderr.splitlines()[0] == message
 
 
 def test_the_newest_run_and_nothing_is_written(runs):
@@ -146,12 +171,6 @@ def test_alpha(runs):
     [
         (["a.png", "--precision", "half"], "--precision: there is no 'half'; expected auto, float32 or bfloat16;"),
         (["a.png", "--alpha", "1.5"], "--alpha 1.5: no share; expected 0 (the photograph) to 1 (colours); write 0.5"),
-        (["a.png", "--overlap", "1"], "--overlap 1: no share of a window that leaves something new; expected 0 or mor"),
-        (["a.png", "--window", "0x5"], "--window 0x5: no size; expected height and width in pixels, or whole; write 5"),
-        (["a.png", "--window", "5*5"], "--window 5*5: no size; expected height and width in pixels, or whole; write 5"),
-        (["a.png", "--scales", "1,"], "--scales 1,: not a list of sizes; expected numbers above 0, up to 8, with comm"),
-        (["a.png", "--scales", "0"], "--scales 0: not a list of sizes; expected numbers above 0, up to 8, with commas"),
-        (["a.png", "--scales", "nan"], "--scales nan: not a list of sizes; expected numbers above 0, up to 8, with co"),
         (["a.png", "--run", "nowhere"], "nowhere: no such folder; expected a folder made by attnkit train"),
         (["a.png", "--run", "runs/text"], "runs/text: a translation run; expected a segmentation run; name one with -"),
         (["more", "--run", "runs/stripes", "--save", "more/masks"], "--save more/masks: lies in more, whose images ar"),

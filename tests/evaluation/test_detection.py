@@ -180,7 +180,7 @@ def test_a_split_without_objects(run):
         (["--save", "data"], "--save data: is a folder; expected a file for results; name results.json in it"),
         (
             ["--sizes", "big"],
-            "--sizes big: not a list of sizes; expected pixels from 16 to 8192, with commas between t",
+            "--sizes big: inference.short_sides[0]: expected an integer, got 'big'",
         ),
         (["--checkpoint", "no"], "no: no such file; expected weights of the run, such as "),
     ],
