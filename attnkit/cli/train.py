@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attnkit.cli.evaluate import score
 from attnkit.cli.options import DeviceOption, JsonOption, SetOption
 from attnkit.errors import RecipeError
 
@@ -66,14 +65,7 @@ def train(
     from attnkit import recipe_file
     from attnkit.data.open import OpenedData
     from attnkit.engine.processes import check_divisible
-    from attnkit.evaluation.asked import (
-        ClassificationOptions,
-        DetectionOptions,
-        Evaluation,
-        ImageOptions,
-        SegmentationOptions,
-        TextOptions,
-    )
+    from attnkit.evaluation import Request, evaluate
     from attnkit.recipes.tasks import how_to_use
 
     if recipe is None and not (resume and run):
@@ -90,8 +82,7 @@ def train(
     _train(loaded, run_dir, data, resume=resume, device=device, nproc=nproc)
     typer.echo(f"trained: {run_dir.path}; use it: {how_to_use(loaded, run_dir.path)}", err=True)
     if data["test"] is not None:
-        asked = Evaluation(run=run_dir.path, device=device, as_json=as_json, data=data)
-        score(asked, TextOptions(), ImageOptions(), ClassificationOptions(), SegmentationOptions(), DetectionOptions())
+        evaluate(loaded.task, Request(run=run_dir.path, device=device, as_json=as_json, data=data))
 
 
 def _start(folder: Path, recipe: Recipe) -> RunDir:

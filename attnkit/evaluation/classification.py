@@ -4,100 +4,112 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from attnkit.data.formats.class_list import CSV_HEADER, ImageClasses, NamedClass, format_csv, format_json
 from attnkit.data.formats.real_labels import read_real_labels
 from attnkit.errors import AttnkitError
-from attnkit.evaluation.asked import ClassificationOptions, Evaluation, ImageOptions
-from attnkit.evaluation.kept_scores import keep_scores
-from attnkit.evaluation.predicted import Predicted, predicted_by_file
+from attnkit.evaluation.classification_files import Predicted, predicted_by_file
+from attnkit.evaluation.request import ImageOptions, LabelOptions, Request, keep_scores
 from attnkit.report.class_tables import print_class_scores, print_scores, worst_first
 from attnkit.report.confusion_plot import write_confusion
 from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
-    from attnkit.data.config import Split
     from attnkit.engine.precision import Precision
     from attnkit.metrics.accuracy import ClassScore, Score
     from attnkit.recipes.classification.recipe import ClassificationRecipe
-    from attnkit.run_dir import RunDir
 
 _SAVED = 5
 """Classes per image that --save writes."""
 
 
-def evaluate_classification(asked: Evaluation, options: ImageOptions, own: ClassificationOptions) -> None:
-    """Score classes, print the scores, and keep those of a run."""
-    _check(asked, options, own)
-    if options.predictions is not None:
-        predicted = predicted_by_file(options.predictions, options.labels)
-        about: dict[str, Any] = {"predictions": options.predictions, "labels": options.labels}
-        _score(asked, options, own.real, predicted, about)
+@dataclass(frozen=True, kw_only=True)
+class ClassificationOptions:
+    """Options of classification alone."""
+
+    real: Annotated[
+        str | None, typer.Option("--real", metavar="FILE", help="ImageNet-ReaL's real.json, or one like it.")
+    ] = None
+    batch_size: Annotated[int | None, typer.Option("--batch-size", metavar="N", min=1, help="Images at once.")] = None
+
+    tasks = frozenset({"classification"})
+
+
+def evaluate_classification(
+    request: Request, images: ImageOptions, labels: LabelOptions, options: ClassificationOptions
+) -> None:
+    """Score classes, print the scores, and keep those of a run.
+
+    Raises:
+        AttnkitError: options do not go together, or what they name cannot be scored.
+    """
+    _check(request, images, labels, options)
+    if images.predictions is None:
+        _evaluate_run(request, images, labels.confusion, options)
         return
-    folder, predicted, about = _classify(asked, options, own)
-    if asked.save is not None:
-        _save(asked.save, predicted)
-    scores = _score(asked, options, own.real, predicted, {"run": str(folder.path), "split": asked.split, **about})
-    keep_scores(folder, asked.split, {name: score.as_dict() | about for name, score in scores.items()})
+    predicted = predicted_by_file(images.predictions, labels.labels)
+    about: dict[str, Any] = {"predictions": images.predictions, "labels": labels.labels}
+    _score(request, images, labels.confusion, options.real, predicted, about)
 
 
-def _check(asked: Evaluation, options: ImageOptions, own: ClassificationOptions) -> None:
+def _check(request: Request, images: ImageOptions, labels: LabelOptions, options: ClassificationOptions) -> None:
     """Refuse what cannot be, before anything takes long."""
-    if "real" in asked.metrics and own.real is None:
+    if "real" in request.metrics and options.real is None:
         raise AttnkitError("--metric real: needs ImageNet-ReaL's labels; expected their file; add --real real.json")
-    if options.predictions is None:
-        if asked.save is not None and asked.save.suffix.lower() not in (".csv", ".jsonl"):
-            raise AttnkitError(f"--save {asked.save}: no known ending; expected .csv or .jsonl; rename it")
+    if images.predictions is None:
+        if request.save is not None and request.save.suffix.lower() not in (".csv", ".jsonl"):
+            raise AttnkitError(f"--save {request.save}: no known ending; expected .csv or .jsonl; rename it")
         return
-    of_runs = (asked.run, asked.checkpoint, asked.save, own.batch_size, options.precision)
-    if any(option is not None for option in of_runs):
+    if request.uses_a_run() or options.batch_size is not None or images.precision is not None:
         raise AttnkitError(
             "--predictions: scores a file, no run; expected no --run, --checkpoint, --save, --batch-size or "
             "--precision; leave them out, or --predictions"
         )
-    if options.labels is None and (own.real is None or set(asked.metrics) - {"real"} or _needs_labels(options)):
+    needs_labels = images.per_class or labels.confusion is not None or set(request.metrics) - {"real"}
+    if labels.labels is None and (options.real is None or needs_labels):
         raise AttnkitError("--predictions: nothing to compare with; expected the true classes too; add --labels FILE")
 
 
-def _needs_labels(options: ImageOptions) -> bool:
-    return options.per_class or options.confusion is not None
-
-
-def _classify(
-    asked: Evaluation, options: ImageOptions, own: ClassificationOptions
-) -> tuple[RunDir, Predicted, dict[str, Any]]:
-    """What a run says of its split, and what the scores depend on."""
+def _evaluate_run(
+    request: Request, images: ImageOptions, confusion: Path | None, options: ClassificationOptions
+) -> None:
     from attnkit import recipe_file
 
-    run = chosen_run(asked.run, task="classification")
+    run = chosen_run(request.run, task="classification")
     recipe = cast("ClassificationRecipe", recipe_file.load(run.recipe))
-    weights = chosen_weights(run, asked.checkpoint)
+    weights = chosen_weights(run, request.checkpoint)
     from attnkit.recipes.classification.classifier import classify_split, load_classifier
 
-    precision = cast("Precision", options.precision or "auto")
-    classifier = load_classifier(recipe, run, device=asked.device, precision=precision, weights=weights)
+    precision = cast("Precision", images.precision or "auto")
+    classifier = load_classifier(recipe, run, device=request.device, precision=precision, weights=weights)
     result = classify_split(
         classifier,
-        asked.opened_data(recipe.data),
+        request.opened_data(recipe.data),
         run,
-        cast("Split", asked.split),
-        top=max(_SAVED, *map(_depth, asked.metrics), 1),
-        batch_size=own.batch_size or recipe.batch.images,
+        request.split,
+        top=max(_SAVED, *map(_depth, request.metrics), 1),
+        batch_size=options.batch_size or recipe.batch.images,
         workers=recipe.batch.workers,
     )
     predicted = Predicted(
-        name=f"{run.path} ({asked.split})",
+        name=f"{run.path} ({request.split})",
         inputs=result.inputs,
         labels=result.labels,
         top=result.top,
         probs=result.probs,
         class_names=classifier.class_names,
     )
-    return run, predicted, {"weights": str(weights), "precision": classifier.precision}
+    if request.save is not None:
+        _save(request.save, predicted)
+    about = {"weights": str(weights), "precision": classifier.precision}
+    shown = {"run": str(run.path), "split": request.split, **about}
+    scores = _score(request, images, confusion, options.real, predicted, shown)
+    keep_scores(run, request.split, {name: score.as_dict() | about for name, score in scores.items()})
 
 
 def _depth(metric: str) -> int:
@@ -121,27 +133,32 @@ def _save(path: Path, predicted: Predicted) -> None:
 
 
 def _score(
-    asked: Evaluation, options: ImageOptions, real: str | None, predicted: Predicted, about: dict[str, Any]
+    request: Request,
+    images: ImageOptions,
+    confusion: Path | None,
+    real: str | None,
+    predicted: Predicted,
+    about: dict[str, Any],
 ) -> dict[str, Score]:
-    """Compute and print what was asked for."""
-    metrics = asked.metrics or _usual(predicted, with_real=real is not None)
+    """Compute, print and draw what was asked for."""
+    metrics = request.metrics or _usual(predicted, with_real=real is not None)
     scores = {metric: _score_by(metric, predicted, real) for metric in metrics}
-    classes = _classes(predicted) if options.per_class else []
+    classes = _classes(predicted) if images.per_class else []
     if predicted.unread:
         what = "images that could not be read: topK and real count them as wrong, the rest leaves them out"
         typer.echo(f"{predicted.name}: {predicted.unread} {what}", err=True)
-    if asked.as_json:
+    if request.as_json:
         values: dict[str, Any] = {"scores": {name: score.as_dict() for name, score in scores.items()}}
-        if options.per_class:
+        if images.per_class:
             values["per_class"] = _plain(classes, predicted.class_names)
         typer.echo(json.dumps({**about, **values}, indent=2, ensure_ascii=False))
     else:
         print_scores(list(scores.values()), interval="Wilson")
-        if options.per_class:
+        if images.per_class:
             typer.echo()
-            print_class_scores(classes, predicted.class_names, rows=options.rows)
-    if options.confusion is not None:
-        _draw(options.confusion, predicted)
+            print_class_scores(classes, predicted.class_names, rows=images.rows)
+    if confusion is not None:
+        _draw(confusion, predicted)
     return scores
 
 
@@ -202,8 +219,6 @@ def _read_ones(predicted: Predicted) -> tuple[Any, Any]:
 
 
 def _plain(classes: Sequence[ClassScore], class_names: Sequence[str]) -> list[dict[str, Any]]:
-    from dataclasses import asdict
-
     return [{"class": class_names[one.index], **asdict(one)} for one in worst_first(classes)]
 
 

@@ -1,19 +1,25 @@
-"""Two files of COCO, detections and truth, put beside each other."""
+"""Two files of COCO, detections and the truth, read to be compared."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from attnkit.data.formats.coco_fields import NOT_DRAWN
 from attnkit.data.formats.coco_results import CocoResults
-from attnkit.evaluation.coco_truth import CocoTruth, read_instances
+from attnkit.data.formats.outlines import can_have_masks, cannot_be_drawn, code_unchecked, why_empty
+from attnkit.errors import DataError
 from attnkit.metrics.detection_scores import DetectionScoring
 
 if TYPE_CHECKING:
-    from attnkit.structures.image_objects import ImageFound, ImageTruth
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from attnkit.data.formats.coco import CocoImage, CocoJson, CocoObject
+    from attnkit.structures.image_objects import ImageFound, ImageTruth, Rle
 
 _MOST_OUTSIDE = 0.5
 """From this share of boxes beyond their images on they look like corners."""
@@ -80,3 +86,196 @@ def _content(name: str) -> bytes:
     from attnkit.data.files import find_file, raw_lines
 
     return b"\n".join(raw_lines(find_file(name), name))
+
+
+def read_instances(content: bytes, place: str) -> CocoJson:
+    """Take a json of instances apart.
+
+    Args:
+        content: its bytes.
+        place: its name in messages.
+
+    Raises:
+        DataError: it is none, or lists no images.
+    """
+    from attnkit.data.formats.coco import read_coco_json
+
+    about = read_coco_json(content, place)
+    if about.kind == "panoptic":
+        raise DataError(
+            f"{place}: a panoptic json; expected one of instances, as instances_val2017.json; give the instances"
+        )
+    if not about.images:
+        raise DataError(f"{place}: lists no images; expected those that were detected on; correct the path")
+    if about.images_unknown:
+        typer.echo(
+            f"{place}: {len(about.images_unknown)} annotations are of images that it does not list, such as "
+            f"{about.images_unknown[0]}; they are left out",
+            err=True,
+        )
+    return about
+
+
+class CocoTruth:
+    """The objects of all images. One without an outline has an empty mask where there are masks, as in a run's data."""
+
+    def __init__(self, about: CocoJson, place: str, *, masks: bool) -> None:
+        """Read the objects.
+
+        Args:
+            about: the json.
+            place: its name in messages.
+            masks: whether they are to have masks.
+
+        Raises:
+            DataError: an object has no box, or an outline that cannot be drawn; or an image is too large for masks.
+        """
+        if masks:
+            _check_sizes(about, place)
+        reader = _Reader(place, masks=masks)
+        self._place, self._masks, self._reader = place, masks, reader
+        self.images = [reader.read(image) for image in about.images]
+        """In the order of the json."""
+        reader.check_codes()
+        reader.fill_in()
+
+    def notes(self, *, masks_found: bool) -> list[str]:
+        """What had to be guessed, and what is strange about the masks.
+
+        Args:
+            masks_found: whether detections have masks.
+        """
+        reader, found = self._reader, []
+        if reader.without_area:
+            found.append(
+                f"{self._place}: {reader.without_area} annotations have no area, which says how large an object is; "
+                "that of the mask, or else of the box, is taken"
+            )
+        if not masks_found:
+            return found
+        if reader.empty:
+            annotation, why = reader.empty[0]
+            found.append(
+                f"{self._place}: annotation {annotation}: {why}; {len(reader.empty)} outlines like it cover nothing"
+            )
+        if not self._masks and reader.objects:
+            found.append(
+                f"{self._place}: {reader.outlined} of {reader.objects} objects have an outline; expected nine tenths "
+                "or more to score masks; boxes alone are scored"
+            )
+        elif reader.bare:
+            found.append(
+                f"{self._place}: {len(reader.bare)} annotations have no segmentation, such as {reader.bare[0]}; their "
+                "masks are empty, so that nothing finds them in mask AP"
+            )
+        return found
+
+
+def _check_sizes(about: CocoJson, place: str) -> None:
+    for image in about.images:
+        if not can_have_masks(image.height, image.width):
+            raise DataError(
+                f"{place}: image {image.id}: {image.width} x {image.height} pixels; expected below 2^32 of them, for "
+                "masks are drawn on it; fix the file"
+            )
+
+
+class _Reader:
+    """Reads image by image. What needs pycocotools waits until all codes are known to be whole."""
+
+    def __init__(self, place: str, *, masks: bool) -> None:
+        self._place, self._masks = place, masks
+        self.objects = self.outlined = self.without_area = 0
+        """Objects: without crowds."""
+        self.bare: list[str] = []
+        """Annotations without an outline."""
+        self.empty: list[tuple[str, str]] = []
+        """Annotations whose polygons have no area, and why."""
+        self._unchecked: list[tuple[str, Rle]] = []
+        self._boxed: list[tuple[NDArray[np.float64], Rle]] = []
+        """Boxes that the masks tell."""
+        self._measured: list[tuple[NDArray[np.float64], NDArray[np.float64], Rle | None]] = []
+        """Areas that the masks tell, or else the boxes."""
+
+    def read(self, image: CocoImage) -> ImageTruth:
+        """The objects of an image; boxes and areas that are not said are 0 so far."""
+        import numpy as np
+
+        from attnkit.structures.image_objects import ImageTruth
+
+        objects = image.objects()
+        codes = [self._code(one, image, outlined=self._is_outlined(one)) for one in objects]
+        boxes = np.array([self._box(one) for one in objects], dtype=np.float64).reshape(-1, 4)
+        areas = np.array([one.area or 0.0 for one in objects], dtype=np.float64)
+        for row, (one, code) in enumerate(zip(objects, codes, strict=True)):
+            if one.box is None and code is not None:
+                self._boxed.append((boxes[row], code))
+            if one.area is None:
+                self._measured.append((areas[row : row + 1], boxes[row], code))
+        return ImageTruth(
+            xywh=boxes,
+            labels=np.array([one.category for one in objects], dtype=np.int64),
+            areas=areas,
+            crowd=np.array([one.crowd for one in objects], dtype=np.bool_),
+            rles=[code for code in codes if code is not None] if self._masks else None,
+        )
+
+    def check_codes(self) -> None:
+        """Refuse a code that is broken."""
+        from attnkit.data.formats.outlines import first_broken
+
+        codes = [code for _, code in self._unchecked]
+        broken = first_broken(codes)
+        if broken is not None:
+            outline = {"size": codes[broken]["size"], "counts": codes[broken]["counts"].decode()}
+            raise self._not_drawn(self._unchecked[broken][0], outline, *outline["size"])
+
+    def fill_in(self) -> None:
+        """Say boxes and areas that the file does not."""
+        from pycocotools import mask
+
+        for boxed, outline in self._boxed:
+            boxed[:] = mask.toBbox(outline)
+        for area, box, code in self._measured:
+            area[:] = (0 if code is None else mask.area(code)) or box[2] * box[3]
+        self.without_area = len(self._measured)
+
+    def _is_outlined(self, one: CocoObject) -> bool:
+        """Whether there is something to draw; counted."""
+        from attnkit.data.formats.outlines import is_outline
+
+        why = why_empty(one.segmentation)
+        outlined = why is None and is_outline(one.segmentation)
+        self.objects += not one.crowd
+        self.outlined += outlined and not one.crowd
+        if why is not None:
+            self.empty.append((one.id, why))
+        elif not outlined:
+            self.bare.append(one.id)
+        return outlined
+
+    def _code(self, one: CocoObject, image: CocoImage, *, outlined: bool) -> Rle | None:
+        if not self._masks and one.box is not None:
+            return None
+        if not outlined and one.box is None:
+            raise self._error(one, "no bbox and no segmentation", "expected it in each")
+        try:
+            code = code_unchecked(one.segmentation if outlined else None, image.height, image.width)
+        except NOT_DRAWN as error:
+            raise self._not_drawn(one.id, one.segmentation, image.height, image.width) from error
+        if isinstance(one.segmentation, dict):
+            self._unchecked.append((one.id, code))
+        return code
+
+    def _box(self, one: CocoObject) -> list[float]:
+        if one.box is None:
+            return [0.0] * 4
+        if len(one.box) != 4 or not all(abs(value) < float("inf") for value in one.box):
+            raise self._error(one, f"bbox {one.box}", "expected four numbers: left, top, width and height")
+        return one.box
+
+    def _not_drawn(self, annotation: str, outline: Any, height: int, width: int) -> DataError:
+        return DataError(f"{self._place}: annotation {annotation}: {cannot_be_drawn(outline, height, width)}")
+
+    def _error(self, one: CocoObject, what: str, expected: str) -> DataError:
+        return DataError(f"{self._place}: annotation {one.id}: {what}; {expected}; fix the file")

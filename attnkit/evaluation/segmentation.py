@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from attnkit.cli.options import SegmenterOptions
 from attnkit.errors import AttnkitError, DataError
-from attnkit.evaluation.asked import METRICS, Evaluation, ImageOptions, SegmentationOptions
-from attnkit.evaluation.kept_scores import keep_scores
+from attnkit.evaluation.request import METRICS, ImageOptions, LabelOptions, Request, keep_scores, variant_of
 from attnkit.evaluation.segmentation_files import PixelValues, count_files
 from attnkit.report.class_tables import lowest_first, print_class_ious, print_scores
 from attnkit.report.confusion_plot import write_confusion
@@ -23,102 +22,124 @@ from attnkit.run_dir import chosen_run, chosen_weights
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from attnkit.data.config import Split
     from attnkit.engine.precision import Precision
     from attnkit.metrics.accuracy import Score
     from attnkit.metrics.mean_iou import SegmentationCounts, SegmentationScores
-    from attnkit.recipe_file import Override
-    from attnkit.recipes.segmentation.recipe import InferenceConfig, SegmentationRecipe
+    from attnkit.recipes.segmentation.recipe import SegmentationRecipe
     from attnkit.recipes.segmentation.segmenter import Segmenter
     from attnkit.run_dir import RunDir
 
 
-def evaluate_segmentation(asked: Evaluation, options: ImageOptions, own: SegmentationOptions) -> None:
-    """Score masks, print the scores, and keep those of a run."""
-    _check(asked, options, own)
-    if options.predictions is not None:
-        assert options.labels is not None, "checked before"
-        values = PixelValues(classes=own.classes, ignore=own.ignore, reduce_zero_label=own.reduce_zero_label)
-        counts, class_names = count_files(options.predictions, options.labels, values)
-        about: dict[str, Any] = {"predictions": options.predictions, "labels": options.labels}
-        _score(asked, options, own, counts, class_names, about)
-        return
-    run, recipe = _open_run(asked)
-    looking = SegmenterOptions(scales=own.scales, flip=own.flip, window=own.window, overlap=own.overlap)
-    inference = _load(run, looking.overrides()).inference
-    counts, class_names, about = _segment(asked, options, recipe, run, inference)
-    scores = _score(asked, options, own, counts, class_names, {"run": str(run.path), "split": asked.split, **about})
-    variant = _variant(inference, recipe.inference)
-    keep_scores(run, asked.split, {name + variant: score.as_dict() | about for name, score in scores.items()})
+@dataclass(frozen=True, kw_only=True)
+class SegmentationOptions:
+    """Options of segmentation alone."""
+
+    classes: Annotated[
+        str | None,
+        typer.Option("--classes", metavar="FILE", help="Names of the masks' classes: .json, or .txt, one a line."),
+    ] = None
+    ignore: Annotated[
+        list[int] | None,
+        typer.Option("--ignore", metavar="N", help="Value of a label of no class  [default: 255]. Repeatable."),
+    ] = None
+    reduce_zero_label: Annotated[
+        bool,
+        typer.Option("--reduce-zero-label", help="Labels are one more than predictions, 0 is of no class: ADE20K."),
+    ] = False
+    bars: Annotated[
+        Path | None, typer.Option("--bars", metavar="FILE", help="Draw the IoU of each class: .png, .svg, or .csv.")
+    ] = None
+
+    tasks = frozenset({"segmentation"})
 
 
-def _check(asked: Evaluation, options: ImageOptions, own: SegmentationOptions) -> None:
+def evaluate_segmentation(
+    request: Request, images: ImageOptions, labels: LabelOptions, options: SegmentationOptions
+) -> None:
+    """Score masks, print the scores, and keep those of a run.
+
+    Raises:
+        AttnkitError: options do not go together, or what they name cannot be scored.
+    """
+    _check(request, images, labels, options)
+    if images.predictions is not None:
+        assert labels.labels is not None, "checked before"
+        values = PixelValues(
+            classes=options.classes, ignore=options.ignore or None, reduce_zero_label=options.reduce_zero_label
+        )
+        counts, class_names = count_files(images.predictions, labels.labels, values)
+        about: dict[str, Any] = {"predictions": images.predictions, "labels": labels.labels}
+        _score(request, images, labels, options, counts, class_names, about)
+    else:
+        _evaluate_run(request, images, labels, options)
+
+
+def _check(request: Request, images: ImageOptions, labels: LabelOptions, options: SegmentationOptions) -> None:
     """Refuse what cannot be, before anything takes long."""
-    if own.bars is not None:
-        check_picture("--bars", own.bars)
-    looks = {"scales": own.scales, "flip": own.flip, "window": own.window, "overlap": own.overlap}
-    if options.predictions is None:
-        if own.classes is not None or own.ignore is not None or own.reduce_zero_label:
+    if options.bars is not None:
+        check_picture("--bars", options.bars)
+    if images.predictions is None:
+        if options.classes is not None or options.ignore or options.reduce_zero_label:
             raise AttnkitError(
                 "--classes, --ignore, --reduce-zero-label: say what masks of --predictions mean; a run knows it by its "
                 "recipe; expected --predictions too; add it, or leave them out"
             )
-        if asked.save is not None and asked.save.is_file():
-            raise AttnkitError(f"--save {asked.save}: is a file; expected a folder for masks; name another")
+        if request.save is not None and request.save.is_file():
+            raise AttnkitError(f"--save {request.save}: is a file; expected a folder for masks; name another")
         return
-    of_runs = (asked.run, asked.checkpoint, asked.save, options.precision, *looks.values())
-    if any(option is not None for option in of_runs):
+    if request.uses_a_run() or images.precision is not None:
         raise AttnkitError(
             "--predictions: scores masks, no run; expected no --run, --checkpoint, --save, --precision, --scales, "
             "--flip, --window or --overlap; leave them out, or --predictions"
         )
-    if options.labels is None:
+    if labels.labels is None:
         raise AttnkitError("--predictions: nothing to compare with; expected the true masks too; add --labels DIR")
 
 
-def _open_run(asked: Evaluation) -> tuple[RunDir, SegmentationRecipe]:
-    run = chosen_run(asked.run, task="segmentation")
-    return run, _load(run)
-
-
-def _load(run: RunDir, options: Sequence[Override] = ()) -> SegmentationRecipe:
+def _evaluate_run(request: Request, images: ImageOptions, labels: LabelOptions, options: SegmentationOptions) -> None:
     from attnkit import recipe_file
 
-    return cast("SegmentationRecipe", recipe_file.load(run.recipe, options=options))
-
-
-def _segment(
-    asked: Evaluation, options: ImageOptions, recipe: SegmentationRecipe, run: RunDir, inference: InferenceConfig
-) -> tuple[SegmentationCounts, tuple[str, ...], dict[str, Any]]:
-    """What a run makes of its split, counted and saved if asked for, and what the scores depend on."""
-    weights = chosen_weights(run, asked.checkpoint)
-    from attnkit.metrics.mean_iou import SegmentationCounts
-    from attnkit.recipes.segmentation.segmenter import load_segmenter, segment_split
+    run = chosen_run(request.run, task="segmentation")
+    usual = cast("SegmentationRecipe", recipe_file.load(run.recipe))
+    recipe = cast("SegmentationRecipe", recipe_file.load(run.recipe, options=request.overrides))
+    weights = chosen_weights(run, request.checkpoint)
+    from attnkit.recipes.segmentation.segmenter import load_segmenter
 
     segmenter = load_segmenter(
         recipe,
         run,
-        device=asked.device,
-        precision=cast("Precision", options.precision or "auto"),
+        device=request.device,
+        precision=cast("Precision", images.precision or "auto"),
         weights=weights,
         say=lambda line: typer.echo(line, err=True),
     )
-    saved = None if asked.save is None else _SavedMasks(asked.save, segmenter)
+    counts = _segment(request, segmenter, recipe, run)
+    inference = recipe.inference.model_dump(mode="json")
+    about = {"weights": str(weights), "precision": segmenter.precision, "inference": inference}
+    shown = {"run": str(run.path), "split": request.split, **about}
+    scores = _score(request, images, labels, options, counts, segmenter.class_names, shown)
+    variant = variant_of(recipe.inference, usual.inference)
+    keep_scores(run, request.split, {name + variant: score.as_dict() | about for name, score in scores.items()})
+
+
+def _segment(request: Request, segmenter: Segmenter, recipe: SegmentationRecipe, run: RunDir) -> SegmentationCounts:
+    """The pixels of the split, counted by their true and predicted classes; the masks are saved if asked for."""
+    from attnkit.metrics.mean_iou import SegmentationCounts
+    from attnkit.recipes.segmentation.segmenter import segment_split
+
+    saved = None if request.save is None else _SavedMasks(request.save, segmenter)
     counts = SegmentationCounts(len(segmenter.class_names))
-    for scene in segment_split(
-        segmenter, asked.opened_data(recipe.data), run, cast("Split", asked.split), inference=inference
-    ):
+    for scene in segment_split(segmenter, request.opened_data(recipe.data), run, request.split):
         counts.add(scene.labels, scene.prediction)
         if saved is not None:
             saved.save(scene.name, scene.prediction)
     if not counts.confusion.any():
         raise DataError(
-            f"{run.recipe}: data.{asked.split}: no pixel is of a class; expected labels; see attnkit data check"
+            f"{run.recipe}: data.{request.split}: no pixel is of a class; expected labels; see attnkit data check"
         )
     if saved is not None:
-        typer.echo(f"{asked.save}: masks of {len(counts)} images", err=True)
-    about = {"weights": str(weights), "precision": segmenter.precision, "inference": inference.model_dump(mode="json")}
-    return counts, segmenter.class_names, about
+        typer.echo(f"{request.save}: masks of {len(counts)} images", err=True)
+    return counts
 
 
 class _SavedMasks:
@@ -141,40 +162,36 @@ class _SavedMasks:
         write_whole(self._folder / f"{name}.png", mask_png(prediction, self._colours))
 
 
-def _variant(inference: InferenceConfig, usual: InferenceConfig) -> str:
-    """What tells these scores from those of the recipe's way to look at images, in scores.json."""
-    values, of_recipe = inference.model_dump(mode="json"), usual.model_dump(mode="json")
-    return "".join(
-        f".{name}={json.dumps(value, separators=(',', ':'))}"
-        for name, value in values.items()
-        if value != of_recipe[name]
-    )
-
-
 def _score(
-    asked: Evaluation,
-    options: ImageOptions,
-    own: SegmentationOptions,
+    request: Request,
+    images: ImageOptions,
+    labels: LabelOptions,
+    options: SegmentationOptions,
     counts: SegmentationCounts,
     class_names: Sequence[str],
     about: dict[str, Any],
 ) -> dict[str, Score]:
-    """Compute and print what was asked for."""
+    """Compute, print and draw what was asked for."""
     from attnkit.metrics.mean_iou import iou_scores
 
     scores = iou_scores(counts)
-    wanted = {name: scores.means[name] for name in asked.metrics or METRICS["segmentation"]}
-    if asked.as_json:
+    wanted = {name: scores.means[name] for name in request.metrics or METRICS["segmentation"]}
+    if request.as_json:
         values = {"scores": {name: score.as_dict() for name, score in wanted.items()}}
         typer.echo(
             json.dumps({**about, **values, "per_class": _plain(scores, class_names)}, indent=2, ensure_ascii=False)
         )
     else:
         print_scores(list(wanted.values()), interval="bootstrap")
-        if options.per_class:
+        if images.per_class:
             typer.echo()
-            print_class_ious(scores, class_names, rows=options.rows)
-    _draw(options, own, counts, scores, class_names)
+            print_class_ious(scores, class_names, rows=images.rows)
+    if labels.confusion is not None:
+        write_confusion(labels.confusion, counts.confusion, class_names, unit="pixels")
+        typer.echo(f"{labels.confusion}: confusion matrix of {len(class_names)} classes", err=True)
+    if options.bars is not None:
+        write_bars(options.bars, scores, class_names)
+        typer.echo(f"{options.bars}: IoU of {len(class_names)} classes", err=True)
     return wanted
 
 
@@ -194,18 +211,3 @@ def _plain(scores: SegmentationScores, class_names: Sequence[str]) -> list[dict[
 
 def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
-
-
-def _draw(
-    options: ImageOptions,
-    own: SegmentationOptions,
-    counts: SegmentationCounts,
-    scores: SegmentationScores,
-    class_names: Sequence[str],
-) -> None:
-    if options.confusion is not None:
-        write_confusion(options.confusion, counts.confusion, class_names, unit="pixels")
-        typer.echo(f"{options.confusion}: confusion matrix of {len(class_names)} classes", err=True)
-    if own.bars is not None:
-        write_bars(own.bars, scores, class_names)
-        typer.echo(f"{own.bars}: IoU of {len(class_names)} classes", err=True)

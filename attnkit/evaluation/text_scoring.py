@@ -6,12 +6,12 @@ import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import typer
 
 from attnkit.errors import AttnkitError, DataError
+from attnkit.evaluation.request import refuse_unknown
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -63,17 +63,6 @@ def check_scoring(metrics: Sequence[str], *, tokenize: str | None, compat: str |
         raise AttnkitError(
             f"--compat: {compat} is a form of BLEU; expected --metric bleu alone; score others without it"
         )
-
-
-def refuse_unknown(option: str, value: str, known: Sequence[str]) -> NoReturn:
-    """Say that an option has no such choice, and which ones it has.
-
-    Raises:
-        AttnkitError: always.
-    """
-    close = get_close_matches(value.lower(), known, n=1)
-    hint = f"did you mean {close[0]}?" if close else "choose one of them"
-    raise AttnkitError(f"{option}: there is no '{value}'; expected {', '.join(known)}; {hint}")
 
 
 def read_text(name: str) -> Lines:

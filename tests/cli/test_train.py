@@ -45,9 +45,11 @@ def training(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, module.__name__, module)
     fake.scored = []
     kept = ("run", "device", "as_json")
-    monkeypatch.setattr(
-        train, "score", lambda asked, *options: fake.scored.append({name: getattr(asked, name) for name in kept})
-    )
+
+    def score(task, request):
+        fake.scored.append({name: getattr(request, name) for name in kept})
+
+    monkeypatch.setattr("attnkit.evaluation.evaluate", score)
     return fake
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from attnkit.cli import app
 from attnkit.data.formats.class_list import read_classes
 from attnkit.errors import AttnkitError
-from attnkit.evaluation.asked import METRICS
+from attnkit.evaluation.request import METRICS
 from attnkit.metrics.accuracy import wilson_interval
 from attnkit.metrics.text import TEXT_METRICS
 from attnkit.report import confusion_plot, picture_file

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from attnkit.data.formats.outlines import code_of, runs_of
-from attnkit.evaluation.asked import METRICS
+from attnkit.evaluation.request import METRICS
 from attnkit.report import precision_recall_plot
 from tests.command import evaluate, printed, refused
 from tests.metrics.coco_sets import outline, pycocotools_eval, random_set
@@ -643,7 +643,7 @@ def test_what_is_nested_too_deeply(two, name):
         ),
         (
             [*FILES, "--max-detections", "0"],
-            "--max-detections 0: nothing would be found; expected 1 or more; write 100",
+            "--max-detections 0: must be at least 1\n",
         ),
         (
             [*FILES, "--curves", "x.gif"],

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from attnkit.evaluation.asked import METRICS
+from attnkit.evaluation.request import METRICS
 from attnkit.metrics.mean_iou import SEGMENTATION_METRICS, SegmentationCounts, iou_scores
 from attnkit.report import confusion_plot, iou_bars, picture_file
 from tests.command import attnkit, evaluate, printed, refused
