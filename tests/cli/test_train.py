@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from attnkit import __version__, recipe_file
-from attnkit.cli import app, train
+from attnkit.cli import app
 from attnkit.errors import DataError, Interrupted
 from attnkit.run_dir import RunDir
 
