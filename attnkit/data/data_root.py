@@ -41,6 +41,10 @@ class Files:
         number = bisect_left(self.tree.names, name)
         return number if number < len(self.tree.names) and self.tree.names[number] == name else None
 
+    def images(self) -> list[int]:
+        """The numbers of the files that end as images do."""
+        return [number for number in self.numbers if self.is_image(number)]
+
     def is_image(self, number: int) -> bool:
         """Whether a file ends as images do."""
         return is_image(self.tree.names[number])

@@ -191,11 +191,7 @@ def _latin1(text: str, encoding: str) -> bytes:
 
 
 def _unpickle(content: bytes, place: str) -> dict[str, Any]:
-    """Read a dict of plain values; Python 2 wrote most of these files, whose text is bytes.
-
-    Raises:
-        DataError: it holds anything else.
-    """
+    """Read a dict of plain values; Python 2 wrote most of these files, whose text is bytes."""
     try:
         value = _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
     except Exception as error:  # a broken pickle raises whatever it runs into

@@ -55,13 +55,7 @@ def train_images(
     num_classes: int,
     warn: Callable[[str], None] | None = None,
 ) -> EpochBatches[ImageBatch]:
-    """The batches of every epoch: shuffled, varied, perhaps mixed.
-
-    Args:
-        seed: of the order, and of what is drawn for each image.
-        workers: processes that make batches; 0 is this one; see `num_workers` for `auto`.
-        warn: called once for each image that cannot be read; another of the epoch replaces it.
-    """
+    """The batches of every epoch: shuffled, varied, perhaps mixed."""
     order = EpochOrder(len(images), batch_size=batch_size, seed=seed, repeats=augment.repeats)
     transform = TrainTransform(image, augment)
     making = _TrainMaker(images, order, transform, augment, num_classes)
@@ -88,11 +82,7 @@ class _TrainMaker:
     num_classes: int
 
     def make(self, job: Job) -> tuple[ImageBatch, Broken]:
-        """The batch of an epoch and a number.
-
-        Raises:
-            DataError: too many images cannot be read.
-        """
+        """The batch of an epoch and a number."""
         drawn = self.order.draw(job, _reader(self.images))
         images = self.transform.batch(drawn.images, drawn.seeds)
         labels = torch.from_numpy(self.images.labels[drawn.indices])
@@ -151,11 +141,7 @@ class _EvalMaker:
     transform: EvalTransform
 
     def make(self, indices: IntArray) -> list[ImageBatch]:
-        """The one batch of these images.
-
-        Raises:
-            DataError: some cannot be read.
-        """
+        """The one batch of these images."""
         pixels = read_all(_reader(self.images), indices)
         images = self.transform(pixels) if isinstance(pixels, Tensor) else torch.stack([*map(self.transform, pixels)])
         return [ImageBatch(images, torch.from_numpy(self.images.labels[indices]), None, indices)]

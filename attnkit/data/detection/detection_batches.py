@@ -205,10 +205,7 @@ def train_detection(
     Args:
         batch_size: B at most.
         pixels: B x H x W at most: batches of large images have fewer. None: no bound.
-        seed: of the order, and of what is drawn for each image.
         semantic: what batches hold of every pixel.
-        workers: processes that make batches; 0 is this one; see `num_workers` for `auto`.
-        warn: called once for each image that cannot be read; another of the epoch replaces it.
 
     Raises:
         DataError: no image has an object, or one has more pixels than a batch may have, or objects without masks

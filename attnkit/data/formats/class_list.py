@@ -150,11 +150,7 @@ def _json_class(value: dict[str, Any]) -> NamedClass:
 
 
 def _class(name: str | None, index: int | None, probability: float | None = None) -> NamedClass:
-    """A class; a name of digits is its number, too.
-
-    Raises:
-        ValueError: it is neither named nor numbered, or one of the numbers cannot be.
-    """
+    """A class; a name of digits is its number, too."""
     if index is None and name is not None and is_number(name):
         index = int(name)
     if not name and index is None:

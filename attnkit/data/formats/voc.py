@@ -204,11 +204,7 @@ def _given(root: DataRoot, name: str, option: str) -> VocPairs:
 
 
 def _base(root: DataRoot) -> str | None:
-    """The folder that has Annotations; None if there is none, or one for each split.
-
-    Raises:
-        DataError: there are several, as where a VOCdevkit has two years.
-    """
+    """The folder that has Annotations; None if there is none, or one for each split."""
     folders = root.tree.folders
     bases = [name[: -len(_ANNOTATIONS)].rstrip("/") for name in folders if f"/{name}".endswith(f"/{_ANNOTATIONS}")]
     if len(bases) > 1 and usual_folder(root, "train", _FORMS) is None:
@@ -274,11 +270,7 @@ def _without_xml(places: list[str]) -> list[Finding]:
 
 
 def _by_stem(files: Files, numbers: Iterable[int]) -> dict[str, int]:
-    """Files by their names without folder and ending.
-
-    Raises:
-        DataError: two have one name.
-    """
+    """Files by their names without folder and ending."""
     found: dict[str, int] = {}
     for number in numbers:
         stem = _stem(files.tree.names[number])
@@ -293,7 +285,7 @@ def _by_stem(files: Files, numbers: Iterable[int]) -> dict[str, int]:
 
 def _image_numbers(files: Files) -> list[int]:
     """VOC's own images alone where it has their folder, without its masks, which have the same names."""
-    numbers = [number for number in files.numbers if files.is_image(number)]
+    numbers = files.images()
     own = [number for number in numbers if f"{_IMAGES}/" in files.below(number)]
     return own or numbers
 

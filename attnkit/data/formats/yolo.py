@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from attnkit.data.config import Split
-from attnkit.data.data_root import DataRoot, Files, find_listed, named_folder, read_list, usual_folder
+from attnkit.data.data_root import DataRoot, find_listed, named_folder, read_list, usual_folder
 from attnkit.data.finding import Finding, listed, warning_at_first
 from attnkit.data.formats.annotations import AnnotatedImages, Annotation, Annotations
 from attnkit.data.formats.outlines import are_masks
@@ -126,12 +126,6 @@ class YoloAnnotations(Annotations):
             return []
 
 
-def _may_be_labels(name: str, folder: str) -> bool:
-    """Whether a file is a text in the folder, other than the names of the classes."""
-    where, _, last = name.rpartition("/")
-    return where == folder and last.endswith(".txt") and last not in _NAME_FILES
-
-
 def _values(words: list[str], place: str) -> list[float]:
     """The numbers of a line."""
     try:
@@ -187,7 +181,8 @@ def _labels_alone(root: DataRoot, labels: list[int | None]) -> list[Finding]:
         number
         for folder in sorted(folders)
         for number in root.below(folder).numbers
-        if number not in taken and _may_be_labels(names[number], folder)
+        if number not in taken and names[number].endswith(".txt")
+        if names[number].rpartition("/")[0] == folder and names[number].rpartition("/")[2] not in _NAME_FILES
     ]
     places = [root.tree.place(number) for number in alone]
     return warning_at_first(places, "labels without an image", "they are left out", "add the image, or remove them")
@@ -260,9 +255,9 @@ def find_images(root: DataRoot, given: str | None, yaml: YoloYaml, split: Split)
     if found:
         return sorted({number for numbers in found for number in numbers})
     if (folder := usual_folder(root, split, _FORMS)) is not None:
-        return _images_in(folder) or None
+        return folder.images() or None
     if split == "train" and not any(usual_folder(root, other, _FORMS) for other in ("valid", "test")):
-        return _images_in(named_folder(root, _IMAGES) or root.below(root.top)) or None
+        return (named_folder(root, _IMAGES) or root.below(root.top)).images() or None
     return None
 
 
@@ -298,11 +293,11 @@ def _names_of(content: dict[str, Any], place: str) -> tuple[str, ...]:
 def _images_of(root: DataRoot, name: str, option: str) -> list[int]:
     """The images of a folder or of a list that the recipe names."""
     if (folder := named_folder(root, name)) is not None:
-        if images := _images_in(folder):
+        if images := folder.images():
             return images
         raise DataError(f"{folder.place}: has no image; expected JPEG, PNG or the like; correct {option}")
     if not name.endswith(".txt"):
-        return _images_in(root.folder(name, option))  # whose error lists what is there instead
+        return root.folder(name, option).images()  # whose error lists what is there instead
     content, place = root.read(name, option)
     return sorted(set(find_listed(root.below(root.top), read_list(content, place), place)))
 
@@ -316,13 +311,9 @@ def _images_of_yaml(root: DataRoot, name: str) -> list[int] | None:
     for start in range(max(1, len(parts) - 1)):
         path = "/".join(parts[start:])
         if (folder := named_folder(root, path)) is not None:
-            return _images_in(folder) or None
+            return folder.images() or None
         number = root.below("").find(path) or root.below(root.top).find(path)
         if number is not None and path.endswith(".txt"):
             place = root.tree.place(number)
             return find_listed(root.below(root.top), read_list(root.tree.read(number), place), place)
     return None
-
-
-def _images_in(files: Files) -> list[int]:
-    return [number for number in files.numbers if files.is_image(number)]

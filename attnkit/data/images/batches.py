@@ -200,7 +200,7 @@ class EpochBatches(Generic[Batch]):
         Args:
             make: a batch, and which images were replaced; see `made_in_order`.
             workers: processes that make batches; 0 is this one.
-            warn: called once for each image that cannot be read.
+            warn: called once for each image that cannot be read; another of the epoch replaces it.
         """
         self._make, self._warn = make, warn
         self.batches_per_epoch, self.workers = batches_per_epoch, workers

@@ -51,13 +51,7 @@ def train_segmentation(
     workers: Workers = 0,
     warn: Callable[[str], None] | None = None,
 ) -> EpochBatches[SegmentationBatch]:
-    """The batches of every epoch: shuffled, varied, all of the size of the crop.
-
-    Args:
-        seed: of the order, and of what is drawn for each image.
-        workers: processes that make batches; 0 is this one; see `num_workers` for `auto`.
-        warn: called once for each image that cannot be read; another of the epoch replaces it.
-    """
+    """The batches of every epoch: shuffled, varied, all of the size of the crop."""
     order = EpochOrder(len(data), batch_size=batch_size, seed=seed)
     making = _TrainMaker(data, order, SegmentationVariation(image, augment))
     processes = num_workers(workers, decodes=True)
@@ -85,11 +79,7 @@ class _TrainMaker:
     vary: SegmentationVariation
 
     def make(self, job: Job) -> tuple[SegmentationBatch, Broken]:
-        """The batch of an epoch and a number.
-
-        Raises:
-            DataError: too many images cannot be read.
-        """
+        """The batch of an epoch and a number."""
         drawn = self.order.draw(job, OneByOne(self.data.read))
         images, labels = self.vary(drawn.images, drawn.seeds.tolist())
         return SegmentationBatch(images, labels, drawn.indices), drawn.broken
@@ -103,11 +93,7 @@ class _EvalMaker:
     image: SegmentationImageConfig
 
     def make(self, indices: IntArray) -> list[SegmentationBatch]:
-        """The batches of consecutive images, one where all are of one size.
-
-        Raises:
-            DataError: some cannot be read.
-        """
+        """The batches of consecutive images, one where all are of one size."""
         samples = zip(indices.tolist(), read_all(OneByOne(self.data.read), indices), strict=True)
         return [self._batch(list(group)) for _, group in groupby(samples, key=lambda sample: sample[1][1].shape)]
 
