@@ -3,6 +3,7 @@
 import json
 
 from attnkit.data.detection.config import CocoConfig
+from attnkit.data.formats.coco import read_coco_json
 from attnkit.data.open import OpenedData
 from tests.data.image_files import png, write_files
 
@@ -49,3 +50,29 @@ def one_set(tmp_path, annotations, *, images=(1,), files=None, hold_back=None, *
     about = {key: options.pop(key) for key in ("categories", "names", "size") if key in options}
     content = pictures(images) | {"a/train.json": coco(annotations, images=images, **about)} | (files or {})
     return opened(write_files(tmp_path, content), hold_back=hold_back or {"valid": 0.0}, **options)
+
+
+def about(**changes):
+    return {
+        "images": [
+            {"id": 5, "file_name": "b.jpg", "height": 3, "width": 7},
+            {"id": 2, "file_name": "a.jpg", "height": 2, "width": 5},
+        ],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 5,
+                "category_id": 9,
+                "segmentation": [[0, 0, 3, 0, 3, 3]],
+                "iscrowd": 0,
+                "bbox": [0.5, 1, 2.25, 3],
+                "area": 4.5,
+            },
+            {"id": 2, "image_id": 5, "category_id": 4, "segmentation": {"size": [3, 7], "counts": [21]}, "iscrowd": 1},
+        ],
+        "categories": [{"id": 9, "name": "dog", "color": [1, 2, 300]}, {"id": 4, "name": "cat"}],
+    } | changes
+
+
+def read_about(content):
+    return read_coco_json(json.dumps(content).encode(), "x.json")
