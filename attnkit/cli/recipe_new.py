@@ -249,7 +249,7 @@ def _new_detection(images: ImageOptions, output: OutputOptions) -> NewRecipe:
     file, name = output.new_target(source, otherwise="detection")
 
     from attnkit.new_recipe.detection import new_detection
-    from attnkit.new_recipe.detection_data import coco_data, found_data
+    from attnkit.new_recipe.own_data import coco_data, found_data
 
     return new_detection(
         source,

@@ -16,12 +16,19 @@ from attnkit.data.formats.outlines import is_outline
 from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
 from attnkit.models.rcnn.config import MaskRcnnConfig
-from attnkit.new_recipe.detection_data import OwnData
 from attnkit.new_recipe.detection_size import FEW_IMAGES, ObjectSurvey, size_recipe
-from attnkit.new_recipe.recipe_text import NewRecipe, recipe_text
-from attnkit.new_recipe.sizing import few_images, hold_back, sample, this_machine, why_held_back
+from attnkit.new_recipe.networks import SWIN_KEYS
+from attnkit.new_recipe.own_data import OwnData
+from attnkit.new_recipe.recipe_text import NewRecipe, init_comment, write_recipe
+from attnkit.new_recipe.sizing import (
+    few_images,
+    read_each,
+    refuse_too_few,
+    sample,
+    this_machine,
+    why_held_back,
+)
 from attnkit.new_recipe.speed import detector_speed
-from attnkit.run_dir import write_whole
 from attnkit.structures.arrays import IntArray, Size
 
 MOST_FILES = 50_000
@@ -29,17 +36,12 @@ MOST_FILES = 50_000
 _ANY_SIZE = (1 << 16, 1 << 16)
 """Stands in for what annotations do not say, so that no image is opened: YOLO's shares of it are the same."""
 FEWEST_IMAGES = 10
-"""With fewer there is nothing to learn from, and nothing to hold back."""
-_INIT = """\
-To start from pretrained weights (attnkit import), uncomment this; model or backbone is then the model of their run.
-Lower lr to 1e-4.
-init: {from: runs/imported}"""
 _SHOWN = (
     *("augment.flip", "inference.max_detections", "model.channels", "model.rpn.anchor_scale"),
     *("model.rpn.train_proposals", "model.rpn.proposals", "model.box_head.channels", "model.box_head.samples"),
     *("model.mask_head.convs", "model.mask_head.channels"),
-    *(f"model.backbone.{key}" for key in ("patch_size", "embed_dim", "depths", "num_heads", "window_size")),
-    *("model.backbone.drop_path_rate", "train.optimizer.weight_decay"),
+    *(f"model.backbone.{key}" for key in SWIN_KEYS),
+    "train.optimizer.weight_decay",
 )
 
 
@@ -67,11 +69,8 @@ def new_detection(
     """
     train, valid, test = (_files(images) for images in OpenedData(config).values())
     assert train is not None, "nothing is held back"
-    if len(train) < FEWEST_IMAGES:
-        raise DataError(
-            f"{given}: {len(train)} training images with annotations are too few; expected at least {FEWEST_IMAGES}, "
-            "and hundreds for a useful model; add images"
-        )
+    what = "training images with annotations"
+    refuse_too_few(given, len(train), least=FEWEST_IMAGES, what=what, hundreds="for a useful model")
     whole = config.format == "coco"
     counts = count_objects(train, whole=whole)
     sizes = sample_sizes(train, sample_with_objects(train, counts))
@@ -82,14 +81,14 @@ def new_detection(
         return detector_speed(model, size, num_classes=survey.num_classes, masks=survey.masks)
 
     sized = size_recipe(name, config, survey, machine, speed, minutes=machine.minutes(minutes), side=side)
-    held_back = hold_back(survey.train, survey.valid, survey.test)
     reasons = (
         *_what_was_found(survey, config, train, counts, sizes),
-        *why_held_back(held_back, "the images", together="equal images stay together"),
+        *why_held_back(sized.held_back, "the images", together="equal images stay together"),
         *sized.reasons,
     )
-    write_whole(output, recipe_text(sized.recipe, reasons, comments={"model": _INIT}, shown=_SHOWN))
-    return NewRecipe(output, reasons, tuple(_warnings(train, survey, counts, sizes, output)))
+    comments = init_comment("model or backbone", lr="1e-4")
+    warnings = _warnings(train, survey, counts, sizes, output)
+    return write_recipe(output, sized.recipe, reasons, warnings, shown=_SHOWN, comments=comments)
 
 
 def _files(images: DetectionSet | None) -> ObjectFiles | None:
@@ -208,21 +207,17 @@ def count_objects(images: ObjectFiles, *, whole: bool) -> ObjectCounts:
     Raises:
         DataError: the annotations of no image can be read.
     """
-    counted: list[tuple[int, int]] = []
-    of_classes, outlined, errors = np.zeros(len(images.class_names), dtype=np.int64), 0, []
-    for index in sample(len(images), len(images) if whole else MOST_FILES):
-        try:
-            objects = _objects(images, index)
-        except DataError as error:
-            errors.append(error)
-            continue
-        counted.append((index, len(objects)))
-        np.add.at(of_classes, [one.label for one in objects], 1)
-        outlined += sum(is_outline(one.outline) for one in objects)
-    if not counted:
-        raise errors[0]
-    indices, counts = np.array(counted).T
-    return ObjectCounts(indices, counts, tuple(of_classes.tolist()), outlined, broken=len(errors))
+
+    def count(index: int) -> tuple[int, list[int], int]:
+        objects = _objects(images, index)
+        return index, [one.label for one in objects], sum(is_outline(one.outline) for one in objects)
+
+    counted, broken = read_each(sample(len(images), len(images) if whole else MOST_FILES), count)
+    indices, labels, outlined = zip(*counted, strict=True)
+    of_classes = np.zeros(len(images.class_names), dtype=np.int64)
+    np.add.at(of_classes, [label for own in labels for label in own], 1)
+    objects = np.array([len(own) for own in labels])
+    return ObjectCounts(np.array(indices), objects, tuple(of_classes.tolist()), sum(outlined), broken)
 
 
 def _objects(images: ObjectFiles, index: int) -> list[Annotation]:
@@ -248,24 +243,18 @@ def sample_sizes(images: ObjectFiles, chosen: Sequence[int]) -> SampledSizes:
     Raises:
         DataError: none can be read, or no box is inside of its image.
     """
-    errors = []
-    sizes: list[Size] = []
-    sides: list[float] = []
-    for index in chosen:
-        try:
-            size, objects = images.header_size(index), images.read_objects(index)
-        except DataError as error:
-            errors.append(error)
-            continue
-        width, height = (objects.boxes[:, 2:] - objects.boxes[:, :2]).T
-        real = ~objects.crowd & (width * height > 0)
-        sizes.append(size)
-        sides += ((width * height)[real].sqrt() / min(size)).tolist()
-    if not sizes:
-        raise errors[0]
+    found, broken = read_each(chosen, lambda index: _size_and_box_sides(images, index))
+    sizes, sides = [size for size, _ in found], [side for _, own in found for side in own]
     if not sides:
         raise _without_objects(images, len(sizes))
-    return SampledSizes(sizes, sides, sampled=len(chosen), broken=len(errors))
+    return SampledSizes(sizes, sides, sampled=len(chosen), broken=broken)
+
+
+def _size_and_box_sides(images: ObjectFiles, index: int) -> tuple[Size, list[float]]:
+    size, objects = images.header_size(index), images.read_objects(index)
+    width, height = (objects.boxes[:, 2:] - objects.boxes[:, :2]).T
+    real = ~objects.crowd & (width * height > 0)
+    return size, ((width * height)[real].sqrt() / min(size)).tolist()
 
 
 def sample_with_objects(images: ObjectFiles, counts: ObjectCounts) -> list[int]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.enough_detections import USUAL_DETECTIONS, enough_detections
-from attnkit.engine.config import AdamWConfig, PolyConfig, TrainConfig
+from attnkit.engine.config import PolyConfig, TrainConfig
 from attnkit.models.rcnn.config import MaskRcnnConfig
-from attnkit.new_recipe.detection_data import OwnData
 from attnkit.new_recipe.networks import DETECTOR_PATCH, DETECTORS, DetectorNetwork, detector_bytes, supported
+from attnkit.new_recipe.own_data import OwnData
 from attnkit.new_recipe.sizing import (
     Machine,
     SizedRecipe,
+    TrainingLength,
     hold_back,
     largest_affordable,
     power_of_two,
@@ -72,40 +73,26 @@ class ObjectSurvey:
     objects have at most these."""
 
 
-Speed = Callable[[MaskRcnnConfig, Size], float]
-"""Training images per second of a model, at a size."""
-
-
 def size_recipe(
     name: str,
     data: OwnData,
     survey: ObjectSurvey,
     machine: Machine,
-    speed: Speed,
+    speed: Callable[[MaskRcnnConfig, Size], float],
     *,
     minutes: float,
     side: int | None,
 ) -> SizedRecipe[DetectionRecipe]:
     """Choose sizes, anchors, network, batches and steps.
 
-    Args:
-        name: of the recipe.
-        data: where images and objects are.
-        survey: what was found in them.
-        machine: what will train.
-        speed: measures a network there.
-        minutes: of training.
-        side: pixels of the shorter side, where the user chose.
+    `speed` measures the training images a second of a model at a size; `side`, the shorter one, is that of the user.
     """
     held_back = hold_back(survey.train, survey.valid, survey.test)
     images = max(1, round(held_back.left * survey.with_objects))
     sides = [side] if side is not None else _sides(survey, machine)
+    networks = supported(DETECTORS, survey.train, published=machine.is_gpu)
     (network, short), rate, too_slow = largest_affordable(
-        [
-            (network, short)
-            for short in sides
-            for network in supported(DETECTORS, survey.train, published=machine.is_gpu)
-        ],
+        [(network, short) for short in sides for network in networks],
         lambda candidate: speed(_model(*candidate, survey), _shape(survey, candidate[1])),
         minutes=minutes,
         images=round(LEAST_EPOCHS * survey.train * survey.with_objects),
@@ -124,7 +111,7 @@ def size_recipe(
         model=model,
         inference=DetectionInferenceConfig(max_detections=detections),
         batch=DetectionBatchConfig(images=batch),
-        train=_train(length.steps, lr=float(f"{network.lr * (batch / 4) ** 0.5:.2g}")),
+        train=_train(length, lr=float(f"{network.lr * (batch / 4) ** 0.5:.2g}")),
     )
     reasons = (
         _why_size(survey, short, chosen=side is not None, too_slow=too_slow),
@@ -136,18 +123,16 @@ def size_recipe(
         f"batch: {batch} images; {length.epoch_line}",
         *length.reasons(machine, rate),
     )
-    return SizedRecipe(recipe, length, reasons)
+    return SizedRecipe(recipe, held_back, length, reasons)
 
 
-def _train(steps: int, *, lr: float) -> TrainConfig:
-    return TrainConfig(
-        steps=steps,
-        optimizer=AdamWConfig(name="adamw", weight_decay=0.05),
-        schedule=PolyConfig(name="poly", lr=lr, warmup_steps=min(500, max(1, steps // 10))),
+def _train(length: TrainingLength, *, lr: float) -> TrainConfig:
+    return length.train(
+        schedule=PolyConfig(name="poly", lr=lr, warmup_steps=min(500, max(1, length.steps // 10))),
+        weight_decay=0.05,
         clip_norm=5.0,
-        ema_decay=0.998 if steps >= AVERAGED else None,
-        validate_every=max(1, steps // 6),
-        save_every=max(1, steps // 12),
+        ema_decay=0.998 if length.steps >= AVERAGED else None,
+        validations=6,
         keep_last=1,
         average_last=1,
     )

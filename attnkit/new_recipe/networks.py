@@ -22,6 +22,8 @@ SMALL_CROP = 96
 """Up to this many pixels a segmenter's patches have 2 pixels and it has three stages, else 4 pixels and four stages."""
 DETECTOR_PATCH = 4
 """Pixels of a cell of a detector's finest map."""
+SWIN_KEYS = ("patch_size", "embed_dim", "depths", "num_heads", "window_size", "drop_path_rate")
+"""Of a Swin's config, written into every recipe."""
 _POSITIVE = 0.25
 """Of the proposals that the box head learns from; these get masks."""
 

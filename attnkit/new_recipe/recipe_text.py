@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill, wrap
@@ -21,6 +21,7 @@ from attnkit.config import Config
 from attnkit.errors import RecipeError
 from attnkit.recipe_file.form import fields_of, slot_of
 from attnkit.recipes import Recipe
+from attnkit.run_dir import write_whole
 
 _WIDTH = 118
 _HEAD = ("task", "name", "attnkit")
@@ -56,6 +57,36 @@ def refuse_to_overwrite(*files: Path) -> None:
         raise RecipeError(
             f"{existing}: exists already; expected to write {what}; name another --output, or add --force"
         )
+
+
+def write_recipe(
+    output: Path,
+    recipe: Recipe,
+    reasons: Sequence[str],
+    warnings: Iterable[str],
+    *,
+    shown: Collection[str],
+    comments: Mapping[str, str] | None = None,
+    not_measured: str = "What it scores",
+) -> NewRecipe:
+    """Write a recipe to a file, as `recipe_text` has it."""
+    text = recipe_text(recipe, reasons, comments=comments, shown=shown, not_measured=not_measured)
+    write_whole(output, text)
+    return NewRecipe(output, tuple(reasons), tuple(warnings))
+
+
+def init_comment(model: str, *, lr: str | None = None) -> dict[str, str]:
+    """A comment above `model` on how to start from pretrained weights.
+
+    Args:
+        model: what their run then determines.
+        lr: the learning rate that suits them, where it is lower.
+    """
+    return {
+        "model": "To start from pretrained weights (attnkit import), uncomment this; "
+        f"{model} is then the model of their run.\n"
+        f"{f'Lower lr to {lr}.' if lr else ''}\ninit: {{from: runs/imported}}"
+    }
 
 
 def recipe_text(

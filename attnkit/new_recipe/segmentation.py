@@ -1,9 +1,9 @@
-"""A segmentation recipe for somebody's own images and masks."""
+"""A segmentation recipe for somebody's own images and masks, and why it is as large as it is."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -11,33 +11,88 @@ import numpy as np
 
 from attnkit.data.config import Split
 from attnkit.data.finding import listed
-from attnkit.data.segmentation.config import MaskFilesConfig
+from attnkit.data.segmentation.config import MaskFilesConfig, SegmentationAugmentConfig, SegmentationImageConfig
 from attnkit.data.segmentation.mask_files import MaskFiles, MaskFileSplits
 from attnkit.data.segmentation.named_ids import BlackAndWhiteError
-from attnkit.data.segmentation.segmentation_set import pixels_per_class
+from attnkit.data.segmentation.segmentation_set import LabelMap, pixels_per_class
+from attnkit.engine.config import PolyConfig
 from attnkit.errors import DataError
-from attnkit.new_recipe.recipe_text import NewRecipe, recipe_text
-from attnkit.new_recipe.segmentation_size import FEW_IMAGES, MaskSurvey, size_recipe
-from attnkit.new_recipe.sizing import few_images, hold_back, sample, this_machine, why_held_back
+from attnkit.models.config import UperNetConfig
+from attnkit.new_recipe.networks import (
+    SEGMENTER_FLAT,
+    SEGMENTERS,
+    SMALL_CROP,
+    SWIN_KEYS,
+    SegmenterNetwork,
+    segmenter_bytes,
+    supported,
+)
+from attnkit.new_recipe.own_data import mask_data
+from attnkit.new_recipe.recipe_text import NewRecipe, init_comment, write_recipe
+from attnkit.new_recipe.sizing import (
+    Machine,
+    SizedRecipe,
+    few_images,
+    hold_back,
+    largest_affordable,
+    power_of_two,
+    read_each,
+    refuse_too_few,
+    sample,
+    this_machine,
+    training_length,
+    why_held_back,
+    why_no_larger,
+)
 from attnkit.new_recipe.speed import segmenter_speed
-from attnkit.run_dir import write_whole
+from attnkit.recipes.base import ImageBatchConfig
+from attnkit.recipes.segmentation.recipe import SegmentationLossConfig, SegmentationRecipe
+from attnkit.structures.arrays import IntArray
 
 FEWEST_IMAGES = 10
-"""With fewer there is nothing to learn from, and nothing to hold back."""
-_SPLITS: dict[Split, tuple[str, ...]] = {
-    "train": ("train", "training"),
-    "valid": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
-_INIT = """\
-To start from pretrained weights (attnkit import), uncomment this; backbone is then the model of their run.
-Lower lr to 6e-5.
-init: {from: runs/imported}"""
+FEW_IMAGES = 2000
+"""With fewer, pretrained weights help more than anything else here."""
+MOST_ON_CORES, MOST_ON_GPU = 320, 512
+"""Pixels of the side of a crop."""
+LEAST_EPOCHS = 30
+"""A network that gets fewer in the time available is replaced by a smaller one, or gets smaller crops."""
+UNEVEN = 200.0
+"""Pixels of the most frequent class over those of the rarest, from which on rare ones get more weight."""
+MOSTLY = 0.6
+"""Share of one class from which on crops may be all of it."""
 _SHOWN = (
     *("model.name", "model.channels", "model.auxiliary_channels", "model.pool_scales"),
-    *(f"model.backbone.{key}" for key in ("patch_size", "embed_dim", "depths", "num_heads", "window_size")),
-    *("model.backbone.drop_path_rate", "train.optimizer.weight_decay"),
+    *(f"model.backbone.{key}" for key in SWIN_KEYS),
+    "train.optimizer.weight_decay",
 )
+
+
+@dataclass(frozen=True)
+class MaskSurvey:
+    """What was found in somebody's images and masks."""
+
+    path: str
+    """For people."""
+    train: int
+    """Images, those that will be held back among them."""
+    valid: int
+    test: int
+    side: int
+    """Median of the shorter sides, in pixels."""
+    shares: dict[str, float]
+    """Of the labelled pixels, by class."""
+    masks_with: Mapping[str, int] = field(default_factory=dict)
+    """Sampled masks in which a class occurs."""
+    sampled: int = 0
+    """Images that were opened with their masks."""
+    broken: int = 0
+    """Of these, the ones that cannot be read."""
+
+    @property
+    def unevenness(self) -> float:
+        """Pixels of the most frequent class over those of the rarest that occurs."""
+        there = [share for share in self.shares.values() if share]
+        return max(there) / min(there)
 
 
 def new_segmentation(
@@ -64,69 +119,33 @@ def new_segmentation(
     Raises:
         DataError: a folder is missing, has no images or masks that belong together, or too few.
     """
-    config = _data_config(images, masks, classes)
+    config = mask_data(images, masks, classes)
     try:
         config, opened = _open(config)
         train = opened.training
         survey = survey_masks(images, train, *(_count(opened, split) for split in ("valid", "test")))
     except DataError as error:  # it names a key of a recipe, which does not exist yet
         raise DataError(str(error).replace("data.classes", "--classes")) from None
-    if len(train) < FEWEST_IMAGES:
-        raise DataError(
-            f"{images}: {len(train)} training images with masks are too few; expected at least {FEWEST_IMAGES}, and "
-            "hundreds for a useful model; add images"
-        )
+    refuse_too_few(
+        images,
+        len(train),
+        least=FEWEST_IMAGES,
+        what="training images with masks",
+        hundreds="for a useful model",
+    )
     machine = this_machine()
     data = config.changed(classes=config.classes or train.class_names)
     sized = size_recipe(name, data, survey, machine, segmenter_speed, minutes=machine.minutes(minutes), crop=crop)
     counts = f"{survey.train:,} training, {survey.valid:,} validation and {survey.test:,} test images"
-    held_back = hold_back(survey.train, survey.valid, survey.test)
     reasons = (
         f"{images}: {counts} with masks of {len(survey.shares):,} classes",
         *_what_masks_mean(config, classes),
-        *why_held_back(held_back, "the images", together="equal images stay together"),
+        *why_held_back(sized.held_back, "the images", together="equal images stay together"),
         *sized.reasons,
     )
-    write_whole(output, recipe_text(sized.recipe, reasons, comments={"model": _INIT}, shown=_SHOWN))
-    return NewRecipe(output, reasons, _warnings(train, survey, output))
-
-
-def _data_config(images: str, masks: str, classes: str | None) -> MaskFilesConfig:
-    """Paths below the folder that holds both. Nothing is held back, so that all images are surveyed."""
-    for folder, option, holds in ((images, "--images", "images"), (masks, "--masks", "masks")):
-        if not Path(folder).is_dir():
-            raise DataError(f"{folder}: no such folder; expected a folder of {holds}; correct {option}")
-    if classes and not Path(classes).is_file():
-        raise DataError(f"{classes}: no such file; expected names of classes, .json or .txt; correct --classes")
-    paths = [os.path.normpath(path) for path in (images, masks, *([classes] if classes else []))]
-    if any(map(os.path.isabs, paths)):
-        paths = [os.path.abspath(path) for path in paths]
-    root = os.path.commonpath(paths[:2]) or "."
-    below = [Path(os.path.relpath(path, root)).as_posix() for path in paths]
-    return MaskFilesConfig.model_validate(
-        {
-            "format": "mask_files",
-            "path": Path(root).as_posix(),
-            **_splits(images, masks, below),
-            "classes": below[2] if classes else None,
-            "hold_back": {"valid": 0.0, "test": 0.0},
-        }
-    )
-
-
-def _splits(images: str, masks: str, below: Sequence[str]) -> dict[Split, dict[str, str]]:
-    """Folders of the splits, if both have them; otherwise everything is for training."""
-    found: dict[Split, dict[str, str]] = {}
-    for split, names in _SPLITS.items():
-        there = [name for name in names if (Path(images) / name).is_dir() and (Path(masks) / name).is_dir()]
-        if there:
-            found[split] = {"images": f"{below[0]}/{there[0]}", "masks": f"{below[1]}/{there[0]}"}
-    if found and "train" not in found:
-        raise DataError(
-            f"{images}: has {next(iter(found.values()))['images'].rpartition('/')[2]}, as {masks} has, but nothing for "
-            "training; expected a folder train in both; rename one"
-        )
-    return found or {"train": {"images": below[0], "masks": below[1]}}
+    comments = init_comment("backbone", lr="6e-5")
+    warnings = _warnings(train, survey, output)
+    return write_recipe(output, sized.recipe, reasons, warnings, shown=_SHOWN, comments=comments)
 
 
 def _open(config: MaskFilesConfig) -> tuple[MaskFilesConfig, MaskFileSplits]:
@@ -144,40 +163,21 @@ def _count(opened: MaskFileSplits, split: Split) -> int:
 
 
 def survey_masks(images: str, train: MaskFiles, valid: int, test: int) -> MaskSurvey:
-    """Sizes and classes of a sample of the masks.
-
-    Args:
-        images: the folder, for people.
-        train: the training images.
-        valid: images of the validation set.
-        test: images of the test set.
+    """Sizes and classes of a sample of the masks; `valid` and `test` are how many images those sets have.
 
     Raises:
         DataError: none can be read, or they hold fewer than two classes.
     """
-    pixels = np.zeros(len(train.class_names), dtype=np.int64)
-    masks_with = np.zeros_like(pixels)
-    sides, errors = [], []
-    chosen = sample(len(train))
-    for index in chosen:
-        try:
-            labels = train.read_labels(index)
-        except DataError as error:
-            errors.append(error)
-            continue
-        sides.append(min(labels.shape))
-        counts = pixels_per_class(labels, len(pixels))
-        pixels += counts
-        masks_with += counts > 0
-    if not sides:
-        raise errors[0]
+    chosen, names = sample(len(train)), train.class_names
+    masks, broken = read_each(chosen, lambda index: _count_pixels(train.read_labels(index), len(names)))
+    sides, pixels_of_masks = zip(*masks, strict=True)
+    pixels, masks_with = np.sum(pixels_of_masks, axis=0), np.count_nonzero(pixels_of_masks, axis=0)
     if (masks_with > 0).sum() < 2:
         there = "only one class" if masks_with.any() else "no class"
         raise DataError(
             f"{train.mask_place(0)}: {len(sides)} sampled masks hold {there}; expected at least two, 0, 1 and so on; "
             "make the masks again, or say with --classes what pixel values mean"
         )
-    names = train.class_names
     return MaskSurvey(
         path=images,
         train=len(train),
@@ -187,8 +187,13 @@ def survey_masks(images: str, train: MaskFiles, valid: int, test: int) -> MaskSu
         shares=dict(zip(names, (pixels / pixels.sum()).tolist(), strict=True)),
         masks_with=dict(zip(names, masks_with.tolist(), strict=True)),
         sampled=len(chosen),
-        broken=len(errors),
+        broken=broken,
     )
+
+
+def _count_pixels(labels: LabelMap, num_classes: int) -> tuple[int, IntArray]:
+    """The shorter side of a mask, and its pixels of each class."""
+    return min(labels.shape), pixels_per_class(labels, num_classes)
 
 
 def _what_masks_mean(config: MaskFilesConfig, classes: str | None) -> Iterable[str]:
@@ -211,3 +216,120 @@ def _warnings(train: MaskFiles, survey: MaskSurvey, output: Path) -> tuple[str, 
             "training; see attnkit data check, or correct data.classes"
         )
     return (*lines, *few_images(images, len(train), few=FEW_IMAGES))
+
+
+def size_recipe(
+    name: str,
+    data: MaskFilesConfig,
+    survey: MaskSurvey,
+    machine: Machine,
+    speed: Callable[[UperNetConfig, int, int], float],
+    *,
+    minutes: float,
+    crop: int | None,
+) -> SizedRecipe[SegmentationRecipe]:
+    """Choose crop, network, batches and steps.
+
+    `speed` measures the training images a second of a model, at a crop of so many pixels, of so many classes; `crop` is
+    that of the user.
+    """
+    held_back = hold_back(survey.train, survey.valid, survey.test)
+    crops = [crop] if crop else _crops(survey.side, machine)
+    (network, size), rate, too_slow = largest_affordable(
+        [(network, size) for size in crops for network in _networks(survey, size, machine)],
+        lambda candidate: speed(candidate[0].config(candidate[1]), candidate[1], len(survey.shares)),
+        minutes=minutes,
+        images=LEAST_EPOCHS * survey.train,
+    )
+    short_side = size * 3 // 2 if survey.side > 2 * size else None
+    model = network.config(size)
+    batch = _batch(held_back.left, size, machine, model, len(survey.shares))
+    length = training_length(held_back.left, per_step=batch, epochs=_epochs(held_back.left), rate=rate, minutes=minutes)
+    lr = float(f"{network.lr * (batch / 16) ** 0.5:.2g}")
+    weighted, mostly = survey.unevenness > UNEVEN, max(survey.shares.values()) > MOSTLY
+    recipe = SegmentationRecipe(
+        task="segmentation",
+        name=name,
+        data=data.changed(hold_back=held_back.config),
+        image=SegmentationImageConfig(crop=(size, size), short_side=short_side),
+        augment=SegmentationAugmentConfig(most_of_one_class=1.0 if mostly else 0.75),
+        model=model,
+        loss=SegmentationLossConfig(class_weights="median_frequency" if weighted else "none"),
+        batch=ImageBatchConfig(images=batch),
+        train=length.train(
+            schedule=PolyConfig(name="poly", lr=lr, warmup_steps=min(1500, max(1, length.steps // 10))),
+            weight_decay=0.01,
+            clip_norm=1.0,
+            validations=15,
+            keep_last=3,
+            average_last=1,
+        ),
+    )
+    reasons = (
+        *_why_crop(survey, size, short_side, chosen=crop is not None, too_slow=too_slow),
+        f"network: {network.name}: {network.why}; a Swin needs fewer images than a ViT",
+        f"classes: {_why_weights(survey, weighted=weighted)}",
+        _why_augmentation(mostly=mostly),
+        f"batch: {batch} images; {length.epoch_line}",
+        *length.reasons(machine, rate),
+    )
+    return SizedRecipe(recipe, held_back, length, reasons)
+
+
+def _crops(side: int, machine: Machine) -> list[int]:
+    """Sides of crops to try, the largest first, in steps that the stages divide evenly."""
+    if side <= SMALL_CROP:
+        return [max(32, side // 16 * 16)]
+    largest = min(max(96 + 32, side // 32 * 32), MOST_ON_GPU if machine.is_gpu else MOST_ON_CORES)
+    return [largest, *(size for size in (384, 256, 192, 128) if size < largest)]
+
+
+def _networks(survey: MaskSurvey, size: int, machine: Machine) -> list[SegmenterNetwork]:
+    """Networks for a crop, the largest first, that the number of images supports."""
+    if size <= SMALL_CROP:
+        return [SEGMENTER_FLAT]
+    return supported(SEGMENTERS, survey.train, published=machine.is_gpu)
+
+
+def _epochs(images: int) -> int:
+    """How often images are of use: the 160 thousand steps of ADE20K are 127 epochs, and few images need more."""
+    return 400 if images < 1000 else 250 if images < 5000 else 127
+
+
+def _batch(images: int, crop: int, machine: Machine, model: UperNetConfig, num_classes: int) -> int:
+    """Two at least, as batch norm needs; what memory holds, and some ten steps an epoch."""
+    wanted = min(16 if machine.is_gpu else 8, max(4, images // 10))
+    fits = machine.fitting_images(segmenter_bytes(model, crop, num_classes))
+    return power_of_two(max(2, min(wanted, fits, images)))
+
+
+def _why_crop(survey: MaskSurvey, size: int, short_side: int | None, *, chosen: bool, too_slow: int) -> tuple[str, ...]:
+    why = "as you ask" if chosen else f"the shorter side of the images has {survey.side}"
+    why += why_no_larger(too_slow, epochs=LEAST_EPOCHS, can_be_larger=not chosen and size < survey.side // 32 * 32)
+    line = f"crop: {size} x {size} pixels: {why}"
+    if short_side is None:
+        return (line,)
+    return (
+        line,
+        f"size: images are brought to a shorter side of {short_side} pixels, so that a crop shows enough of one",
+    )
+
+
+def _why_weights(survey: MaskSurvey, *, weighted: bool) -> str:
+    shares = survey.shares
+    there = [name for name in shares if shares[name]]
+    most, least = max(there, key=shares.__getitem__), min(there, key=shares.__getitem__)
+    balance = f"{_percent(shares[most])} of the pixels are {most}, {_percent(shares[least])} {least}"
+    if weighted:
+        return f"{balance}: rare ones get more weight, loss.class_weights=median_frequency"
+    return f"{balance}: all have the same weight; if rare ones are missed, --set loss.class_weights=median_frequency"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.4g} %"
+
+
+def _why_augmentation(*, mostly: bool) -> str:
+    line = "augmentation: sizes, crops, mirroring, colours; --set augment.flip=0 where left and right matter, "
+    line += "--set augment.photometric=false where colours do"
+    return f"{line}; one class is most of the pixels, so crops may be all of it" if mostly else line

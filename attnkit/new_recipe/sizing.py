@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from attnkit.data.config import HoldBackConfig
+from attnkit.engine.config import AdamWConfig, ScheduleConfig, TrainConfig
+from attnkit.errors import DataError
 from attnkit.machine import cores
 from attnkit.recipes.base import BaseRecipe
 
 Candidate = TypeVar("Candidate")
+Item = TypeVar("Item")
 SomeRecipe = TypeVar("SomeRecipe", bound=BaseRecipe)
 
 SAMPLE = 200
@@ -60,6 +63,38 @@ def sample(count: int, most: int | None = None) -> list[int]:
     """Indices of at most so many items, or SAMPLE of them, evenly spread over `count`."""
     chosen: list[int] = np.linspace(0, count - 1, min(SAMPLE if most is None else most, count)).astype(int).tolist()
     return chosen
+
+
+def read_each(indices: Iterable[int], read: Callable[[int], Item]) -> tuple[list[Item], int]:
+    """Read items of a data set.
+
+    Returns:
+        What was read of those that can be, and how many are broken.
+
+    Raises:
+        DataError: all are broken.
+    """
+    items, errors = [], []
+    for index in indices:
+        try:
+            items.append(read(index))
+        except DataError as error:
+            errors.append(error)
+    if not items:
+        raise errors[0]
+    return items, len(errors)
+
+
+def refuse_too_few(path: str, images: int, *, least: int, what: str, hundreds: str) -> None:
+    """Refuse images from which nothing can be learned, and of which none can be held back.
+
+    Raises:
+        DataError: there are fewer than `least`.
+    """
+    if images < least:
+        raise DataError(
+            f"{path}: {images} {what} are too few; expected at least {least}, and hundreds {hundreds}; add images"
+        )
 
 
 def held_back_share(images: int) -> float:
@@ -181,6 +216,32 @@ class TrainingLength:
         """The length of an epoch for people."""
         return f"an epoch is {self.epoch:,} step{'s' * (self.epoch != 1)}"
 
+    def train(
+        self,
+        *,
+        schedule: ScheduleConfig,
+        weight_decay: float,
+        clip_norm: float,
+        validations: int,
+        average_last: int,
+        keep_last: int,
+        accumulate: int = 1,
+        ema_decay: float | None = None,
+    ) -> TrainConfig:
+        """The section of a recipe: AdamW, and twice as many checkpoints as validations."""
+        return TrainConfig(
+            steps=self.steps,
+            accumulate=accumulate,
+            optimizer=AdamWConfig(name="adamw", weight_decay=weight_decay),
+            schedule=schedule,
+            clip_norm=clip_norm,
+            ema_decay=ema_decay,
+            validate_every=max(1, self.steps // validations),
+            save_every=max(1, self.steps // (2 * validations)),
+            keep_last=keep_last,
+            average_last=average_last,
+        )
+
     def reasons(self, machine: Machine, rate: float) -> tuple[str, str]:
         """The lines on steps and time.
 
@@ -240,6 +301,7 @@ class SizedRecipe(Generic[SomeRecipe]):
     """A recipe whose numbers follow from images and machine."""
 
     recipe: SomeRecipe
+    held_back: HeldBack
     length: TrainingLength
     reasons: tuple[str, ...]
     """One line per choice: what, and why."""

@@ -11,9 +11,8 @@ from attnkit.data.text.held_back import HeldBack, Kept, write_pairs
 from attnkit.data.text.pair_files import TextPairs
 from attnkit.data.text.parallel_text import ParallelText, language_of
 from attnkit.errors import DataError
-from attnkit.new_recipe.recipe_text import NewRecipe, recipe_text, refuse_to_overwrite
+from attnkit.new_recipe.recipe_text import NewRecipe, refuse_to_overwrite, write_recipe
 from attnkit.new_recipe.translation_size import TextSize, measure, size_recipe
-from attnkit.run_dir import write_whole
 
 FEWEST_PAIRS = 200
 """With fewer there is nothing to learn from, and nothing to hold back."""
@@ -53,8 +52,7 @@ def new_translation(given: Mapping[Split, PairOfFiles], *, output: Path, name: s
     held_back = _hold_back(opened, written, size.pairs) if missing else ()
     reasons = (f"{place}: {size.pairs:,} pairs, {words}", *held_back, *sized.reasons)
     not_measured = "What it scores and how long it takes"
-    write_whole(output, recipe_text(sized.recipe, reasons, shown=_SHOWN, not_measured=not_measured))
-    return NewRecipe(output, reasons, warnings)
+    return write_recipe(output, sized.recipe, reasons, warnings, shown=_SHOWN, not_measured=not_measured)
 
 
 def _check_size(size: TextSize, place: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from attnkit.data.open import OpenedData
 from attnkit.models.build import build_model
 from attnkit.new_recipe import classification as new_classification
 from attnkit.new_recipe import speed as measured
-from attnkit.new_recipe.classification_size import FolderSurvey, size_recipe
+from attnkit.new_recipe.classification import FolderSurvey, size_recipe
 from attnkit.new_recipe.networks import CLASSIFIER_BASE as BASE
 from attnkit.new_recipe.networks import CLASSIFIER_MICRO as MICRO
 from attnkit.new_recipe.networks import CLASSIFIER_NANO as NANO

@@ -18,7 +18,7 @@ from attnkit.new_recipe.networks import SEGMENTER_MICRO as MICRO
 from attnkit.new_recipe.networks import SEGMENTER_NANO as NANO
 from attnkit.new_recipe.networks import SEGMENTER_TINY as TINY
 from attnkit.new_recipe.networks import segmenter_bytes
-from attnkit.new_recipe.segmentation_size import MaskSurvey, size_recipe
+from attnkit.new_recipe.segmentation import MaskSurvey, size_recipe
 from attnkit.new_recipe.sizing import Machine
 from tests.command import attnkit, refused
 from tests.data.image_files import write_files

@@ -7,7 +7,7 @@ import pytest
 from attnkit.data.data_root import DataRoot
 from attnkit.data.open import OpenedData
 from attnkit.errors import DataError
-from attnkit.new_recipe.detection_data import coco_data, folder_of, found_data, has_any, image_names
+from attnkit.new_recipe.own_data import coco_data, folder_of, found_data, has_any, image_names
 from tests.data.formats.coco_files import annotation, coco, pictures
 from tests.data.image_files import png, write_files, write_tar
 

@@ -1,4 +1,4 @@
-"""From what the user names on the command line to the data of a detection recipe. Nothing is held back yet.
+"""From what the user names on the command line to the data of a recipe. Nothing is held back yet.
 
 COCO's json is searched for the names of images and not parsed, which would take as long as opening the data does.
 """
@@ -15,11 +15,17 @@ from attnkit.data.config import SPLITS, HoldBackConfig, Split
 from attnkit.data.data_root import SPLIT_NAMES, DataRoot, Files, find_image, usual_folder
 from attnkit.data.detection.config import CocoConfig, CocoSplitConfig, VocConfig, YoloConfig
 from attnkit.data.finding import listed
+from attnkit.data.segmentation.config import MaskFilesConfig
 from attnkit.errors import DataError
 
 OwnData = CocoConfig | YoloConfig | VocConfig
 
 _NOTHING = HoldBackConfig(valid=0.0, test=0.0)
+_MASK_SPLITS: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "valid": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
 _WORD = re.compile(r"(?<![a-z])(train(?:ing)?)(?=\d|[^a-z]|$)", re.IGNORECASE)
 """Of training, in a name such as instances_train2017.json."""
 _YOLO, _VOC, _COCO = ("data.yaml", "classes.txt", "obj.names"), ".xml", ".json"
@@ -28,6 +34,57 @@ _SEARCHED_NAMES = 20
 """Names that each folder is searched for, evenly spread."""
 _NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
 _NO_IMAGES = re.compile(rb'"images"\s*:\s*\[\s*\]')
+
+
+def mask_data(images: str, masks: str, classes: str | None) -> MaskFilesConfig:
+    """Images and their masks, below the folder that holds both.
+
+    Args:
+        images: the folder of images, which may have folders for training, validation and test.
+        masks: the folder of their masks, with the same folders below.
+        classes: a file of class names.
+
+    Raises:
+        DataError: one of them does not exist, or nothing is for training.
+    """
+    _refuse_no_folder(images, "images")
+    _refuse_no_folder(masks, "masks")
+    if classes and not Path(classes).is_file():
+        raise DataError(f"{classes}: no such file; expected names of classes, .json or .txt; correct --classes")
+    paths = [os.path.normpath(path) for path in (images, masks, *([classes] if classes else []))]
+    if any(map(os.path.isabs, paths)):
+        paths = [os.path.abspath(path) for path in paths]
+    root = os.path.commonpath(paths[:2]) or "."
+    below = [Path(os.path.relpath(path, root)).as_posix() for path in paths]
+    return MaskFilesConfig.model_validate(
+        {
+            "format": "mask_files",
+            "path": Path(root).as_posix(),
+            **_mask_splits(images, masks, below),
+            "classes": below[2] if classes else None,
+            "hold_back": _NOTHING,
+        }
+    )
+
+
+def _mask_splits(images: str, masks: str, below: Sequence[str]) -> dict[Split, dict[str, str]]:
+    """Folders of the splits, if both have them; otherwise everything is for training."""
+    found: dict[Split, dict[str, str]] = {}
+    for split, names in _MASK_SPLITS.items():
+        there = [name for name in names if (Path(images) / name).is_dir() and (Path(masks) / name).is_dir()]
+        if there:
+            found[split] = {"images": f"{below[0]}/{there[0]}", "masks": f"{below[1]}/{there[0]}"}
+    if found and "train" not in found:
+        raise DataError(
+            f"{images}: has {next(iter(found.values()))['images'].rpartition('/')[2]}, as {masks} has, but nothing for "
+            "training; expected a folder train in both; rename one"
+        )
+    return found or {"train": {"images": below[0], "masks": below[1]}}
+
+
+def _refuse_no_folder(folder: str, holds: str) -> None:
+    if not Path(folder).is_dir():
+        raise DataError(f"{folder}: no such folder; expected a folder of {holds}; correct --{holds}")
 
 
 def coco_data(images: str, annotations: str) -> CocoConfig:
@@ -40,8 +97,7 @@ def coco_data(images: str, annotations: str) -> CocoConfig:
     Raises:
         DataError: one of the two does not exist, or none of the images that a json names.
     """
-    if not Path(images).is_dir():
-        raise DataError(f"{images}: no such folder; expected a folder of images; correct --images")
+    _refuse_no_folder(images, "images")
     if not Path(annotations).is_file():
         raise DataError(f"{annotations}: no such file; expected COCO's json of objects; correct --annotations")
     named: dict[Split, tuple[str, str]] = {"train": (_folder_of(images, "train"), annotations)}
