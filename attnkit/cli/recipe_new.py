@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,6 +36,37 @@ class TextOptions:
         str | None, typer.Option(metavar="FILE", help="Sentences to score on  [default: some are held back]")
     ] = None
     test_tgt: Annotated[str | None, typer.Option(metavar="FILE", help="Their translations.")] = None
+
+    def languages(self) -> str:
+        """A name from the languages of the files: en_de."""
+        from attnkit.data.text.parallel_text import language_of
+
+        languages = [language_of(file) for file in (self.src, self.tgt) if file is not None]
+        return "_".join(map(str, languages)) if all(languages) else "translation"
+
+    def pairs(self) -> dict[Split, PairOfFiles]:
+        """The splits that are given; each needs both of its files."""
+        from attnkit.data.text.config import PairOfFiles
+
+        sides: dict[Split, tuple[str | None, str | None]] = {
+            "train": (self.src, self.tgt),
+            "valid": (self.valid_src, self.valid_tgt),
+            "test": (self.test_src, self.test_tgt),
+        }
+        given = {}
+        for split, (src, tgt) in sides.items():
+            if src is None and tgt is None:
+                continue
+            options = ("--src", "--tgt") if split == "train" else (f"--{split}-src", f"--{split}-tgt")
+            if src is None or tgt is None:
+                present, absent = options if tgt is None else options[::-1]
+                raise AttnkitError(f"{present}: its other side is not given; expected {absent} too; add it")
+            if src == tgt:
+                raise AttnkitError(
+                    f"{options[0]}: {src} is {options[1]} too; expected one file per language; correct one"
+                )
+            given[split] = PairOfFiles(src=src, tgt=tgt)
+        return given
 
 
 @dataclass(frozen=True)
@@ -93,36 +122,6 @@ class OutputOptions:
     ] = None
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False
 
-    def target(self, source: str, *, otherwise: str) -> tuple[Path, str]:
-        """The file and the name of the recipe; what is not given follows from a name of the data.
-
-        Args:
-            source: path of the data, or another name.
-            otherwise: for sources without a letter in their names.
-
-        Raises:
-            RecipeError: a recipe may not have that name.
-        """
-        from attnkit.recipe_file import Override, load
-
-        if self.name is not None:  # any recipe will do to ask the schema, before anything takes time
-            load("translation/toy", options=[Override(f"--name {self.name}", "name", json.dumps(self.name))])
-        file = self.output or Path(f"{_name_of(Path(source.rstrip('/')), otherwise=otherwise)}.yaml")
-        return file, self.name or _name_of(file, otherwise=otherwise)
-
-    def new_target(self, source: str, *, otherwise: str) -> tuple[Path, str]:
-        """The same, where the recipe is the only file that is written.
-
-        Raises:
-            RecipeError: the file exists already, and --force is not given.
-        """
-        from attnkit.new_recipe.recipe_text import refuse_to_overwrite
-
-        file, name = self.target(source, otherwise=otherwise)
-        if not self.force:
-            refuse_to_overwrite(file)
-        return file, name
-
 
 @spread_options
 def new(
@@ -148,14 +147,18 @@ def new(
       attnkit recipe new detection --data yolo.zip
     """
     _check_options(task, text, images)
+    from attnkit.new_recipe.recipe_text import name_recipe, refuse_to_overwrite
+
+    source = images.data or images.images or text.languages()
+    file, name = name_recipe(source, file=output.output, name=output.name, otherwise=task)
     if task == "translation":
-        written = _new_translation(text, output)
-    elif task == "classification":
-        written = _new_classification(images, output)
-    elif task == "segmentation":
-        written = _new_segmentation(images, output)
+        from attnkit.new_recipe.translation import new_translation
+
+        written = new_translation(text.pairs(), output=file, name=name, force=output.force)
     else:
-        written = _new_detection(images, output)
+        if not output.force:
+            refuse_to_overwrite(file)
+        written = _new_for_images(task, images, file, name)
     for line in (*written.reasons, *written.warnings):
         typer.echo(line, err=True)
     typer.echo(f"next: attnkit train {written.file}", err=True)
@@ -201,98 +204,25 @@ def _check_options(task: str, text: TextOptions, images: ImageOptions) -> None:
             raise AttnkitError(f"{option}: not given; expected {' and '.join(needed)}{alone} for {task}; add it")
 
 
-def _new_translation(text: TextOptions, output: OutputOptions) -> NewRecipe:
-    from attnkit.new_recipe.translation import new_translation
+def _new_for_images(task: str, asked: ImageOptions, output: Path, name: str) -> NewRecipe:
+    size, minutes = asked.image_size, asked.minutes
+    if task == "classification":
+        from attnkit.new_recipe.classification import new_classification
 
-    assert text.src is not None
-    assert text.tgt is not None
-    file, name = output.target(_languages(text.src, text.tgt), otherwise="translation")
-    return new_translation(_pairs(text), output=file, name=name, force=output.force)
+        assert asked.data is not None
+        return new_classification(asked.data, output=output, name=name, image_size=size, minutes=minutes)
+    if task == "segmentation":
+        from attnkit.new_recipe.segmentation import new_segmentation
 
-
-def _new_classification(images: ImageOptions, output: OutputOptions) -> NewRecipe:
-    assert images.data is not None
-    file, name = output.new_target(images.data, otherwise="classification")
-
-    from attnkit.new_recipe.classification import new_classification
-
-    return new_classification(
-        images.data,
-        output=file,
-        name=name,
-        image_size=images.image_size,
-        minutes=images.minutes,
-    )
-
-
-def _new_segmentation(images: ImageOptions, output: OutputOptions) -> NewRecipe:
-    assert images.images is not None
-    assert images.masks is not None
-    file, name = output.new_target(images.images, otherwise="segmentation")
-
-    from attnkit.new_recipe.segmentation import new_segmentation
-
-    return new_segmentation(
-        images.images,
-        images.masks,
-        output=file,
-        name=name,
-        classes=images.classes,
-        crop=images.image_size,
-        minutes=images.minutes,
-    )
-
-
-def _new_detection(images: ImageOptions, output: OutputOptions) -> NewRecipe:
-    source = images.data or images.images
-    assert source is not None
-    file, name = output.new_target(source, otherwise="detection")
-
+        assert asked.images is not None
+        assert asked.masks is not None
+        return new_segmentation(
+            asked.images, asked.masks, output=output, name=name, classes=asked.classes, crop=size, minutes=minutes
+        )
     from attnkit.new_recipe.detection import new_detection
     from attnkit.new_recipe.own_data import coco_data, found_data
 
-    return new_detection(
-        source,
-        found_data(source) if images.annotations is None else coco_data(source, images.annotations),
-        output=file,
-        name=name,
-        side=images.image_size,
-        minutes=images.minutes,
-    )
-
-
-def _pairs(text: TextOptions) -> dict[Split, PairOfFiles]:
-    """The splits that are given; each needs both of its files."""
-    from attnkit.data.text.config import PairOfFiles
-
-    sides: dict[Split, tuple[str | None, str | None]] = {
-        "train": (text.src, text.tgt),
-        "valid": (text.valid_src, text.valid_tgt),
-        "test": (text.test_src, text.test_tgt),
-    }
-    given = {}
-    for split, (src, tgt) in sides.items():
-        if src is None and tgt is None:
-            continue
-        options = ("--src", "--tgt") if split == "train" else (f"--{split}-src", f"--{split}-tgt")
-        if src is None or tgt is None:
-            present, absent = options if tgt is None else options[::-1]
-            raise AttnkitError(f"{present}: its other side is not given; expected {absent} too; add it")
-        if src == tgt:
-            raise AttnkitError(f"{options[0]}: {src} is {options[1]} too; expected one file per language; correct one")
-        given[split] = PairOfFiles(src=src, tgt=tgt)
-    return given
-
-
-def _languages(src: str, tgt: str) -> str:
-    """A name from the languages of the files: en_de."""
-    from attnkit.data.text.parallel_text import language_of
-
-    languages = language_of(src), language_of(tgt)
-    return "_".join(filter(None, languages)) if all(languages) else "translation"
-
-
-def _name_of(file: Path, *, otherwise: str) -> str:
-    """A file's name without anything that a recipe's name may not have."""
-    stem = file.name.partition(".tar")[0] if ".tar" in file.name else file.stem
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).lstrip("._-") or otherwise
+    source = asked.data or asked.images
+    assert source is not None
+    data = found_data(source) if asked.annotations is None else coco_data(source, asked.annotations)
+    return new_detection(source, data, output=output, name=name, side=size, minutes=minutes)

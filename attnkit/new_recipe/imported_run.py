@@ -31,6 +31,7 @@ from attnkit.new_recipe.imported_recipe import (
     describe_detector,
     describe_segmenter,
 )
+from attnkit.new_recipe.recipe_text import allowed_name
 from attnkit.recipes import Recipe
 
 Normalization = Literal["imagenet", "half"]
@@ -184,7 +185,7 @@ def _name_of(path: Path) -> str:
     """A name for the recipe: that of the file, or of its folder where the file has a generic name."""
     stem = path.parent.resolve().name if path.stem in ("model", "pytorch_model") else path.name
     stem = re.sub(r"\.(pth|pt|bin|safetensors|npz|tar)$", "", stem)
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).lstrip("._-") or "imported"
+    return allowed_name(stem) or "imported"
 
 
 def _sha256(path: Path) -> str:

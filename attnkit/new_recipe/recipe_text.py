@@ -19,6 +19,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from attnkit import __version__
 from attnkit.config import Config
 from attnkit.errors import RecipeError
+from attnkit.recipe_file import Override, load
 from attnkit.recipe_file.form import fields_of, slot_of
 from attnkit.recipes import Recipe
 from attnkit.run_dir import write_whole
@@ -43,6 +44,34 @@ class NewRecipe:
     """One line per choice."""
     warnings: tuple[str, ...]
     """What the data has too little of, or what is wrong with it."""
+
+
+def name_recipe(source: str, *, file: Path | None, name: str | None, otherwise: str) -> tuple[Path, str]:
+    """The file and the name of a recipe; what is not given follows from a name of the data.
+
+    Args:
+        source: path of the data, or another name.
+        file: that the user named.
+        name: that the user gave.
+        otherwise: for sources without a letter in their names.
+
+    Raises:
+        RecipeError: a recipe may not have that name.
+    """
+    if name is not None:  # any recipe will do to ask the schema, before anything takes time
+        load("translation/toy", options=[Override(f"--name {name}", "name", json.dumps(name))])
+    file = file or Path(f"{_name_of(Path(source.rstrip('/')), otherwise=otherwise)}.yaml")
+    return file, name or _name_of(file, otherwise=otherwise)
+
+
+def _name_of(file: Path, *, otherwise: str) -> str:
+    stem = file.name.partition(".tar")[0] if ".tar" in file.name else file.stem
+    return allowed_name(stem) or otherwise
+
+
+def allowed_name(name: str) -> str:
+    """A name without anything that a recipe's name may not have; it may be empty."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip("._-")
 
 
 def refuse_to_overwrite(*files: Path) -> None:
