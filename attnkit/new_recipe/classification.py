@@ -31,6 +31,7 @@ from attnkit.new_recipe.networks import (
 )
 from attnkit.new_recipe.recipe_text import NewRecipe, init_comment, write_recipe
 from attnkit.new_recipe.sizing import (
+    ImageSurvey,
     Machine,
     SizedRecipe,
     few_images,
@@ -65,19 +66,12 @@ MANY_STEPS = 200
 
 
 @dataclass(frozen=True)
-class FolderSurvey:
+class FolderSurvey(ImageSurvey):
     """What was found in somebody's folder of images."""
 
-    path: str
-    train: int
-    """Images, those that will be held back among them."""
-    valid: int
-    test: int
     classes: int
     rarest: tuple[str, int]
     """The class with the fewest training images, and how many."""
-    side: int
-    """Median of the shorter sides, in pixels."""
     broken: int = 0
     """Images that cannot be read, of those that were opened."""
 
@@ -107,9 +101,8 @@ def new_classification(
     sized = size_recipe(
         name, survey, machine, classifier_speed, minutes=machine.minutes(minutes), image_size=image_size
     )
-    counts = f"{survey.train:,} training, {survey.valid:,} validation and {survey.test:,} test images"
     reasons = (
-        f"{data}: {counts} of {survey.classes:,} classes",
+        f"{data}: {survey.counts} of {survey.classes:,} classes",
         *why_held_back(sized.held_back, "each class"),
         *sized.reasons,
     )

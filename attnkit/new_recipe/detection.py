@@ -100,10 +100,9 @@ def _what_was_found(
     survey: ObjectSurvey, config: OwnData, train: ObjectFiles, counts: ObjectCounts, sizes: SampledSizes
 ) -> tuple[str, ...]:
     kind = {"coco": "COCO's json", "yolo": "YOLO's labels", "voc": "Pascal VOC's xml"}[config.format]
-    images = f"{survey.train:,} training, {survey.valid:,} validation and {survey.test:,} test images"
     classes = [f"{name} {count:,}" for name, count in zip(train.class_names, counts.of_classes, strict=True)]
     lines = (
-        f"{survey.path}: {kind}, {images} {'with' if survey.masks else 'without'} masks",
+        f"{survey.path}: {kind}, {survey.counts} {'with' if survey.masks else 'without'} masks",
         f"classes: {len(classes):,}, as the data names them, and their objects in training: {listed(classes)}",
     )
     if sizes.sampled < np.count_nonzero(counts.objects):

@@ -12,6 +12,7 @@ from attnkit.models.rcnn.config import MaskRcnnConfig
 from attnkit.new_recipe.networks import DETECTOR_PATCH, DETECTORS, DetectorNetwork, detector_bytes, supported
 from attnkit.new_recipe.own_data import OwnData
 from attnkit.new_recipe.sizing import (
+    ImageSurvey,
     Machine,
     SizedRecipe,
     TrainingLength,
@@ -44,15 +45,9 @@ _VARIED = (0.75, 0.875, 1.0, 1.125, 1.25)
 
 
 @dataclass(frozen=True)
-class ObjectSurvey:
+class ObjectSurvey(ImageSurvey):
     """What was found in somebody's images and objects. Crowds do not count as objects here."""
 
-    path: str
-    """For people."""
-    train: int
-    """Images, those that will be held back among them."""
-    valid: int
-    test: int
     with_objects: float
     """Share of the images; the others are not trained on."""
     num_classes: int
@@ -60,8 +55,6 @@ class ObjectSurvey:
     """Whether enough objects have an outline for a mask head."""
     outlined: float
     """Share of the objects with an outline."""
-    side: int
-    """Median of the shorter sides, in pixels."""
     ratio: float
     """Longer side over shorter one, of nine in ten images at most."""
     objects: float

@@ -30,6 +30,7 @@ from attnkit.new_recipe.networks import (
 from attnkit.new_recipe.own_data import mask_data
 from attnkit.new_recipe.recipe_text import NewRecipe, init_comment, write_recipe
 from attnkit.new_recipe.sizing import (
+    ImageSurvey,
     Machine,
     SizedRecipe,
     few_images,
@@ -68,17 +69,9 @@ _SHOWN = (
 
 
 @dataclass(frozen=True)
-class MaskSurvey:
+class MaskSurvey(ImageSurvey):
     """What was found in somebody's images and masks."""
 
-    path: str
-    """For people."""
-    train: int
-    """Images, those that will be held back among them."""
-    valid: int
-    test: int
-    side: int
-    """Median of the shorter sides, in pixels."""
     shares: dict[str, float]
     """Of the labelled pixels, by class."""
     masks_with: Mapping[str, int] = field(default_factory=dict)
@@ -126,19 +119,13 @@ def new_segmentation(
         survey = survey_masks(images, train, *(_count(opened, split) for split in ("valid", "test")))
     except DataError as error:  # it names a key of a recipe, which does not exist yet
         raise DataError(str(error).replace("data.classes", "--classes")) from None
-    refuse_too_few(
-        images,
-        len(train),
-        least=FEWEST_IMAGES,
-        what="training images with masks",
-        hundreds="for a useful model",
-    )
+    what = "training images with masks"
+    refuse_too_few(images, len(train), least=FEWEST_IMAGES, what=what, hundreds="for a useful model")
     machine = this_machine()
     data = config.changed(classes=config.classes or train.class_names)
     sized = size_recipe(name, data, survey, machine, segmenter_speed, minutes=machine.minutes(minutes), crop=crop)
-    counts = f"{survey.train:,} training, {survey.valid:,} validation and {survey.test:,} test images"
     reasons = (
-        f"{images}: {counts} with masks of {len(survey.shares):,} classes",
+        f"{images}: {survey.counts} with masks of {len(survey.shares):,} classes",
         *_what_masks_mean(config, classes),
         *why_held_back(sized.held_back, "the images", together="equal images stay together"),
         *sized.reasons,

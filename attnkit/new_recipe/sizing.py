@@ -59,6 +59,25 @@ def this_machine() -> Machine:
     return Machine(f"{cores()} processor cores" if cores() > 1 else "one processor core", is_gpu=False, memory=memory)
 
 
+@dataclass(frozen=True)
+class ImageSurvey:
+    """What was found in somebody's images, whatever the task; never made itself."""
+
+    path: str
+    """For people."""
+    train: int
+    """Images, those that will be held back among them."""
+    valid: int
+    test: int
+    side: int
+    """Median of the shorter sides, in pixels."""
+
+    @property
+    def counts(self) -> str:
+        """The images of each split, for people."""
+        return f"{self.train:,} training, {self.valid:,} validation and {self.test:,} test images"
+
+
 def sample(count: int, most: int | None = None) -> list[int]:
     """Indices of at most so many items, or SAMPLE of them, evenly spread over `count`."""
     chosen: list[int] = np.linspace(0, count - 1, min(SAMPLE if most is None else most, count)).astype(int).tolist()
@@ -125,13 +144,7 @@ def hold_back(train: int, valid: int, test: int) -> HeldBack:
 
 
 def why_held_back(held_back: HeldBack, of: str, *, together: str = "") -> tuple[str, ...]:
-    """A line on the shares that are held back, if any.
-
-    Args:
-        held_back: the shares.
-        of: what they are shares of.
-        together: which images are never parted, where there are such.
-    """
+    """A line on the shares of something that are held back, if any, and on which images are kept together."""
     shares = (("validation", held_back.valid), ("test", held_back.test))
     parts = [f"{share:.2g} of {of} for {split}" for split, share in shares if share]
     if not parts:
@@ -243,12 +256,7 @@ class TrainingLength:
         )
 
     def reasons(self, machine: Machine, rate: float) -> tuple[str, str]:
-        """The lines on steps and time.
-
-        Args:
-            machine: what will train.
-            rate: its images a second.
-        """
+        """The lines on steps and time, at `rate` images a second."""
         return (
             f"steps: {self.steps:,}, {self.epochs:.3g} times through the images: {self.bound}",
             f"time: {duration(self.takes)} at {_speed(rate)} images a second, the measured training speed of this "
@@ -257,15 +265,7 @@ class TrainingLength:
 
 
 def training_length(images: int, *, per_step: int, epochs: int, rate: float, minutes: float) -> TrainingLength:
-    """As many epochs as are of use, or as the time allows.
-
-    Args:
-        images: to train on.
-        per_step: images of a step.
-        epochs: that are of use.
-        rate: images a second.
-        minutes: of training.
-    """
+    """As many epochs as are of use, or as the time allows at `rate` images a second."""
     epoch = max(1, images // per_step)
     wanted, affordable = epochs * epoch, minutes * 60 * rate / per_step
     steps = two_digits(max(1, int(min(wanted, affordable))))
