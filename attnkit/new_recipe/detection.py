@@ -20,14 +20,7 @@ from attnkit.new_recipe.detection_size import FEW_IMAGES, ObjectSurvey, size_rec
 from attnkit.new_recipe.networks import SWIN_KEYS
 from attnkit.new_recipe.own_data import OwnData
 from attnkit.new_recipe.recipe_text import NewRecipe, init_comment, write_recipe
-from attnkit.new_recipe.sizing import (
-    few_images,
-    read_each,
-    refuse_too_few,
-    sample,
-    this_machine,
-    why_held_back,
-)
+from attnkit.new_recipe.sizing import few_images, read_each, refuse_too_few, sample, this_machine, why_held_back
 from attnkit.new_recipe.speed import detector_speed
 from attnkit.structures.arrays import IntArray, Size
 
@@ -72,9 +65,9 @@ def new_detection(
     what = "training images with annotations"
     refuse_too_few(given, len(train), least=FEWEST_IMAGES, what=what, hundreds="for a useful model")
     whole = config.format == "coco"
-    counts = count_objects(train, whole=whole)
-    sizes = sample_sizes(train, sample_with_objects(train, counts))
-    survey = survey_objects(given, (train, valid, test), counts, sizes, whole=whole)
+    counts = _count_objects(train, whole=whole)
+    sizes = _sample_sizes(train, _sample_with_objects(train, counts))
+    survey = _survey(given, (train, valid, test), counts, sizes, whole=whole)
     machine = this_machine()
 
     def speed(model: MaskRcnnConfig, size: Size) -> float:
@@ -158,7 +151,7 @@ class SampledSizes:
     broken: int
 
 
-def survey_objects(
+def _survey(
     path: str,
     parts: tuple[ObjectFiles, ObjectFiles | None, ObjectFiles | None],
     counts: ObjectCounts,
@@ -166,17 +159,9 @@ def survey_objects(
     *,
     whole: bool,
 ) -> ObjectSurvey:
-    """What counts and sizes say about all images.
-
-    Args:
-        path: what the user named.
-        parts: training, validation and test images.
-        counts: of the training images.
-        sizes: of some of them.
-        whole: the annotations of a part are one file.
-    """
+    """What counts and sizes of training images say about all, and counts of the others."""
     train, valid, test = parts
-    all_counts = [counts, *(count_objects(part, whole=whole) for part in (valid, test) if part is not None)]
+    all_counts = [counts, *(_count_objects(part, whole=whole) for part in (valid, test) if part is not None)]
     sides = np.sort(np.array(sizes.sizes), axis=1)
     quarter, half, most = np.quantile(sizes.box_sides, (0.25, 0.5, 0.9)).tolist()
     return ObjectSurvey(
@@ -196,12 +181,8 @@ def survey_objects(
     )
 
 
-def count_objects(images: ObjectFiles, *, whole: bool) -> ObjectCounts:
-    """Count the objects of every image; of very many images, on an even sample.
-
-    Args:
-        images: of a split.
-        whole: the annotations are one file, so that none need be left out.
+def _count_objects(images: ObjectFiles, *, whole: bool) -> ObjectCounts:
+    """Count the objects of every image; of very many images, on an even sample, unless all stand in one file.
 
     Raises:
         DataError: the annotations of no image can be read.
@@ -223,21 +204,17 @@ def _objects(images: ObjectFiles, index: int) -> list[Annotation]:
     """The objects of an image that count."""
     row, place = int(images.rows[index]), images.annotation_place(index)
     size = images.source.size(row) or _ANY_SIZE
-    return [one for one in images.source.read(row, size) if _counts(one, box_of(one, size, place), size)]
+    annotations = images.source.read(row, size)
+    return [one for one in annotations if not one.crowd and _is_inside(box_of(one, size, place), size)]
 
 
-def _counts(annotation: Annotation, box: Box, size: Size) -> bool:
-    """Whether it is an object that can be found."""
+def _is_inside(box: Box, size: Size) -> bool:
     (x1, y1, x2, y2), (height, width) = box, size
-    return not annotation.crowd and min(x2, width) > max(x1, 0) and min(y2, height) > max(y1, 0)
+    return min(x2, width) > max(x1, 0) and min(y2, height) > max(y1, 0)
 
 
-def sample_sizes(images: ObjectFiles, chosen: Sequence[int]) -> SampledSizes:
+def _sample_sizes(images: ObjectFiles, chosen: Sequence[int]) -> SampledSizes:
     """Read how large some images are, and the boxes on them.
-
-    Args:
-        images: of a split.
-        chosen: which of them.
 
     Raises:
         DataError: none can be read, or no box is inside of its image.
@@ -256,7 +233,7 @@ def _size_and_box_sides(images: ObjectFiles, index: int) -> tuple[Size, list[flo
     return size, ((width * height)[real].sqrt() / min(size)).tolist()
 
 
-def sample_with_objects(images: ObjectFiles, counts: ObjectCounts) -> list[int]:
+def _sample_with_objects(images: ObjectFiles, counts: ObjectCounts) -> list[int]:
     """An even sample of the images that have objects: no other is trained on.
 
     Raises:

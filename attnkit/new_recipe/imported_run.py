@@ -107,7 +107,8 @@ def import_weights(
     image = _normalized(imported.image, normalization)
     made = _described(name or _name_of(path), fitted, image, size)
     facts = _facts(file, imported, fitted, names or tuple(map(str, range(num_classes))), kernel)
-    notes = _notes(imported, size=image_size is None, classes=classes is None)
+    assumed = (imported.size_note if image_size is None else None, imported.class_note if classes is None else None)
+    notes = [note for note in (*assumed, *imported.notes) if note is not None]
     report = _report(imported, fitted, made, notes=notes, numbered=names is None)
     return ImportedRun(made.recipe, fitted.weights, facts, report)
 
@@ -126,12 +127,6 @@ def class_names(source: str) -> tuple[str, ...]:
     from torchvision.models import ResNet50_Weights
 
     return tuple(ResNet50_Weights.DEFAULT.meta["categories"])
-
-
-def _notes(imported: ImportedWeights, *, size: bool, classes: bool) -> tuple[str, ...]:
-    """What was assumed about the size of images and the classes, where the user did not say."""
-    known = (imported.size_note if size else None, imported.class_note if classes else None, *imported.notes)
-    return tuple(note for note in known if note is not None)
 
 
 def _described(name: str, fitted: Fitted, image: PixelsConfig, size: int) -> ImportedRecipe:

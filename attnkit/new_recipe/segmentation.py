@@ -9,7 +9,6 @@ from statistics import median
 
 import numpy as np
 
-from attnkit.data.config import Split
 from attnkit.data.finding import listed
 from attnkit.data.segmentation.config import MaskFilesConfig, SegmentationAugmentConfig, SegmentationImageConfig
 from attnkit.data.segmentation.mask_files import MaskFiles, MaskFileSplits
@@ -116,7 +115,8 @@ def new_segmentation(
     try:
         config, opened = _open(config)
         train = opened.training
-        survey = survey_masks(images, train, *(_count(opened, split) for split in ("valid", "test")))
+        valid, test = (opened.open(split) for split in ("valid", "test"))
+        survey = _survey(images, train, len(valid or ()), len(test or ()))
     except DataError as error:  # it names a key of a recipe, which does not exist yet
         raise DataError(str(error).replace("data.classes", "--classes")) from None
     what = "training images with masks"
@@ -144,12 +144,7 @@ def _open(config: MaskFilesConfig) -> tuple[MaskFilesConfig, MaskFileSplits]:
         return config, MaskFileSplits(config)
 
 
-def _count(opened: MaskFileSplits, split: Split) -> int:
-    images = opened.open(split)
-    return 0 if images is None else len(images)
-
-
-def survey_masks(images: str, train: MaskFiles, valid: int, test: int) -> MaskSurvey:
+def _survey(images: str, train: MaskFiles, valid: int, test: int) -> MaskSurvey:
     """Sizes and classes of a sample of the masks; `valid` and `test` are how many images those sets have.
 
     Raises:

@@ -91,17 +91,10 @@ def _diagonal_squares(size: Size, *, masks: bool) -> Objects:
 def _seconds_per_step(
     model: nn.Module, loss: Callable[[], Tensor], device: torch.device, measured_seconds: float
 ) -> float:
-    """What the fastest of some training steps takes, because what else is running now need not run then.
-
-    Args:
-        model: in training, on the device.
-        loss: makes a forward pass, and returns its loss.
-        device: where to train.
-        measured_seconds: what the steps take together, at least.
-    """
+    """What the fastest step takes, because what else is running now need not run then; the first is warming up."""
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     seconds: list[float] = []
-    while len(seconds) < 2 or sum(seconds[1:]) < measured_seconds:  # the first step is warming up
+    while len(seconds) < 2 or sum(seconds[1:]) < measured_seconds:
         started = time.perf_counter()
         loss().backward()
         optimizer.step()
