@@ -55,29 +55,31 @@ def sizes_between(smallest: Size | None, largest: Size | None) -> str:
 
 
 class ImageBatchConfig(Config):
-    """How many images a batch holds, and who loads them."""
+    """How large a batch is, and how its images are loaded."""
 
     images: Count = 128
+    """How many images a batch holds."""
     workers: Annotated[int, Field(ge=0, le=1_000)] | Literal["auto"] = "auto"
-    """Processes that decode and augment; auto: none for small images, which are kept decoded, else one per core."""
+    """How many processes decode and augment images; auto takes none for small images, which are kept decoded, and one
+    per core for others."""
 
 
 class InitConfig(Config):
-    """Weights to begin with instead of fresh ones."""
+    """The weights that training begins with, instead of fresh ones."""
 
     from_: str = Field(alias="from")
-    """A run folder, or a .safetensors file of attnkit's names (see attnkit import)."""
+    """Where the weights are read: a run folder, or a .safetensors file of attnkit's names (see attnkit import)."""
     freeze: bool = False
-    """Train the head alone."""
+    """Whether only the head is trained."""
     position_interpolation: Literal["google", "deit", "timm", "torchvision"] = "deit"
-    """How a position embedding is brought to another image size."""
+    """Whose interpolation resizes the position embedding where images have another size."""
 
 
 class BaseRecipe(Config):
     """The part of a recipe that knows no task; what is done with a recipe stands in `tasks`."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    """The run folder is runs/<name>."""
+    """What the recipe is called; its run folder is runs/<name>."""
     attnkit: str = "0.1"
-    """The version of the recipe format: major.minor of the attnkit that it was written for."""
+    """The version of attnkit that the recipe was written for, major.minor, which is that of the recipe format."""
     train: TrainConfig

@@ -20,20 +20,22 @@ class TeacherConfig(Config):
     """A trained network whose answers are learned too, by DeiT's second head where the model has one."""
 
     from_: str = Field(alias="from")
-    """A run folder; its classes are those of the data."""
+    """The run folder of the teacher, whose classes must be those of the data."""
     form: Literal["hard", "soft"] = "hard"
-    """hard: the teacher's decision is a label; soft: its probabilities at `temperature` are."""
+    """What is learned of the teacher: hard takes its decision as a label, soft its probabilities at `temperature`."""
     weight: float = Field(default=0.5, gt=0.0, le=1.0)
-    """Share of the teacher in the loss; the labels have the rest."""
+    """The share of the teacher in the loss; the labels have the rest."""
     temperature: Positive = 3.0
+    """What logits are divided by before the softmax where the form is soft."""
 
 
 class ClassificationLossConfig(Config):
     """Cross entropy of the class; the labels of mixed images are mixed likewise."""
 
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """epsilon / K on all classes, the rest on the truth, as Szegedy et al. 2016."""
+    """How much probability, epsilon, is spread over all classes, epsilon / K on each (Szegedy et al. 2016)."""
     teacher: TeacherConfig | None = None
+    """The network to distil; none learns from the labels alone."""
 
 
 class ClassificationRecipe(BaseRecipe):

@@ -21,29 +21,32 @@ from attnkit.recipes.base import BaseRecipe, ImageBatchConfig, InitConfig
 
 
 class DetectionInferenceConfig(Config):
-    """How a trained detector looks at an image, and which of its findings count."""
+    """How a trained detector is applied to an image, and which of its detections count."""
 
     score_threshold: float = Field(default=0.05, ge=0.0, lt=1.0)
+    """The score that a detection must exceed."""
     nms_threshold: float = Field(default=0.5, gt=0.0, le=1.0)
-    """Of two boxes of a class that overlap more than this the lower one goes."""
+    """The IoU of two boxes of a class above which the one with the lower score is suppressed."""
     soft_nms: bool = False
-    """It stays with a lower score (Bodla et al. 2017, linear)."""
+    """Whether a suppressed box stays with a lower score instead (Bodla et al. 2017, linear)."""
     max_detections: Count = 100
-    """Per image; COCO's scores look at 100 per class."""
+    """How many detections an image may have; COCO's scores take 100 of each class."""
     mask_threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
+    """The probability from which on a pixel belongs to a mask."""
     short_sides: Annotated[tuple[Annotated[int, Field(ge=16, le=8_192)], ...], Field(min_length=1)] | None = None
-    """Sizes at which the image is looked at, all findings together; None: that of `image`. The bound of the longer side
-    goes with them."""
+    """The shorter sides that the image is resized to, whose predictions are averaged; none takes that of `image`. The
+    bound of the longer side is scaled with them."""
     flip: bool = False
-    """Look at the mirrored image too."""
+    """Whether objects are detected on the flipped image too."""
 
 
 class DetectionBatchConfig(ImageBatchConfig):
-    """How many images a batch holds, and who loads them."""
+    """How large a batch is, and how its images are loaded."""
 
     images: Count = 16
+    """How many images a batch holds at most."""
     pixels: Count | None = None
-    """Most pixels that a batch may have, padding included: batches of large images have fewer of them. None: no
+    """How many pixels a batch may have, padding included, so that batches of large images hold fewer; none sets no
     bound."""
 
 

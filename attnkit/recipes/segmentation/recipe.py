@@ -23,23 +23,25 @@ class SegmentationLossConfig(Config):
     """Cross entropy of the class of each labelled pixel, of the main and of the auxiliary head."""
 
     auxiliary_weight: NonNegative = 0.4
+    """The weight of the auxiliary head's loss; that of the main head is 1."""
     class_weights: Literal["none", "median_frequency"] = "none"
-    """median_frequency: rare classes weigh more (Eigen and Fergus 2015), counted over the training masks."""
+    """How much the pixels of each class weigh: median_frequency gives rare classes more weight (Eigen and Fergus 2015),
+    by the training masks."""
     class_weight_power: float = Field(default=1.0, gt=0.0, le=1.0)
-    """These weights to this power; 0.5 lets rare classes weigh more, but less so."""
+    """The power that class weights are raised to; below 1 it brings them closer together."""
 
 
 class InferenceConfig(Config):
-    """How a trained model looks at a whole image."""
+    """How a trained model segments a whole image."""
 
     window: tuple[Width, Width] | None = None
-    """Height and width of the windows that slide over the image; none looks at the whole image at once."""
+    """The height and width of the windows that slide over the image; none takes the whole image at once."""
     overlap: float = Field(default=0.333, ge=0.0, lt=1.0)
-    """Share of a window that the next one sees again."""
+    """The share of a window that the next one covers again."""
     scales: tuple[Annotated[float, Field(gt=0.0, le=8.0)], ...] = Field(default=(1.0,), min_length=1)
-    """Sizes at which the image is looked at; the probabilities are averaged."""
+    """The factors by which the image is resized; the probabilities at all sizes are averaged."""
     flip: bool = False
-    """Look at the mirrored image too."""
+    """Whether the flipped image is segmented too."""
 
 
 class SegmentationRecipe(BaseRecipe):

@@ -22,24 +22,30 @@ class LossConfig(Config):
     """Cross entropy of the next target token, smoothed."""
 
     label_smoothing: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """How much probability, epsilon, is taken from the true token and spread over the vocabulary."""
     smoothing_form: Literal["paper", "torch"] = "paper"
-    """paper: 1 - epsilon on the truth, epsilon / (K - 1) elsewhere; torch: epsilon / K on all, the rest on it."""
+    """How epsilon is spread: paper gives the true token 1 - epsilon and each other epsilon / (V - 1); torch gives every
+    token epsilon / V, and the rest to the true one."""
 
 
 class BatchConfig(Config):
-    """How many tokens, padding counted, a batch may hold on each side."""
+    """How many tokens a batch may hold on each side."""
 
     src_tokens: int = Field(default=4096, ge=8, le=MOST)
+    """How many source tokens a batch may hold, padding included."""
     tgt_tokens: int = Field(default=4096, ge=8, le=MOST)
+    """How many target tokens a batch may hold, padding included."""
     pool: Count = 200_000
-    """Pairs are shuffled, then sorted by length within pools of this many."""
+    """How many pairs are sorted by length at a time, after they were shuffled."""
 
 
 class BleuConfig(Config):
-    """How validation and `attnkit eval` compute BLEU; sacreBLEU's words."""
+    """How validation and `attnkit eval` compute BLEU, in sacreBLEU's terms."""
 
     tokenize: Literal["13a", "intl", "char", "none", "zh", "ja-mecab", "ko-mecab", "flores101", "flores200"] = "13a"
+    """Which of sacreBLEU's tokenizers splits the text."""
     lowercase: bool = False
+    """Whether upper and lower case count as the same."""
 
 
 class TranslationRecipe(BaseRecipe):
