@@ -1,5 +1,5 @@
-"""Begin with weights that exist: the head is made anew where the classes differ, sizes are brought to the model's, and
-a classifier becomes the backbone of a segmenter or detector."""
+"""Begin with trained weights: the head stays fresh where the classes differ, sizes are brought to the model's, and a
+classifier becomes the backbone of a segmenter or detector."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from attnkit.recipes.base import InitConfig
 from attnkit.run_dir import open_run
 
 BACKBONE = "backbone."
-"""What stands in front of the names of a network's weights where it is part of another."""
+"""The prefix of a backbone's weights."""
 CLASSIFIER_PARTS = ("norm", "head", "distillation_head", "representation", "fc")
-"""Modules of Swin, ViT and ResNet that come after the maps which a dense task reads."""
+"""Modules of Swin, ViT and ResNet behind the maps that a dense task takes."""
 ON_A_BACKBONE = (UperNet, Rcnn)
-"""Models that stand on what a classifier may have learned."""
+"""Models whose backbone may be a trained classifier."""
 
 
 def begin_with(model: nn.Module, init: InitConfig, class_names: Sequence[str], *, loads: bool) -> list[str]:
-    """Give a model the weights that a recipe names, and freeze what it says.
+    """Give a model the weights that a recipe names, and freeze what it asks for.
 
     Args:
-        model: a classifier, segmenter or detector with fresh weights, which keep their place where the source has none
-            that fit: in the head, if it tells other classes apart; in all but the backbone, if the source is a
-            classifier and the model is none.
+        model: a classifier, segmenter or detector with fresh weights, which stay where the source has none that fit: in
+            the head, if its classes are others; in all but the backbone, if the source is a classifier and the model
+            is none.
         init: which weights, and how.
         class_names: of the model.
-        loads: whether to read them at all: a training that goes on has its own.
+        loads: whether to read them at all: a resumed training has its own.
 
     Returns:
         What was done, a line each.
@@ -51,7 +51,7 @@ def begin_with(model: nn.Module, init: InitConfig, class_names: Sequence[str], *
         tensors, facts = load_tensors(path)
         lines.append(f"init: weights of {path}")
         if isinstance(model, ON_A_BACKBONE) and not any(name.startswith(BACKBONE) for name in tensors):
-            lines += _put_below(tensors, model)
+            lines += _fill_backbone(tensors, model)
         else:
             lines += _fit_head(tensors, facts.get("classes"), model, class_names)
         lines += _fit_sizes(tensors, model, init)
@@ -72,8 +72,8 @@ def _weights(source: Path) -> Path:
     return source
 
 
-def _put_below(tensors: dict[str, Tensor], model: nn.Module) -> list[str]:
-    """Make a classifier's weights those of the backbone, without what only classifies; all above it stays fresh."""
+def _fill_backbone(tensors: dict[str, Tensor], model: nn.Module) -> list[str]:
+    """Make a classifier's weights those of the backbone, without what only classifies; everything else stays fresh."""
     own = named_weights(model)
     given = {f"{BACKBONE}{name}": tensor for name, tensor in tensors.items()}
     _drop_distillation(given, own)
@@ -92,7 +92,7 @@ def _only_classifies(name: str) -> bool:
 
 
 def _drop_distillation(given: dict[str, Tensor], own: dict[str, Tensor]) -> None:
-    """Of a distilled DeiT take the plain one: the second token goes, and its row of the positions."""
+    """Reduce a distilled DeiT to a plain one: without the second token and its row of the positions."""
     token, positions = f"{BACKBONE}distillation_token", f"{BACKBONE}positions"
     if token in given and token not in own and positions in given:
         del given[token]
@@ -103,7 +103,7 @@ def _drop_distillation(given: dict[str, Tensor], own: dict[str, Tensor]) -> None
 def _fit_head(
     tensors: dict[str, Tensor], classes: Sequence[str] | None, model: nn.Module, class_names: Sequence[str]
 ) -> list[str]:
-    """Keep a head for the very same classes; else put the model's fresh one in its place."""
+    """Keep a head for the very same classes; else take the model's fresh one."""
     own = named_weights(model)
     prefixes = tuple(f"{name}." for name in head_names(model))
     keeps = classes is not None and list(classes) == list(class_names)

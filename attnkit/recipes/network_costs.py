@@ -26,7 +26,7 @@ GMACS_FOR_SPEED = 20.0
 """Up to here the speed is measured unasked: it takes about two seconds."""
 _MEASURED_SECONDS = 1.0
 _NO_SIZES = {"drop_path_rate": 0.0, "dropout": 0.0, "attention_dropout": 0.0, "gradient_checkpointing": False}
-"""Fields of backbones by which a published network is not told."""
+"""Fields of backbones that make no other network, with the values to compare at."""
 
 
 class Published(Protocol):

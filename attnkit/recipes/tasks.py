@@ -98,8 +98,8 @@ def summarize(
 
     Args:
         recipe: says which model.
-        num_classes: K, of images; None looks at the data.
-        convention: how multiplications are counted, of images.
+        num_classes: K, of images; None takes that of the data.
+        convention: how multiplications are counted, for images.
         speed: whether to measure images per second; None does where that is quick.
     """
     match recipe:

@@ -13,7 +13,7 @@ from attnkit.models.config import ClassifierConfig, SwinConfig, ViTConfig
 
 NUM_CLASSES = 1000
 SHAPES = ("patch_size", "embed_dim", "depth", "depths", "num_heads", "window_size", "mlp_ratio", "resnet_depths")
-"""Fields by which a published architecture is told; the others are no matter of size."""
+"""Fields by which a published architecture is recognised; the others do not change its size."""
 
 Rgb = tuple[float, float, float]
 _HALF: Rgb = (0.5, 0.5, 0.5)

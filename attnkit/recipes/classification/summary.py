@@ -45,7 +45,7 @@ def recipe_network(recipe: ClassificationRecipe, num_classes: int | None) -> Net
 
     Args:
         recipe: says which network, and how large its images are.
-        num_classes: K; None looks at the data, and takes ImageNet-1k's where there is none.
+        num_classes: K; None takes that of the data, or ImageNet-1k's where there is no data.
     """
     size = recipe.image.size
     return _network(recipe.model, size, num_classes or classes_of(recipe.data), published_name(recipe.model, size))

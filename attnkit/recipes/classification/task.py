@@ -1,4 +1,4 @@
-"""A network put to the task of classification: its loss, its predictions, its score."""
+"""The task of classification: a network with its loss, its predictions and its score."""
 
 from __future__ import annotations
 

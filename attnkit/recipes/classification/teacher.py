@@ -1,4 +1,4 @@
-"""A trained network whose answers another one learns: the distillation of Touvron et al. 2020 (DeiT), section 4."""
+"""A trained network whose predictions another one learns: the distillation of Touvron et al. 2020 (DeiT), section 4."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from attnkit.run_dir import open_run
 
 
 class Teacher:
-    """It is no module: its weights are not the task's, and are neither trained nor kept with it."""
+    """A trained network that teaches. It is no module: its weights are neither trained nor saved with the task's."""
 
     def __init__(self, config: TeacherConfig, model: nn.Module, *, image: ImageConfig, student: ImageConfig) -> None:
         """Let a model teach.
@@ -39,22 +39,22 @@ class Teacher:
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """(B, K) what the teacher says of images (B, 3, S, S) that were normalised for the student."""
+        """(B, K) the teacher's logits of images (B, 3, S, S) that were normalised for the student."""
         scale, shift = (values.to(images.device).view(3, 1, 1) for values in (self._scale, self._shift))
         logits: Tensor = self._model(images * scale + shift).float()
         return logits
 
     def loss(self, logits: Tensor, images: Tensor) -> Tensor:
-        """How far a student's logits (B, K) are from what the teacher says, a mean over the images.
+        """How far a student's logits (B, K) are from the teacher's, a mean over the images.
 
         hard: cross entropy with the teacher's decision (equation 3); soft: tau^2 KL of the two at temperature tau
         (equation 2).
         """
-        said = self.logits(images)
+        taught = self.logits(images)
         if self.config.form == "hard":
-            return F.cross_entropy(logits.float(), said.argmax(dim=1))
+            return F.cross_entropy(logits.float(), taught.argmax(dim=1))
         tau = self.config.temperature
-        ours, theirs = ((one.float() / tau).log_softmax(dim=1) for one in (logits, said))
+        ours, theirs = ((scores.float() / tau).log_softmax(dim=1) for scores in (logits, taught))
         return tau**2 * F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
 
 

@@ -50,9 +50,9 @@ class AveragePrecision:
         rows = zip(batch.indices.tolist(), batch.objects, batch.originals, predictions, strict=True)
         for index, objects, size, found in rows:
             truth = truth_of(objects, masks=self._mask_threshold is not None)
-            seen = found_of(found, size, mask_threshold=self._mask_threshold)
+            detected = found_of(found, size, mask_threshold=self._mask_threshold)
             for score in self._scores.values():
-                score.add(truth, seen, image_id=index)
+                score.add(truth, detected, image_id=index)
 
     def compute(self) -> dict[str, float]:
         """The scores by name: box_ap, box_ap50, box_ap75, and the same of masks. All are 0 where nothing is there to
@@ -115,7 +115,7 @@ def xywh(boxes: Tensor) -> NDArray[np.float64]:
 
 
 def mask_codes(found: Detections, size: tuple[int, int], threshold: float) -> list[dict[str, Any]]:
-    """The run-length code of each mask. One is drawn after the other: large ones of a large image would not fit.
+    """The run-length code of each mask, made one after the other: many large ones would not fit into memory.
 
     Args:
         found: in the pixels of the file.

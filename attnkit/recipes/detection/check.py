@@ -24,7 +24,7 @@ def check(
     Args:
         recipe: names them.
         data: its opened splits.
-        decode: decode each, which finds what is cut off and what stands twice; else read headers, and draw some masks.
+        decode: decode each, which finds what is cut off and what stands twice; else read headers, and decode some masks.
         say: takes a line of progress.
     """
     progress = progress_of_check(say)
@@ -39,12 +39,12 @@ def limits_of(recipe: DetectionRecipe) -> DetectionLimits:
 
 def _split_lines(split: str, stats: DetectionStats) -> list[str]:
     """Size of a split, how large and how many its objects are, and of each class where there are not too many."""
-    head = f"{split}: {_some(stats.images, 'image')}, {stats.broken:,} broken"
+    head = f"{split}: {_counted(stats.images, 'image')}, {stats.broken:,} broken"
     head += sizes_between(stats.smallest, stats.largest)
     objects = sum(stats.objects.values())
     if not objects:
         return [f"{head}; no objects"]
-    head += f"; {_some(objects, 'object')} {'with' if stats.has_masks else 'without'} masks"
+    head += f"; {_counted(objects, 'object')} {'with' if stats.has_masks else 'without'} masks"
     return [head, f"    {_of_the_objects(stats, objects)}", *_of_the_classes(stats)]
 
 
@@ -53,9 +53,9 @@ def _of_the_objects(stats: DetectionStats, objects: int) -> str:
     images = max(1, stats.images - stats.broken)
     parts = [f"{objects / images:.3g} objects an image, {stats.most_objects:,} at most"]
     if stats.empty_images:
-        parts.append(f"{_some(stats.empty_images, 'image')} without any")
+        parts.append(f"{_counted(stats.empty_images, 'image')} without any")
     if stats.crowds:
-        parts.append(f"{_some(stats.crowds, 'crowd')} beside them")
+        parts.append(f"{_counted(stats.crowds, 'crowd')} beside them")
     shares = (f"{count / objects:.0%} {size}" for size, count in zip(_SIZES, stats.by_size, strict=True) if count)
     parts.append(", ".join(shares))
     if stats.usual_sides is not None:
@@ -76,5 +76,5 @@ def _of_the_classes(stats: DetectionStats) -> Iterable[str]:
         yield f"    {name:<{width}}  {count:>{digits},} objects, on {stats.images_with[name]:>{digits},} images"
 
 
-def _some(count: int, what: str) -> str:
+def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"

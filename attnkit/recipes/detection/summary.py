@@ -35,7 +35,7 @@ def recipe_network(recipe: DetectionRecipe, num_classes: int | None) -> Network:
 
     Args:
         recipe: says which detector.
-        num_classes: K; None looks at the data, and takes COCO's where there is none.
+        num_classes: K; None takes that of the data, or COCO's where there is no data.
     """
     images = training_set(OpenedData(recipe.data))
     classes = num_classes or (NUM_CLASSES if images is None else len(images.class_names))

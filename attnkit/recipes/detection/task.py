@@ -1,4 +1,4 @@
-"""A detector put to the task: its losses, its findings, its score."""
+"""The task of detection: a detector with its losses, its predictions and its score."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from attnkit.recipes.detection.recipe import DetectionInferenceConfig, Detection
 from attnkit.structures.detections import Detections
 
 _MOST_CLASSES = 254
-"""Beside which a map of bytes has room for the background and for what is not looked at."""
+"""A map of bytes has room for so many classes, the background, and pixels that are ignored."""
 
 
 class DetectionTask(Task):
@@ -40,7 +40,7 @@ class DetectionTask(Task):
 
         Args:
             model: for the K classes.
-            inference: which of its findings count.
+            inference: which of its detections count.
             class_names: of the K classes.
             category_ids: what files of results call them.
             masks: whether it predicts masks.
@@ -62,13 +62,13 @@ class DetectionTask(Task):
         return Loss(self.model.losses(batch.images, batch.sizes, batch.objects, batch.semantic), len(batch))
 
     def evaluate(self, batch: DetectionBatch, precision: AbstractContextManager[Any]) -> tuple[Loss, list[Detections]]:
-        """What is found, in the precision of training. The losses draw at random what they look at: none is given."""
+        """The detections, in the precision of training; without losses, which sample at random."""
         with precision:
             return Loss({}, len(batch)), self.predict(batch)
 
     @torch.no_grad()
     def predict(self, batch: DetectionBatch) -> list[Detections]:
-        """What is found on each image, in the pixels of its file."""
+        """The detections of each image, in the pixels of its file."""
         config = self.inference
         found = self.model.detect(
             batch.images,
@@ -79,8 +79,8 @@ class DetectionTask(Task):
             max_detections=config.max_detections,
         )
         return [
-            one.scaled((original[1] / size[1], original[0] / size[0]))
-            for one, size, original in zip(found, batch.sizes, batch.originals, strict=True)
+            detections.scaled((original[1] / size[1], original[0] / size[0]))
+            for detections, size, original in zip(found, batch.sizes, batch.originals, strict=True)
         ]
 
     def new_metric(self) -> AveragePrecision:
@@ -124,7 +124,7 @@ def semantic_classes_of(recipe: DetectionRecipe, num_classes: int, *, masks: boo
     if recipe.semantic == "none":
         return None
     if recipe.semantic == "maps":
-        assert recipe.data.format == "coco", "the recipe has seen to it"
+        assert recipe.data.format == "coco", "the recipe's validator checks it"
         return recipe.data.semantic_classes
     what = "no masks; expected masks" if not masks else f"{num_classes} classes; expected at most {_MOST_CLASSES}"
     if not masks or num_classes > _MOST_CLASSES:

@@ -20,7 +20,7 @@ def recipe_network(recipe: SegmentationRecipe, num_classes: int | None) -> Netwo
 
     Args:
         recipe: says which network.
-        num_classes: K; None looks at the data, and takes ADE20K's where there is none.
+        num_classes: K; None takes that of the data, or ADE20K's where there is no data.
     """
     images = training_set(OpenedData(recipe.data)) if num_classes is None else None
     classes = len(images.class_names) if images is not None else num_classes

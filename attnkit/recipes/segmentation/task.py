@@ -1,4 +1,4 @@
-"""A network put to the task of segmentation: its loss, its predictions, its score."""
+"""The task of segmentation: a network with its loss, its predictions and its score."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class SegmentationTask(Task):
             recipe: says what the auxiliary head weighs.
             model: from images (B, 3, H, W) to logits (B, K, H, W).
             class_names: of the K classes.
-            colours: (K, 3) in which the classes are drawn.
+            colours: (K, 3) of the classes in pictures.
             class_weights: (K,) what a pixel of each class weighs in the loss; by default all weigh 1.
         """
         super().__init__()

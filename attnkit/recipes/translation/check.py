@@ -41,7 +41,7 @@ def check(
 def _report(
     recipe: TranslationRecipe, data: Mapping[Split, ParallelText | None], *, tokens: bool, say: Say
 ) -> DataReport[TextStats]:
-    """The findings; with tokens those that need the tokenizer, which is learned for it where the files are sound."""
+    """The findings; with tokens those that need the tokenizer, which is learned where the files are sound."""
     run_check = partial(
         check_parallel_text,
         data,

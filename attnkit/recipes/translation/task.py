@@ -1,4 +1,4 @@
-"""A Transformer put to the task of translation: its loss, its predictions, its score."""
+"""The task of translation: a Transformer with its loss, its predictions and its score."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def train(
     Raises:
         AttnkitError: whatever the user can fix; the run folder then holds what was saved before.
     """
-    place = find_device(device)
+    chosen = find_device(device)
     log = open_log(run, recipe.train)
     # the head of every file: what is wrong there shows before anything takes long
     check_parallel_text(data, quick=True).raise_or_warn(log.warn)
@@ -50,9 +50,9 @@ def train(
             (recipe.batch.src_tokens // 2, recipe.batch.tgt_tokens // 2),
         )
         _check_reach(recipe, valid, valid_batches)
-    log.say(f"model: {sum(p.numel() for p in task.parameters()):,} parameters, on {place}")
+    log.say(f"model: {sum(p.numel() for p in task.parameters()):,} parameters, on {chosen}")
     schedule = build_schedule(recipe.train.schedule, steps=recipe.train.steps, embed_dim=recipe.model.embed_dim)
-    fit(Parts(task, train_batches, valid_batches, schedule), recipe.train, run, log, device=place, resume=resume)
+    fit(Parts(task, train_batches, valid_batches, schedule), recipe.train, run, log, device=chosen, resume=resume)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ValidBatches:
 
 
 def _check_reach(recipe: TranslationRecipe, pairs: ParallelText, valid: ValidBatches) -> None:
-    """Refuse validation sentences, which no filter has seen, that a learned table has no positions for."""
+    """Refuse validation sentences, which are not filtered, that a learned table has no positions for."""
     for number, (src, tgt) in enumerate(zip(valid.src, valid.tgt, strict=True), start=1):
         length = max(len(src), len(tgt)) + 1
         if recipe.model.positions == "learned" and length > recipe.model.max_positions:
