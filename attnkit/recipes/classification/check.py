@@ -22,7 +22,7 @@ def check(
     Args:
         recipe: names the images.
         data: its opened splits.
-        decode: decode each, which finds what is cut off and what stands twice; else read the headers of files alone.
+        decode: decode each, which finds damage and duplicates; else read the headers of files alone.
         say: takes a line of progress.
     """
     report = check_images(data, quick=not decode, progress=progress_of_check(say))

@@ -24,7 +24,7 @@ def check(
     Args:
         recipe: names them.
         data: its opened splits.
-        decode: decode each, which finds what is cut off and what stands twice; else read headers, and decode some masks.
+        decode: decode each, which finds damage and duplicates; else read headers, and decode some masks.
         say: takes a line of progress.
     """
     progress = progress_of_check(say)

@@ -26,7 +26,7 @@ def check(
     Args:
         recipe: names them.
         data: its opened splits.
-        decode: decode each, which finds what is cut off and what stands twice; else read headers, and some masks.
+        decode: decode each, which finds damage and duplicates; else read headers, and some masks.
         say: takes a line of progress.
     """
     report = check_segmentation(data, quick=not decode, progress=progress_of_check(say))
