@@ -23,8 +23,13 @@ class CheckedData:
 
     report: DataReport[Any]
     """Findings, and by split a dataclass of counts."""
-    lines: Sequence[str]
-    """The counts for people."""
+    split_lines: Callable[[str, Any], Sequence[str]]
+    """Makes the lines on a split of its counts."""
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The counts for people."""
+        return [line for split, stats in self.report.stats.items() for line in self.split_lines(split, stats)]
 
     @property
     def findings(self) -> Sequence[Finding]:

@@ -26,8 +26,7 @@ def check(
         say: takes a line of progress.
     """
     report = check_images(data, quick=not decode, progress=progress_of_check(say))
-    lines = [line for split, stats in report.stats.items() for line in _split_lines(split, stats)]
-    return CheckedData(report, lines)
+    return CheckedData(report, _split_lines)
 
 
 def _split_lines(split: str, stats: ImageStats) -> list[str]:

@@ -29,7 +29,7 @@ def check(
     """
     progress = progress_of_check(say)
     report = check_detection(recipe.data, data, quick=not decode, limits=limits_of(recipe), progress=progress)
-    return CheckedData(report, [line for split, stats in report.stats.items() for line in _split_lines(split, stats)])
+    return CheckedData(report, _split_lines)
 
 
 def limits_of(recipe: DetectionRecipe) -> DetectionLimits:

@@ -30,7 +30,7 @@ def check(
         say: takes a line of progress.
     """
     report = check_segmentation(data, quick=not decode, progress=progress_of_check(say))
-    return CheckedData(report, [line for split, stats in report.stats.items() for line in _split_lines(split, stats)])
+    return CheckedData(report, _split_lines)
 
 
 def _split_lines(split: str, stats: SegmentationStats) -> list[str]:

@@ -33,9 +33,7 @@ def check(
         tokens: learn the tokenizer too, to count tokens and unknown ones.
         say: takes a line of progress.
     """
-    report = _report(recipe, data, tokens=tokens, say=say)
-    lines = [line for split, stats in report.stats.items() for line in _split_lines(split, stats)]
-    return CheckedData(report, lines)
+    return CheckedData(_report(recipe, data, tokens=tokens, say=say), _split_lines)
 
 
 def _report(
