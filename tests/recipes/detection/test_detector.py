@@ -1,10 +1,9 @@
-"""A finished run put to work: what is found on an image, in one view and in several, and on its splits."""
+"""A finished run at work: what is found on an image, with and without augmentation, and on its splits."""
 
 import numpy as np
 import pytest
 import torch
 
-from attnkit.data.detection.config import DetectionImageConfig
 from attnkit.data.detection.detection_transforms import detection_input
 from attnkit.data.open import OpenedData
 from attnkit.engine.checkpoint import load_tensors, load_weights, save_tensors
@@ -13,7 +12,6 @@ from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.recipes.detection import detector as module
 from attnkit.recipes.detection.detector import Detector, detect_split, load_detector
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig
-from attnkit.recipes.detection.tta import augmentations
 from tests.recipes.object_runs import CATEGORY_IDS, CLASSES, FindsColours, object_recipe, object_run, painted
 
 PICTURE = {"red": (4, 8, 20, 24, 250), "green": (28, 4, 44, 28, 200), "blue": (8, 28, 52, 36, 230)}
@@ -33,29 +31,29 @@ def colour_detector(network=None, *, has_masks=True, **sections):
     )
 
 
-def seen_with(**inference):
+def augmented_with(**inference):
     return DetectionInferenceConfig(**inference)
 
 
 @pytest.mark.parametrize(
     "inference",
     [
-        seen_with(),
-        seen_with(short_sides=(80,)),
-        seen_with(flip=True),
-        seen_with(short_sides=(40, 80), flip=True),
-        seen_with(short_sides=(40, 120), soft_nms=True, score_threshold=0.5),
+        augmented_with(),
+        augmented_with(short_sides=(80,)),
+        augmented_with(flip=True),
+        augmented_with(short_sides=(40, 80), flip=True),
+        augmented_with(short_sides=(40, 120), soft_nms=True, score_threshold=0.5),
     ],
     ids=str,
 )
 @pytest.mark.parametrize("kept", [0, 1 << 30], ids=["again", "kept"])
-def test_every_way_to_look(inference, kept, monkeypatch):
-    """Rectangles are found where they are, whether maps of views are kept until masks are drawn or not."""
+def test_every_augmentation(inference, kept, monkeypatch):
+    """Rectangles are found where they are, whether feature maps are kept until masks are predicted or not."""
     monkeypatch.setattr(module, "_KEPT", kept)
     network = FindsColours()
     found = colour_detector(network).detect(painted((40, 56), **PICTURE), inference=inference)
-    views = len(inference.short_sides or (64,)) * (1 + inference.flip)
-    assert len(network.seen) == (views if kept else 3 * views - 2), "the first one's are kept in any case"
+    inputs = len(inference.short_sides or (64,)) * (1 + inference.flip)
+    assert len(network.seen) == (inputs if kept else 3 * inputs - 2), "the first one's are kept in any case"
     assert found.labels.tolist() == [0, 2, 1]
     assert torch.allclose(found.boxes, torch.tensor(BOXES).float(), atol=0.6)
     assert found.scores.tolist() == pytest.approx([250 / 255, 230 / 255, 200 / 255], abs=0.03)
@@ -77,9 +75,9 @@ def test_masks_are_means_over_the_views_the_mirrored_ones_turned_back():
     image = painted((40, 56), **PICTURE)
     plain = colour_detector(DrawsLeft()).detect(image)
     assert plain.mask_probs[0].tolist() == [[1, 1, 0, 0]] * 4
-    both = colour_detector(DrawsLeft()).detect(image, inference=seen_with(flip=True))
+    both = colour_detector(DrawsLeft()).detect(image, inference=augmented_with(flip=True))
     assert both.mask_probs[0].tolist() == [[0.5] * 4] * 4
-    four = seen_with(short_sides=(40, 64), flip=True)
+    four = augmented_with(short_sides=(40, 64), flip=True)
     assert colour_detector(DrawsLeft()).detect(image, inference=four).mask_probs.unique().tolist() == [0.5]
 
 
@@ -102,7 +100,7 @@ class MovesMirrored(FindsColours):
 def test_boxes_and_scores_are_means_over_the_views(more):
     """An object is found once, and not once more by each view that puts it a little elsewhere."""
     image = painted((40, 56), red=PICTURE["red"])
-    found = colour_detector(MovesMirrored()).detect(image, inference=seen_with(flip=True, **more))
+    found = colour_detector(MovesMirrored()).detect(image, inference=augmented_with(flip=True, **more))
     assert len(found) == 1
     x1, *others = BOXES[0]
     assert found.boxes[0].tolist() == pytest.approx([x1 - 4 / 1.6, *others], abs=0.6), "right is left in a mirror"
@@ -117,30 +115,20 @@ class SeesMirrored(FindsColours):
         return ([boxes[:0]], [scores[:0]]) if len(self.seen) % 2 else ([boxes], [scores])
 
 
-def test_what_one_view_proposes_all_classify():
-    found = colour_detector(SeesMirrored()).detect(painted((40, 56), **PICTURE), inference=seen_with(flip=True))
+def test_what_is_proposed_on_one_input_is_classified_on_all():
+    found = colour_detector(SeesMirrored()).detect(painted((40, 56), **PICTURE), inference=augmented_with(flip=True))
     assert torch.allclose(found.boxes, torch.tensor(BOXES).float(), atol=0.6)
     assert found.scores.tolist() == pytest.approx([250 / 255, 230 / 255, 200 / 255], abs=0.03)
 
 
 def test_what_the_network_is_shown():
     network = FindsColours()
-    colour_detector(network).detect(painted((40, 56)), inference=seen_with(short_sides=(32, 100), flip=True))
+    colour_detector(network).detect(painted((40, 56)), inference=augmented_with(short_sides=(32, 100), flip=True))
     assert network.seen == [(32, 64), (32, 64), (128, 160), (128, 160)], "multiples of 32"
 
 
-def test_the_bound_of_the_longer_side_goes_with_the_size():
-    image = DetectionImageConfig(short_side=60, long_side=100)
-    sizes = [
-        (one.image.short_side, one.image.long_side) for one in augmentations(image, seen_with(short_sides=(30, 90)))
-    ]
-    assert sizes == [(30, 50), (90, 150)]
-    (alone,) = augmentations(image, seen_with())
-    assert alone.image == image
-
-
 def test_nothing_there():
-    found = colour_detector().detect(painted((40, 56)), inference=seen_with(flip=True))
+    found = colour_detector().detect(painted((40, 56)), inference=augmented_with(flip=True))
     assert len(found) == 0
     assert found.mask_probs.shape == (0, 28, 28)
 
@@ -272,7 +260,7 @@ def test_a_split(run):
     detector.class_names = ("circle", "square", "triangle")
     data = OpenedData(recipe.data)["test"]
     images = list(
-        detect_split(detector, OpenedData(recipe.data), run, "test", inference=seen_with(score_threshold=0.9))
+        detect_split(detector, OpenedData(recipe.data), run, "test", inference=augmented_with(score_threshold=0.9))
     )
     assert [one.index for one in images] == [0, 1]
     for one in images:
@@ -283,7 +271,7 @@ def test_a_split(run):
         assert one.size == (40, 40)
         assert torch.equal(one.objects.labels, objects.labels)
         assert torch.equal(one.objects.boxes, objects.boxes)
-        expected = detector.detect(pixels, inference=seen_with(score_threshold=0.9))
+        expected = detector.detect(pixels, inference=augmented_with(score_threshold=0.9))
         assert torch.equal(one.detections.boxes, expected.boxes)
 
 
