@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import json
-from dataclasses import dataclass
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
 import typer
 
 from attnkit.errors import AttnkitError, DataError
-from attnkit.evaluation.request import Request, keep_scores
-from attnkit.evaluation.text_scoring import Lines, Scoring, check_scoring, read_text, score_lines
+from attnkit.evaluation.request import Request, keep_scores, refuse_unknown
 from attnkit.report.score_table import print_scores
 from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
     from attnkit.data.open import OpenedData
     from attnkit.data.text.parallel_text import ParallelText
-    from attnkit.metrics.text import TextScore
+    from attnkit.metrics.moses import Compat
+    from attnkit.metrics.text import TextMetricName, TextScore
     from attnkit.recipes.translation.recipe import BleuConfig, TranslationRecipe
     from attnkit.run_dir import RunDir
+
+_TOKENISED_LINES = 0.1
+"""If a larger share of the lines ends in a spaced full stop, text looks tokenised."""
+_TOKENIZE = "13a"
+"""BLEU's tokenizer where neither an option nor a recipe names one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,34 +70,27 @@ class TranslationOptions:
     tasks = frozenset({"translation"})
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """Lines of text, and what to call them in an error."""
+
+    name: str
+    lines: Sequence[str]
+
+
 def evaluate_translation(request: Request, options: TranslationOptions) -> None:
     """Score translations, print the scores, and keep those of a run.
 
     Raises:
         AttnkitError: options do not go together, or what they name cannot be scored.
     """
-    wanted = tuple(request.metrics) or ("bleu",)
-    check_scoring(wanted, tokenize=options.tokenize, compat=options.compat, raw_references=options.raw_ref)
-    references = [read_text(name) for name in options.ref or []]
-    baseline = None if options.baseline is None else read_text(options.baseline)
+    metrics = tuple(request.metrics) or ("bleu",)
+    _check_compat(metrics, options)
+    references = [_read_text(name) for name in options.ref or []]
+    baseline = None if options.baseline is None else _read_text(options.baseline)
     if options.hyp is None:
-        _evaluate_run(request, options, wanted, references, baseline)
+        _evaluate_run(request, options, metrics, references, baseline)
         return
-    _check_files_alone(request, references)
-    scoring = Scoring(
-        wanted,
-        options.tokenize or "13a",
-        bool(options.lowercase),
-        options.compat,
-        options.language,
-        options.raw_ref,
-    )
-    scores = score_lines(scoring, read_text(options.hyp), references, baseline)
-    about = {"hyp": options.hyp, "ref": options.ref or None, "baseline": options.baseline}
-    _print(scores, about, as_json=request.as_json)
-
-
-def _check_files_alone(request: Request, references: list[Lines]) -> None:
     if request.uses_a_run():
         raise AttnkitError(
             "--hyp: scores a file, no run; expected no --run, --checkpoint, --beam-size, --length-penalty or --save; "
@@ -95,14 +98,56 @@ def _check_files_alone(request: Request, references: list[Lines]) -> None:
         )
     if not references:
         raise AttnkitError("--hyp: nothing to compare with; expected the references too; add --ref FILE")
+    scores = _score_lines(metrics, options, _read_text(options.hyp), references, baseline)
+    about = {"hyp": options.hyp, "ref": options.ref or None, "baseline": options.baseline}
+    _print(scores, about, as_json=request.as_json)
+
+
+def _check_compat(metrics: Sequence[str], options: TranslationOptions) -> None:
+    """Refuse options that do not go together with --compat."""
+    from attnkit.metrics.moses import COMPATS
+
+    compat = options.compat
+    if options.raw_ref and compat is None:
+        raise AttnkitError("--raw-ref: says how --compat reads references; expected --compat too; add it")
+    if compat is None:
+        return
+    if compat not in COMPATS:
+        refuse_unknown("--compat", compat, COMPATS)
+    if options.tokenize is not None:
+        raise AttnkitError(f"--tokenize: --compat {compat} tokenises already; expected one of the two; leave one out")
+    if set(metrics) != {"bleu"}:
+        raise AttnkitError(
+            f"--compat: {compat} is a form of BLEU; expected --metric bleu alone; score others without it"
+        )
+
+
+def _read_text(name: str) -> _Lines:
+    """Read a text file, `.gz` or not, or stdin for `-`. A line ends at a line feed and nowhere else."""
+    from attnkit.data.files import find_file, read_lines
+
+    if name == "-":
+        lines = list(read_lines(cast("Traversable", _Stdin()), "stdin"))
+    else:
+        lines = list(read_lines(find_file(name), name))
+    if not lines:
+        raise DataError(f"{name}: empty; expected a sentence per line; see the file")
+    return _Lines("stdin" if name == "-" else name, lines)
+
+
+class _Stdin:
+    """Standard input as a file that can be opened."""
+
+    def open(self, mode: str) -> BinaryIO:
+        return io.BytesIO(sys.stdin.buffer.read())
 
 
 def _evaluate_run(
     request: Request,
     options: TranslationOptions,
-    wanted: tuple[str, ...],
-    references: list[Lines],
-    baseline: Lines | None,
+    metrics: tuple[str, ...],
+    references: list[_Lines],
+    baseline: _Lines | None,
 ) -> None:
     from attnkit import recipe_file
 
@@ -116,25 +161,24 @@ def _evaluate_run(
         )
     weights = chosen_weights(run, request.checkpoint)
     hypotheses, own = _translate(recipe, run, data, request, weights)
-    scoring = Scoring(
-        wanted,
-        options.tokenize or recipe.bleu.tokenize,
-        recipe.bleu.lowercase if options.lowercase is None else options.lowercase,
-        options.compat,
-        options.language or (None if references else _target_language(recipe, request.split)),
-        options.raw_ref or not references,
+    scored_by = replace(
+        options,
+        tokenize=options.tokenize or recipe.bleu.tokenize,
+        lowercase=recipe.bleu.lowercase if options.lowercase is None else options.lowercase,
+        language=options.language or (None if references else _target_language(recipe, request.split)),
+        raw_ref=options.raw_ref or not references,
     )
-    scores = score_lines(scoring, hypotheses, references or [own], baseline)
+    scores = _score_lines(metrics, scored_by, hypotheses, references or [own], baseline)
     decode = recipe.decode.model_dump(mode="json")
     about = {"weights": str(weights), "decode": decode, "ref": options.ref or None, "baseline": options.baseline}
     _print(scores, {"run": str(run.path), "split": request.split, **about}, as_json=request.as_json)
-    variant = _variant(scoring, recipe.bleu)
+    variant = _variant(scored_by, recipe.bleu)
     keep_scores(run, request.split, {name + variant: score.as_dict() | about for name, score in scores.items()})
 
 
 def _translate(
     recipe: TranslationRecipe, run: RunDir, data: OpenedData[ParallelText], request: Request, weights: Path
-) -> tuple[Lines, Lines]:
+) -> tuple[_Lines, _Lines]:
     """The run's translations of a split, saved if asked for, and the references."""
     from attnkit.recipes.translation.translator import load_translator, translate_split
     from attnkit.run_dir import write_whole
@@ -145,7 +189,7 @@ def _translate(
         write_whole(request.save, "".join(f"{line}\n" for line in result.hypotheses))
         typer.echo(f"{request.save}: {len(result.hypotheses)} translations", err=True)
     name = f"{run.path} ({request.split})"
-    return Lines(name, result.hypotheses), Lines(name, result.references)
+    return _Lines(name, result.hypotheses), _Lines(name, result.references)
 
 
 def _target_language(recipe: TranslationRecipe, split: str) -> str | None:
@@ -158,13 +202,87 @@ def _target_language(recipe: TranslationRecipe, split: str) -> str | None:
     return language_of(files.tgt) if files else None
 
 
-def _variant(scoring: Scoring, usual: BleuConfig) -> str:
+def _variant(options: TranslationOptions, usual: BleuConfig) -> str:
     """What tells these scores from those that the recipe asks for, in scores.json."""
-    if scoring.compat:
-        return f".{scoring.compat}"
-    tokenizer = "" if scoring.tokenize == usual.tokenize else f".{scoring.tokenize}"
-    case = "" if scoring.lowercase == usual.lowercase else ".lc" if scoring.lowercase else ".cased"
+    if options.compat:
+        return f".{options.compat}"
+    tokenizer = "" if options.tokenize == usual.tokenize else f".{options.tokenize}"
+    case = "" if options.lowercase == usual.lowercase else ".lc" if options.lowercase else ".cased"
     return tokenizer + case
+
+
+def _score_lines(
+    metrics: Sequence[str],
+    options: TranslationOptions,
+    hypotheses: _Lines,
+    references: Sequence[_Lines],
+    baseline: _Lines | None,
+) -> dict[str, TextScore]:
+    """Score by every metric."""
+    for other in (*references, *([baseline] if baseline else [])):
+        if len(other.lines) != len(hypotheses.lines):
+            raise DataError(
+                f"{hypotheses.name}: {len(hypotheses.lines)} lines, but {other.name} has {len(other.lines)}; "
+                "expected line n of both to belong to one sentence; see where they begin to differ"
+            )
+    if options.compat is not None:
+        return {"bleu": _score_compat(options, hypotheses, references, baseline)}
+    from attnkit.metrics.text import score_text
+
+    if "bleu" in metrics and options.tokenize != "none":
+        _note_tokenised(hypotheses)
+    return {
+        metric: score_text(
+            cast("TextMetricName", metric),
+            hypotheses.lines,
+            [lines.lines for lines in references],
+            baseline=baseline.lines if baseline else None,
+            tokenize=options.tokenize or _TOKENIZE,
+            lowercase=bool(options.lowercase),
+        )
+        for metric in metrics
+    }
+
+
+def _score_compat(
+    options: TranslationOptions, hypotheses: _Lines, references: Sequence[_Lines], baseline: _Lines | None
+) -> TextScore:
+    from attnkit.metrics.moses import check_tokenised, score_compat
+
+    compat = cast("Compat", options.compat)
+    if not options.raw_ref:
+        for lines in references:
+            check_tokenised(lines.lines, place=lines.name, compat=compat)
+    return score_compat(
+        compat,
+        hypotheses.lines,
+        [lines.lines for lines in references],
+        language=options.language or _language_of(references[0].name),
+        raw_references=options.raw_ref,
+        baseline=baseline.lines if baseline else None,
+    )
+
+
+def _language_of(name: str) -> str:
+    from attnkit.data.text.parallel_text import language_of
+
+    language = language_of(name)
+    if language is None:
+        raise AttnkitError(
+            f"--compat: the language of {name} is unknown; expected it by option; add --language de, say"
+        )
+    return language
+
+
+def _note_tokenised(hypotheses: _Lines) -> None:
+    """Say so if text looks tokenised that is about to be tokenised: the mistake behind most BLEU that is off."""
+    spaced = sum(line.endswith(" .") for line in hypotheses.lines)
+    if spaced > _TOKENISED_LINES * len(hypotheses.lines):
+        typer.echo(
+            f"{hypotheses.name}: {spaced} of {len(hypotheses.lines)} lines end in a full stop with a space before it, "
+            "which looks tokenised; expected plain text; detokenise it, or add --tokenize none",
+            err=True,
+        )
 
 
 def _print(scores: dict[str, TextScore], about: dict[str, Any], *, as_json: bool) -> None:
