@@ -165,13 +165,9 @@ attnkit: "{".".join(__version__.split(".")[:2])}\""""
 
 
 def _differing(section: Config, path: str, shown: frozenset[str], *, tag: str | None = None) -> CommentedMap:
-    """The values of a section that differ from their defaults, or are shown anyway.
+    """The values of a section that differ from their defaults, or are shown anyway; `tag` says of which kind it is.
 
-    Args:
-        section: the section.
-        path: its dotted key with a dot behind it; empty for the recipe.
-        shown: dotted keys.
-        tag: the key that tells which kind of section it is, where there are several.
+    `path` is the dotted key of the section with a dot behind it, and empty for the recipe.
     """
     found = CommentedMap()
     for key, field in fields_of(type(section)).items():

@@ -61,7 +61,7 @@ def this_machine() -> Machine:
 
 @dataclass(frozen=True)
 class ImageSurvey:
-    """What was found in somebody's images, whatever the task; never made itself."""
+    """What was found in the user's images, whatever the task: abstract, each task adds its own."""
 
     path: str
     """For people."""

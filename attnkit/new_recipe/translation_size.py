@@ -243,21 +243,6 @@ def _reasons(recipe: TranslationRecipe, preset: Preset, why_vocabulary: str, *, 
     )
 
 
-def _tokenizer(size: TextSize, published: TranslationRecipe) -> tuple[SentencePieceConfig, str]:
-    """The tokenizer, and why its vocabulary is as large as it is."""
-    assert isinstance(published.tokenizer, SentencePieceConfig)
-    pieces, rare_as_bytes, why = _vocabulary(size)
-    return (
-        SentencePieceConfig(
-            vocab_size=pieces,
-            sampling=published.tokenizer.sampling,
-            byte_fallback=rare_as_bytes,
-            character_coverage=BYTE_COVERAGE if rare_as_bytes else 1.0,
-        ),
-        why,
-    )
-
-
 def _bleu_tokenizer(tgt_file: str, size: TextSize) -> str:
     """How BLEU finds words: as sacreBLEU does in Chinese; by character in other text without spaces."""
     if language_of(tgt_file) == "zh":
@@ -265,18 +250,26 @@ def _bleu_tokenizer(tgt_file: str, size: TextSize) -> str:
     return "13a" if size.tgt.has_spaces else "char"
 
 
-def _vocabulary(size: TextSize) -> tuple[int, bool, str]:
-    """How many joint subword pieces; whether rare characters are spelled as bytes; and why."""
-    words = size.src.length + size.tgt.length
+def _tokenizer(size: TextSize, published: TranslationRecipe) -> tuple[SentencePieceConfig, str]:
+    """The tokenizer, and why its vocabulary is as large as it is."""
+    assert isinstance(published.tokenizer, SentencePieceConfig)
+    words, characters, different = size.src.length + size.tgt.length, len(size.alphabet), len(size.vocabulary)
     pieces = next((pieces for limit, pieces in VOCABULARIES if words < limit), LARGEST_VOCABULARY)
     why = f"both languages together, from {words:,} words of text"
-    if len(size.alphabet) > LARGEST_ALPHABET:
+    rare_as_bytes = characters > LARGEST_ALPHABET
+    if rare_as_bytes:
         pieces = max(pieces, LEAST_FOR_LARGE_ALPHABETS)
-        why += f"; of the {len(size.alphabet):,} different characters the rare ones are spelled as bytes"
-        return pieces, True, f"vocabulary: {pieces:,} pieces: {why}"
-    learnable = max(len(size.alphabet) + len(size.vocabulary) // 2, len(size.alphabet) + SPECIAL_PIECES, 16)
-    if learnable < pieces:
-        pieces = learnable
-        why += f", only {len(size.vocabulary):,} of them different"
-    pieces = max(pieces, min(2 * len(size.alphabet), learnable))
-    return pieces, False, f"vocabulary: {pieces:,} pieces: {why}"
+        why += f"; of the {characters:,} different characters the rare ones are spelled as bytes"
+    else:
+        learnable = max(characters + different // 2, characters + SPECIAL_PIECES, 16)
+        if learnable < pieces:
+            pieces = learnable
+            why += f", only {different:,} of them different"
+        pieces = max(pieces, min(2 * characters, learnable))
+    tokenizer = SentencePieceConfig(
+        vocab_size=pieces,
+        sampling=published.tokenizer.sampling,
+        byte_fallback=rare_as_bytes,
+        character_coverage=BYTE_COVERAGE if rare_as_bytes else 1.0,
+    )
+    return tokenizer, f"vocabulary: {pieces:,} pieces: {why}"
