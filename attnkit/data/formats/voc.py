@@ -40,12 +40,7 @@ class VocAnnotations(Annotations):
     has_difficult = True
 
     def __init__(self, tree: FileTree, rows: IntArray, class_names: tuple[str, ...], *, difficult: bool) -> None:
-        """Take files.
-
-        Args:
-            rows: (N, 2) numbers of images and of their xml there.
-            difficult: False leaves out what is marked so.
-        """
+        """Take images and their xml, (N, 2) their numbers in a tree; `difficult` False leaves out what is marked so."""
         self._tree, self._rows, self.class_names, self._difficult = tree, rows, class_names, difficult
         self.category_ids = tuple(range(1, len(class_names) + 1))
         self._labels = {name: label for label, name in enumerate(class_names)}

@@ -97,9 +97,6 @@ class TokenBatches:
                 tensor of a batch may have.
             seed: of the shuffling.
             pool: so many pairs at a time are sorted by length and cut into batches.
-            pad_id: fills short rows.
-            bos_id: opens what the decoder reads.
-            eos_id: closes source and target.
             sampler: cuts the pairs of a pool again in every epoch. The number of batches is then planned from the
                 cached lengths times the mean growth measured on some pairs, so that skipping batches needs no
                 sampling; if an epoch turns out longer than planned, its batches exceed their limits by the few
