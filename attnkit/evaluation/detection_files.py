@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import typer
+from pycocotools import mask
 
+from attnkit.data.files import find_file, raw_lines
+from attnkit.data.formats.coco import CocoImage, CocoJson, CocoObject, read_coco_json
 from attnkit.data.formats.coco_fields import NOT_DRAWN
 from attnkit.data.formats.coco_results import CocoResults
-from attnkit.data.formats.outlines import can_have_masks, cannot_be_drawn, code_unchecked, why_empty
+from attnkit.data.formats.outlines import (
+    can_have_masks,
+    cannot_be_drawn,
+    code_unchecked,
+    first_broken,
+    is_outline,
+    why_empty,
+)
 from attnkit.errors import DataError
 from attnkit.metrics.detection_scores import DetectionScoring
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from attnkit.data.formats.coco import CocoImage, CocoJson, CocoObject
-    from attnkit.structures.image_objects import ImageFound, ImageTruth, Rle
+from attnkit.structures.arrays import FloatArray
+from attnkit.structures.image_objects import ImageFound, ImageTruth, Rle
 
 _MOST_OUTSIDE = 0.5
 """From this share of boxes beyond their images on they look like corners."""
@@ -66,9 +72,9 @@ def read_files(predictions: str, ground_truth: str) -> DetectionFiles:
         DataError: a file is missing, or is not as COCO's are, or the two are not about the same images and categories,
             or there is an object or detection that cannot be scored.
     """
-    about = read_instances(_content(ground_truth), ground_truth)
+    about = _read_instances(_content(ground_truth), ground_truth)
     results = CocoResults(_content(predictions), predictions, about, ground_truth)
-    truth = CocoTruth(about, ground_truth, masks=results.has_masks)
+    truth = _CocoTruth(about, ground_truth, masks=results.has_masks)
     if results.share_outside() > _MOST_OUTSIDE:
         typer.echo(
             f"{predictions}: {100 * results.share_outside():.0f} % of the boxes reach beyond their images; expected "
@@ -83,23 +89,11 @@ def read_files(predictions: str, ground_truth: str) -> DetectionFiles:
 
 
 def _content(name: str) -> bytes:
-    from attnkit.data.files import find_file, raw_lines
-
     return b"\n".join(raw_lines(find_file(name), name))
 
 
-def read_instances(content: bytes, place: str) -> CocoJson:
-    """Take a json of instances apart.
-
-    Args:
-        content: its bytes.
-        place: its name in messages.
-
-    Raises:
-        DataError: it is none, or lists no images.
-    """
-    from attnkit.data.formats.coco import read_coco_json
-
+def _read_instances(content: bytes, place: str) -> CocoJson:
+    """Take a json of instances apart, and say which annotations are left out."""
     about = read_coco_json(content, place)
     if about.kind == "panoptic":
         raise DataError(
@@ -116,8 +110,11 @@ def read_instances(content: bytes, place: str) -> CocoJson:
     return about
 
 
-class CocoTruth:
-    """The objects of all images. One without an outline has an empty mask where there are masks, as in a run's data."""
+class _CocoTruth:
+    """The objects of all images. One without an outline has an empty mask where there are masks, as in a run's data.
+
+    What needs pycocotools waits until all codes are known to be whole.
+    """
 
     def __init__(self, about: CocoJson, place: str, *, masks: bool) -> None:
         """Read the objects.
@@ -130,14 +127,24 @@ class CocoTruth:
         Raises:
             DataError: an object has no box, or an outline that cannot be drawn; or an image is too large for masks.
         """
+        self._place, self._masks = place, masks
+        self._objects = self._outlined = 0
+        """Counted without crowds."""
+        self._bare: list[str] = []
+        """Annotations without an outline."""
+        self._empty: list[tuple[str, str]] = []
+        """Annotations whose polygons have no area, and why."""
+        self._unchecked: list[tuple[str, Rle]] = []
+        self._boxed: list[tuple[FloatArray, Rle]] = []
+        """Boxes that the masks tell."""
+        self._measured: list[tuple[FloatArray, FloatArray, Rle | None]] = []
+        """Areas that the masks tell, or else the boxes."""
         if masks:
-            _check_sizes(about, place)
-        reader = _Reader(place, masks=masks)
-        self._place, self._masks, self._reader = place, masks, reader
-        self.images = [reader.read(image) for image in about.images]
+            self._check_sizes(about)
+        self.images = [self._read(image) for image in about.images]
         """In the order of the json."""
-        reader.check_codes()
-        reader.fill_in()
+        self._check_codes()
+        self._fill_in()
 
     def notes(self, *, masks_found: bool) -> list[str]:
         """What had to be guessed, and what is strange about the masks.
@@ -145,64 +152,41 @@ class CocoTruth:
         Args:
             masks_found: whether detections have masks.
         """
-        reader, found = self._reader, []
-        if reader.without_area:
+        found = []
+        if self._measured:
             found.append(
-                f"{self._place}: {reader.without_area} annotations have no area, which says how large an object is; "
+                f"{self._place}: {len(self._measured)} annotations have no area, which says how large an object is; "
                 "that of the mask, or else of the box, is taken"
             )
         if not masks_found:
             return found
-        if reader.empty:
-            annotation, why = reader.empty[0]
+        if self._empty:
+            annotation, why = self._empty[0]
             found.append(
-                f"{self._place}: annotation {annotation}: {why}; {len(reader.empty)} outlines like it cover nothing"
+                f"{self._place}: annotation {annotation}: {why}; {len(self._empty)} outlines like it cover nothing"
             )
-        if not self._masks and reader.objects:
+        if not self._masks and self._objects:
             found.append(
-                f"{self._place}: {reader.outlined} of {reader.objects} objects have an outline; expected nine tenths "
+                f"{self._place}: {self._outlined} of {self._objects} objects have an outline; expected nine tenths "
                 "or more to score masks; boxes alone are scored"
             )
-        elif reader.bare:
+        elif self._bare:
             found.append(
-                f"{self._place}: {len(reader.bare)} annotations have no segmentation, such as {reader.bare[0]}; their "
+                f"{self._place}: {len(self._bare)} annotations have no segmentation, such as {self._bare[0]}; their "
                 "masks are empty, so that nothing finds them in mask AP"
             )
         return found
 
+    def _check_sizes(self, about: CocoJson) -> None:
+        for image in about.images:
+            if not can_have_masks(image.height, image.width):
+                raise DataError(
+                    f"{self._place}: image {image.id}: {image.width} x {image.height} pixels; expected below 2^32 of "
+                    "them, for masks are drawn on it; fix the file"
+                )
 
-def _check_sizes(about: CocoJson, place: str) -> None:
-    for image in about.images:
-        if not can_have_masks(image.height, image.width):
-            raise DataError(
-                f"{place}: image {image.id}: {image.width} x {image.height} pixels; expected below 2^32 of them, for "
-                "masks are drawn on it; fix the file"
-            )
-
-
-class _Reader:
-    """Reads image by image. What needs pycocotools waits until all codes are known to be whole."""
-
-    def __init__(self, place: str, *, masks: bool) -> None:
-        self._place, self._masks = place, masks
-        self.objects = self.outlined = self.without_area = 0
-        """Objects: without crowds."""
-        self.bare: list[str] = []
-        """Annotations without an outline."""
-        self.empty: list[tuple[str, str]] = []
-        """Annotations whose polygons have no area, and why."""
-        self._unchecked: list[tuple[str, Rle]] = []
-        self._boxed: list[tuple[NDArray[np.float64], Rle]] = []
-        """Boxes that the masks tell."""
-        self._measured: list[tuple[NDArray[np.float64], NDArray[np.float64], Rle | None]] = []
-        """Areas that the masks tell, or else the boxes."""
-
-    def read(self, image: CocoImage) -> ImageTruth:
+    def _read(self, image: CocoImage) -> ImageTruth:
         """The objects of an image; boxes and areas that are not said are 0 so far."""
-        import numpy as np
-
-        from attnkit.structures.image_objects import ImageTruth
-
         objects = image.objects()
         codes = [self._code(one, image, outlined=self._is_outlined(one)) for one in objects]
         boxes = np.array([self._box(one) for one in objects], dtype=np.float64).reshape(-1, 4)
@@ -220,38 +204,31 @@ class _Reader:
             rles=[code for code in codes if code is not None] if self._masks else None,
         )
 
-    def check_codes(self) -> None:
+    def _check_codes(self) -> None:
         """Refuse a code that is broken."""
-        from attnkit.data.formats.outlines import first_broken
-
         codes = [code for _, code in self._unchecked]
         broken = first_broken(codes)
         if broken is not None:
             outline = {"size": codes[broken]["size"], "counts": codes[broken]["counts"].decode()}
             raise self._not_drawn(self._unchecked[broken][0], outline, *outline["size"])
 
-    def fill_in(self) -> None:
-        """Say boxes and areas that the file does not."""
-        from pycocotools import mask
-
+    def _fill_in(self) -> None:
+        """Compute the boxes and areas that the file does not say."""
         for boxed, outline in self._boxed:
             boxed[:] = mask.toBbox(outline)
         for area, box, code in self._measured:
             area[:] = (0 if code is None else mask.area(code)) or box[2] * box[3]
-        self.without_area = len(self._measured)
 
     def _is_outlined(self, one: CocoObject) -> bool:
         """Whether there is something to draw; counted."""
-        from attnkit.data.formats.outlines import is_outline
-
         why = why_empty(one.segmentation)
         outlined = why is None and is_outline(one.segmentation)
-        self.objects += not one.crowd
-        self.outlined += outlined and not one.crowd
+        self._objects += not one.crowd
+        self._outlined += outlined and not one.crowd
         if why is not None:
-            self.empty.append((one.id, why))
+            self._empty.append((one.id, why))
         elif not outlined:
-            self.bare.append(one.id)
+            self._bare.append(one.id)
         return outlined
 
     def _code(self, one: CocoObject, image: CocoImage, *, outlined: bool) -> Rle | None:
