@@ -15,8 +15,8 @@ from attnkit.data.formats.real_labels import read_real_labels
 from attnkit.errors import AttnkitError
 from attnkit.evaluation.classification_files import Predicted, predicted_by_file
 from attnkit.evaluation.request import ImageOptions, LabelOptions, Request, keep_scores
-from attnkit.report.class_tables import print_class_scores, print_scores, worst_first
 from attnkit.report.confusion_plot import write_confusion
+from attnkit.report.score_tables import print_class_scores, print_image_scores, worst_first
 from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _score(
             values["per_class"] = _plain(classes, predicted.class_names)
         typer.echo(json.dumps({**about, **values}, indent=2, ensure_ascii=False))
     else:
-        print_scores(list(scores.values()), interval="Wilson")
+        print_image_scores(list(scores.values()), interval="Wilson")
         if images.per_class:
             typer.echo()
             print_class_scores(classes, predicted.class_names, rows=images.rows)

@@ -12,9 +12,9 @@ import typer
 
 from attnkit.errors import AttnkitError, DataError
 from attnkit.evaluation.request import ImageOptions, Request, keep_scores, variant_of
-from attnkit.report.detection_tables import print_classes, print_errors, print_scores
 from attnkit.report.picture_file import check_picture
 from attnkit.report.precision_recall_plot import write_curves
+from attnkit.report.score_tables import print_class_aps, print_detection_scores, print_errors
 from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
@@ -193,10 +193,10 @@ def _score(
         about = {**about, "max_detections": scored.max_detections}
         typer.echo(json.dumps({**about, **scored.plain()}, indent=2, ensure_ascii=False))
     else:
-        print_scores(scored)
+        print_detection_scores(scored)
         if images.per_class:
             typer.echo()
-            print_classes(scored, rows=images.rows)
+            print_class_aps(scored, rows=images.rows)
         if options.errors:
             typer.echo()
             print_errors(scored)

@@ -13,10 +13,10 @@ import typer
 from attnkit.errors import AttnkitError, DataError
 from attnkit.evaluation.request import METRICS, ImageOptions, LabelOptions, Request, keep_scores, variant_of
 from attnkit.evaluation.segmentation_files import PixelValues, count_files
-from attnkit.report.class_tables import lowest_first, print_class_ious, print_scores
 from attnkit.report.confusion_plot import write_confusion
 from attnkit.report.iou_bars import write_bars
 from attnkit.report.picture_file import check_picture
+from attnkit.report.score_tables import lowest_first, print_class_ious, print_image_scores
 from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _score(
             json.dumps({**about, **values, "per_class": _plain(scores, class_names)}, indent=2, ensure_ascii=False)
         )
     else:
-        print_scores(list(wanted.values()), interval="bootstrap")
+        print_image_scores(list(wanted.values()), interval="bootstrap")
         if images.per_class:
             typer.echo()
             print_class_ious(scores, class_names, rows=images.rows)

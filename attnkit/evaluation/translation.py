@@ -14,7 +14,7 @@ import typer
 
 from attnkit.errors import AttnkitError, DataError
 from attnkit.evaluation.request import Request, keep_scores, refuse_unknown
-from attnkit.report.score_table import print_scores
+from attnkit.report.score_tables import print_text_scores
 from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ def _print(scores: dict[str, TextScore], about: dict[str, Any], *, as_json: bool
     from attnkit.metrics.text import reading
 
     if not as_json:
-        print_scores(list(scores.values()))
+        print_text_scores(list(scores.values()))
         return
     values = {name: score.as_dict() for name, score in scores.items()}
     if "bleu" in scores:
