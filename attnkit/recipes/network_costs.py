@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,40 +13,15 @@ from torch import Tensor, nn
 from attnkit.data.open import OpenedData
 from attnkit.engine.precision import decide_precision, find_device
 from attnkit.errors import DataError
-from attnkit.models.config import UperNetConfig
 from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.models.macs import Convention, count_macs
-from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
 from attnkit.structures.arrays import Size
 
 Opened = TypeVar("Opened")
-OnABackbone = UperNetConfig | MaskRcnnConfig | CascadeConfig | HtcConfig
 
 GMACS_FOR_SPEED = 20.0
 """Up to here the speed is measured unasked: it takes about two seconds."""
 _MEASURED_SECONDS = 1.0
-_NO_SIZES = {"drop_path_rate": 0.0, "dropout": 0.0, "attention_dropout": 0.0, "gradient_checkpointing": False}
-"""Fields of backbones that make no other network, with the values to compare at."""
-
-
-class Published(Protocol):
-    """A published network: a row of one of the tables of architectures."""
-
-    @property
-    def model(self) -> Any:
-        """Its config."""
-
-    @property
-    def params(self) -> int:
-        """How many parameters it has."""
-
-    @property
-    def gmacs(self) -> float:
-        """Its cost by the convention `paper`."""
-
-    @property
-    def source(self) -> str:
-        """Who described it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,41 +66,6 @@ def network_summary(network: Network, *, convention: Convention, speed: bool | N
     if speed or (speed is None and gmacs <= GMACS_FOR_SPEED):
         facts |= measure_speed(network.build(), network.size, gmacs=gmacs, predict=network.predict)
     return facts if network.published is None else facts | {"published": network.published}
-
-
-def published_facts(
-    name: str, row: Published, *, gmacs_size: Size | None = None, scores: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """What is printed of a published network.
-
-    Args:
-        name: of the network.
-        row: its size and cost.
-        gmacs_size: height and width of the image that its cost is counted of, if that has to be said.
-        scores: by their names; None stands for one that is unknown.
-    """
-    facts: dict[str, Any] = {"architecture": name, "params": row.params, "gmacs": row.gmacs}
-    if gmacs_size is not None:
-        facts["gmacs_size"] = shown_size(gmacs_size)
-    facts |= {metric: score for metric, score in (scores or {}).items() if score is not None}
-    return facts | ({"source": row.source} if row.source else {})
-
-
-def shown_size(size: Size) -> str:
-    """Height and width, for people."""
-    return f"{size[0]}x{size[1]}"
-
-
-def name_on_a_backbone(config: OnABackbone, architectures: Mapping[str, Published]) -> str | None:
-    """The published segmenter or detector of these sizes, whatever its rates of dropout."""
-    sizes = _sizes_alone(config)
-    return next((name for name, row in architectures.items() if _sizes_alone(row.model) == sizes), None)
-
-
-def _sizes_alone(config: OnABackbone) -> OnABackbone:
-    backbone = config.backbone
-    plain = backbone.changed(**{name: value for name, value in _NO_SIZES.items() if hasattr(backbone, name)})
-    return config.changed(backbone=plain, **({"dropout": 0.0} if hasattr(config, "dropout") else {}))
 
 
 def training_set(data: OpenedData[Opened]) -> Opened | None:

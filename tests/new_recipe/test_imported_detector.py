@@ -19,7 +19,7 @@ from attnkit.models.rcnn.config import RpnConfig
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.new_recipe.imported_recipe import describe_detector
 from attnkit.new_recipe.imported_run import import_weights
-from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES
+from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES, semantic_classes
 from tests.interop.foreign_weights import close
 from tests.interop.mmdet_names import MMDET, OFFICIAL, as_mmdet
 from tests.interop.test_mmdet_weights import outputs
@@ -141,9 +141,9 @@ def test_published_networks_by_name() -> None:
         ("htc_swin_b", "htc on swin_b"),
     ]:
         architecture = DETECTION_ARCHITECTURES[name]
-        parts = DetectedParts(masks=True, semantic_classes=architecture.semantic_classes)
+        parts = DetectedParts(masks=True, semantic_classes=semantic_classes(architecture.model))
         made = describe_detector("x", architecture.model, DetectionImageConfig(), size=800, num_classes=80, parts=parts)
         assert made.network == expected
-        has_maps = architecture.semantic_classes is not None
+        has_maps = semantic_classes(architecture.model) is not None
         assert made.recipe.data.train.semantic == ("stuffthingmaps/train2017" if has_maps else None)
         assert recipe_file.dump(made.recipe).startswith("task: detection\nname: x\n")

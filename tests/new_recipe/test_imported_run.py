@@ -183,7 +183,7 @@ def test_published_architectures_by_name() -> None:
     for name, architecture in ARCHITECTURES.items():
         model = architecture.model
         if not name.startswith("deit") or "distilled" in name:  # the others are the ViTs of their size
-            assert published_name(model, architecture.image_size) == name
+            assert published_name(model, architecture.gmacs_size[0]) == name
     assert published_name(ViTConfig(norm_eps=1e-12, activation="gelu_tanh"), 224) == "vit_b16"
     assert published_name(ViTConfig(), 256) is None
     assert published_name(VIT, 224) is None

@@ -6,16 +6,17 @@ convention `paper` (models/macs.py). Both agree with timm's and torchvision's ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from attnkit.models.config import ClassifierConfig, SwinConfig, ViTConfig
+from attnkit.recipes.published import Published, Rgb
 
 NUM_CLASSES = 1000
 SHAPES = ("patch_size", "embed_dim", "depth", "depths", "num_heads", "window_size", "mlp_ratio", "resnet_depths")
 """Fields by which a published architecture is recognised; the others do not change its size."""
 
-Rgb = tuple[float, float, float]
+Classifier = ViTConfig | SwinConfig
 _HALF: Rgb = (0.5, 0.5, 0.5)
 _IMAGENET_MEAN: Rgb = (0.485, 0.456, 0.406)
 _IMAGENET_STD: Rgb = (0.229, 0.224, 0.225)
@@ -26,27 +27,27 @@ _DEIT = "Touvron et al. 2020, arXiv:2012.12877"
 _SWIN = "Liu et al. 2021, arXiv:2103.14030"
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """A published network with its size."""
-
-    model: ViTConfig | SwinConfig
-    image_size: int
-    params: int
-    gmacs: float
-    source: str
-    """Who described it, and in which table."""
-    mean: Rgb
-    """Of red, green and blue on 0..1, which its published weights expect to be taken off."""
-    std: Rgb
-
-
-def _google(params: int, gmacs: float, image_size: int, model: ViTConfig, source: str) -> Architecture:
-    return Architecture(model, image_size, params, gmacs, source, mean=_HALF, std=_HALF)
+_SWIN_TABLE = {
+    "vit_b16_384": ("ImageNet-22k", 85.9, 84.0),
+    "vit_l16_384": ("ImageNet-22k", 27.3, 85.2),
+    "deit_s": ("none", 940.4, 79.8),
+    "deit_b": ("none", 292.3, 81.8),
+    "swin_t": ("none", 755.2, 81.3),
+    "swin_s": ("none", 436.9, 83.0),
+    "swin_b": ("none", 278.1, 83.5),
+    "swin_b_w12_384": ("ImageNet-22k", 84.7, 86.4),
+    "swin_l_w12_384": ("ImageNet-22k", 42.1, 87.3),
+}
+"""Pre-training, images per second on a V100 and top-1 accuracy by table 1 of the Swin paper, which has others too."""
 
 
-def _imagenet(params: int, gmacs: float, image_size: int, model: ViTConfig | SwinConfig, source: str) -> Architecture:
-    return Architecture(model, image_size, params, gmacs, source, mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
+def _google(params: int, gmacs: float, image_size: int, model: ViTConfig, source: str) -> Published[Classifier]:
+    return Published(model, params, gmacs, (image_size, image_size), source, mean=_HALF, std=_HALF)
+
+
+def _imagenet(params: int, gmacs: float, image_size: int, model: Classifier, source: str) -> Published[Classifier]:
+    size = (image_size, image_size)
+    return Published(model, params, gmacs, size, source, mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
 
 
 # width, depth and heads of each size: table 1 of the ViT paper, table 1 of DeiT and of AugReg for Ti and S
@@ -88,7 +89,7 @@ _VIT_HYBRID = f"{_VIT}, section 4.1 and table 6"
 _DEIT_1, _DEIT_5 = f"{_DEIT}, table 1", f"{_DEIT}, table 5"
 _SWIN_1 = f"{_SWIN}, section 3.3 and table 1"
 
-ARCHITECTURES: dict[str, Architecture] = {
+_ROWS: dict[str, Published[Classifier]] = {
     "vit_ti16": _google(5_717_416, 1.2537, 224, _ti(), _AUGREG_1),
     "vit_ti16_384": _google(5_790_376, 4.6822, 384, _ti(), _AUGREG_1),
     "vit_s32": _google(22_878_952, 1.1429, 224, _s(patch_size=32), _AUGREG_1),
@@ -124,6 +125,17 @@ ARCHITECTURES: dict[str, Architecture] = {
     "swin_l": _imagenet(196_532_476, 34.4758, 224, _swin(192, 18, 6), _SWIN_1),
     "swin_l_w12_384": _imagenet(196_735_516, 103.9191, 384, _swin(192, 18, 6, window_size=12), _SWIN_1),
 }
+
+
+def _scores(name: str) -> dict[str, Any]:
+    if name not in _SWIN_TABLE:
+        return {}
+    pretraining, images_per_second, top1 = _SWIN_TABLE[name]
+    row = {"images_per_second": images_per_second, "measured": "one V100", "pretraining": pretraining, "top1": top1}
+    return {"in table 1 of the Swin paper": row}
+
+
+ARCHITECTURES = {name: replace(row, scores=_scores(name)) for name, row in _ROWS.items()}
 """By name; the letters are the papers', the number behind them is the patch size (of a hybrid its whole stride)."""
 
 
@@ -134,7 +146,7 @@ def published_name(model: ClassifierConfig, image_size: int | None = None) -> st
         same = type(published) is type(model) and all(
             getattr(published, field) == getattr(model, field) for field in SHAPES if hasattr(published, field)
         )
-        sizes_agree = image_size in (None, architecture.image_size)
+        sizes_agree = image_size in (None, architecture.gmacs_size[0])
         if same and sizes_agree and _is_deit(published) == _is_deit(model):
             return name
     return None

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 from torch import nn
 
 from attnkit.data.classification.config import CifarConfig, ImageFolderConfig, ImagesConfig, ShapesConfig
@@ -14,30 +11,8 @@ from attnkit.models.build import build_model
 from attnkit.models.config import ClassifierConfig
 from attnkit.recipes.classification.architectures import ARCHITECTURES, NUM_CLASSES, published_name
 from attnkit.recipes.classification.recipe import ClassificationRecipe
-from attnkit.recipes.network_costs import Network, published_facts, training_set
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A row of table 1 of the Swin paper (Liu et al. 2021), which has the throughput and accuracy of others too."""
-
-    pretraining: str
-    images_per_second: float
-    """On a V100."""
-    top1: float
-
-
-_SWIN_TABLE = {
-    "vit_b16_384": _Row("ImageNet-22k", 85.9, 84.0),
-    "vit_l16_384": _Row("ImageNet-22k", 27.3, 85.2),
-    "deit_s": _Row("none", 940.4, 79.8),
-    "deit_b": _Row("none", 292.3, 81.8),
-    "swin_t": _Row("none", 755.2, 81.3),
-    "swin_s": _Row("none", 436.9, 83.0),
-    "swin_b": _Row("none", 278.1, 83.5),
-    "swin_b_w12_384": _Row("ImageNet-22k", 84.7, 86.4),
-    "swin_l_w12_384": _Row("ImageNet-22k", 42.1, 87.3),
-}
+from attnkit.recipes.network_costs import Network, training_set
+from attnkit.recipes.published import published_facts
 
 
 def recipe_network(recipe: ClassificationRecipe, num_classes: int | None) -> Network:
@@ -54,7 +29,7 @@ def recipe_network(recipe: ClassificationRecipe, num_classes: int | None) -> Net
 def published_network(name: str, image_size: int | None) -> Network:
     """A published network by its name in ARCHITECTURES, for the classes of ImageNet-1k."""
     row = ARCHITECTURES[name]
-    return _network(row.model, image_size or row.image_size, NUM_CLASSES, name)
+    return _network(row.model, image_size or row.gmacs_size[0], NUM_CLASSES, name)
 
 
 def _network(config: ClassifierConfig, image_size: int, num_classes: int | None, published: str | None) -> Network:
@@ -66,24 +41,12 @@ def _network(config: ClassifierConfig, image_size: int, num_classes: int | None,
         "classes": num_classes or f"{NUM_CLASSES}, assumed; the data is not here",
         "image_size": image_size,
     }
-    return Network(facts=facts, size=(image_size, image_size), build=build, published=_published(published))
-
-
-def _published(name: str | None) -> dict[str, Any] | None:
-    """What papers say of an architecture, for 1,000 classes and by the convention `paper`."""
-    if name is None:
-        return None
-    result = _SWIN_TABLE.get(name)
-    scores = {
-        "in table 1 of the Swin paper": result
-        and {
-            "images_per_second": result.images_per_second,
-            "measured": "one V100",
-            "pretraining": result.pretraining,
-            "top1": result.top1,
-        }
-    }
-    return published_facts(name, ARCHITECTURES[name], scores=scores)
+    return Network(
+        facts=facts,
+        size=(image_size, image_size),
+        build=build,
+        published=published_facts(published, ARCHITECTURES),
+    )
 
 
 def classes_of(data: ImagesConfig) -> int | None:

@@ -8,10 +8,11 @@ published size and cost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from attnkit.models.config import SwinConfig
 from attnkit.models.rcnn.config import BoxHeadConfig, CascadeConfig, HtcConfig, MaskRcnnConfig, RpnConfig
+from attnkit.recipes.published import Published
+
+Detector = MaskRcnnConfig | CascadeConfig | HtcConfig
 
 NUM_CLASSES = 80
 SEMANTIC_CLASSES = 183
@@ -23,28 +24,9 @@ _REPOSITORY = "github.com/SwinTransformer/Swin-Transformer-Object-Detection"
 _PAPER = "Liu et al. 2021, arXiv:2103.14030, table 2"
 
 
-@dataclass(frozen=True)
-class DetectionArchitecture:
-    """A published network with its size and its scores on the validation images of COCO."""
-
-    model: MaskRcnnConfig | CascadeConfig | HtcConfig
-    params: int
-    gmacs: float
-    """By the convention `paper`, of an image of GMACS_SIZE."""
-    source: str
-    """Who measured the scores."""
-    box_ap: float | None = None
-    """COCO's AP in percent, images at one size."""
-    mask_ap: float | None = None
-    box_ap_test: float | None = None
-    """On COCO's test-dev, of images at several sizes."""
-    mask_ap_test: float | None = None
-
-    @property
-    def semantic_classes(self) -> int | None:
-        """What `build` is given; None where there is no semantic branch."""
-        has_branch = isinstance(self.model, HtcConfig) and self.model.semantic != "none"
-        return SEMANTIC_CLASSES if has_branch else None
+def semantic_classes(config: Detector) -> int | None:
+    """What the semantic branch of a published detector tells apart; None where there is none."""
+    return SEMANTIC_CLASSES if isinstance(config, HtcConfig) and config.semantic != "none" else None
 
 
 def _swin(embed_dim: int, blocks: int, heads: int, drop_path_rate: float) -> SwinConfig:
@@ -76,26 +58,46 @@ def _htc(backbone: SwinConfig, *, global_block: bool) -> HtcConfig:
     return HtcConfig(name="htc", backbone=backbone, rpn=_CASCADE_RPN, semantic="maps", global_block=global_block)
 
 
-DETECTION_ARCHITECTURES: dict[str, DetectionArchitecture] = {
-    "mask_rcnn_swin_t": DetectionArchitecture(_mask_rcnn(_T), 47_794_602, 266.5533, _REPOSITORY, 46.0, 41.6),
-    "mask_rcnn_swin_s": DetectionArchitecture(_mask_rcnn(_S), 69_112_506, 358.5951, _REPOSITORY, 48.5, 43.3),
-    "cascade_mask_rcnn_swin_t": DetectionArchitecture(_cascade(_T), 85_629_804, 744.8043, _REPOSITORY, 50.4, 43.7),
-    "cascade_mask_rcnn_swin_s": DetectionArchitecture(_cascade(_S), 106_947_708, 836.8461, _REPOSITORY, 51.9, 45.0),
-    "cascade_mask_rcnn_swin_b": DetectionArchitecture(_cascade(_B), 144_977_002, 981.2888, _REPOSITORY, 51.9, 45.0),
-    "htc_swin_b": DetectionArchitecture(_htc(_B, global_block=False), 147_910_689, 1028.6476, ""),
+def _row(
+    model: Detector,
+    params: int,
+    gmacs: float,
+    source: str = "",
+    box_ap: float | None = None,
+    mask_ap: float | None = None,
+    *,
+    test_dev: tuple[float | None, float | None] = (None, None),
+) -> Published[Detector]:
+    """A network with COCO's AP of boxes and masks in percent: of validation images at one size, and of test-dev at
+    several.
+    """
+    scores = {
+        "box_ap": box_ap,
+        "mask_ap": mask_ap,
+        "box_ap, test-dev, several sizes": test_dev[0],
+        "mask_ap, test-dev, several sizes": test_dev[1],
+    }
+    known = {metric: score for metric, score in scores.items() if score is not None}
+    return Published(model, params, gmacs, GMACS_SIZE, source, known)
+
+
+DETECTION_ARCHITECTURES: dict[str, Published[Detector]] = {
+    "mask_rcnn_swin_t": _row(_mask_rcnn(_T), 47_794_602, 266.5533, _REPOSITORY, 46.0, 41.6),
+    "mask_rcnn_swin_s": _row(_mask_rcnn(_S), 69_112_506, 358.5951, _REPOSITORY, 48.5, 43.3),
+    "cascade_mask_rcnn_swin_t": _row(_cascade(_T), 85_629_804, 744.8043, _REPOSITORY, 50.4, 43.7),
+    "cascade_mask_rcnn_swin_s": _row(_cascade(_S), 106_947_708, 836.8461, _REPOSITORY, 51.9, 45.0),
+    "cascade_mask_rcnn_swin_b": _row(_cascade(_B), 144_977_002, 981.2888, _REPOSITORY, 51.9, 45.0),
+    "htc_swin_b": _row(_htc(_B, global_block=False), 147_910_689, 1028.6476),
     # pre-trained on ImageNet-22K
-    "htcpp_swin_b": DetectionArchitecture(
-        _htc(_PAPERS_B, global_block=True), 160_506_913, 1043.2785, _PAPER, 56.4, 49.1
-    ),
-    "htcpp_swin_l": DetectionArchitecture(
+    "htcpp_swin_b": _row(_htc(_PAPERS_B, global_block=True), 160_506_913, 1043.2785, _PAPER, 56.4, 49.1),
+    "htcpp_swin_l": _row(
         _htc(_PAPERS_L, global_block=True),
         284_741_117,
         1470.3037,
         _PAPER,
         57.1,
         49.5,
-        box_ap_test=58.7,
-        mask_ap_test=51.1,
+        test_dev=(58.7, 51.1),
     ),
 }
 """By name, all trained for 36 rounds of the data, HTC++ for 72."""

@@ -8,13 +8,19 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from attnkit.data.open import OpenedData
-from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
 from attnkit.models.rcnn.counted import CountedRcnn
 from attnkit.models.rcnn.rcnn import Rcnn
-from attnkit.recipes.detection.architectures import DETECTION_ARCHITECTURES, GMACS_SIZE, NUM_CLASSES
+from attnkit.recipes.detection.architectures import (
+    DETECTION_ARCHITECTURES,
+    GMACS_SIZE,
+    NUM_CLASSES,
+    Detector,
+    semantic_classes,
+)
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig, DetectionRecipe
 from attnkit.recipes.detection.task import semantic_classes_of
-from attnkit.recipes.network_costs import Network, name_on_a_backbone, published_facts, shown_size, training_set
+from attnkit.recipes.network_costs import Network, training_set
+from attnkit.recipes.published import name_on_a_backbone, published_facts, shown
 from attnkit.structures.arrays import Size
 
 _STRIDE = 32
@@ -56,12 +62,12 @@ def published_network(name: str, image_size: int | None) -> Network:
     row = DETECTION_ARCHITECTURES[name]
     size = GMACS_SIZE if image_size is None else (image_size, image_size)
     return _network(
-        row.model, _Outputs(NUM_CLASSES, True, row.semantic_classes), size, DetectionInferenceConfig(), name
+        row.model, _Outputs(NUM_CLASSES, True, semantic_classes(row.model)), size, DetectionInferenceConfig(), name
     )
 
 
 def _network(
-    config: MaskRcnnConfig | CascadeConfig | HtcConfig,
+    config: Detector,
     outputs: _Outputs,
     size: Size,
     inference: DetectionInferenceConfig,
@@ -90,7 +96,7 @@ def _network(
         "backbone": config.backbone.name,
         "classes": outputs.num_classes,
         "masks": outputs.masks,
-        "image_size": shown_size(size),
+        "image_size": shown(size),
     }
     return Network(
         facts=facts,
@@ -98,7 +104,7 @@ def _network(
         build=build,
         for_counting=lambda detector: CountedRcnn(cast("Rcnn", detector)),
         predict=detect,
-        published=_published(published),
+        published=published_facts(published, DETECTION_ARCHITECTURES),
     )
 
 
@@ -107,17 +113,3 @@ def _size(recipe: DetectionRecipe) -> Size:
     height = recipe.image.short_side
     width = min(recipe.image.long_side, height * 8 // 5)
     return -(-height // _STRIDE) * _STRIDE, -(-width // _STRIDE) * _STRIDE
-
-
-def _published(name: str | None) -> dict[str, Any] | None:
-    """What is known of an architecture: for the 80 classes and the masks of COCO, of an image of GMACS_SIZE."""
-    if name is None:
-        return None
-    row = DETECTION_ARCHITECTURES[name]
-    scores = {
-        "box_ap": row.box_ap,
-        "mask_ap": row.mask_ap,
-        "box_ap, test-dev, several sizes": row.box_ap_test,
-        "mask_ap, test-dev, several sizes": row.mask_ap_test,
-    }
-    return published_facts(name, row, gmacs_size=GMACS_SIZE, scores=scores)

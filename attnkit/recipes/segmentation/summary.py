@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
 from attnkit.data.open import OpenedData
 from attnkit.models.build import build_model
 from attnkit.models.config import UperNetConfig
-from attnkit.recipes.network_costs import Network, name_on_a_backbone, published_facts, shown_size, training_set
+from attnkit.recipes.network_costs import Network, training_set
+from attnkit.recipes.published import name_on_a_backbone, published_facts, shown
 from attnkit.recipes.segmentation.architectures import NUM_CLASSES, SEGMENTATION_ARCHITECTURES
 from attnkit.recipes.segmentation.recipe import SegmentationRecipe
 from attnkit.structures.arrays import Size
@@ -45,15 +44,11 @@ def _network(config: UperNetConfig, size: Size, num_classes: int | None, publish
         "model": config.name,
         "backbone": config.backbone.name,
         "classes": num_classes or f"{NUM_CLASSES}, assumed; the data is not here",
-        "image_size": shown_size(size),
+        "image_size": shown(size),
     }
-    return Network(facts=facts, size=size, build=build, published=_published(published))
-
-
-def _published(name: str | None) -> dict[str, Any] | None:
-    """What is known of an architecture: for 150 classes, its auxiliary head among the parameters, not in the GMACs."""
-    if name is None:
-        return None
-    row = SEGMENTATION_ARCHITECTURES[name]
-    scores = {"miou": row.miou, "miou, several scales, mirrored": row.miou_multi_scale}
-    return published_facts(name, row, gmacs_size=row.gmacs_size, scores=scores)
+    return Network(
+        facts=facts,
+        size=size,
+        build=build,
+        published=published_facts(published, SEGMENTATION_ARCHITECTURES),
+    )

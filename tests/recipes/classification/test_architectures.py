@@ -34,7 +34,9 @@ def build(name: str, *, num_classes: int = NUM_CLASSES, **changes: object) -> nn
     architecture = ARCHITECTURES[name]
     with torch.device("meta"):
         return build_model(
-            architecture.model.model_copy(update=changes), num_classes=num_classes, image_size=architecture.image_size
+            architecture.model.model_copy(update=changes),
+            num_classes=num_classes,
+            image_size=architecture.gmacs_size[0],
         )
 
 
@@ -53,7 +55,7 @@ def size_and_gmacs(model: ViTConfig | SwinConfig, image_size: int) -> tuple[int,
 @every_architecture
 def test_size_and_cost_are_the_published_ones(name: str) -> None:
     architecture = ARCHITECTURES[name]
-    size, gmacs = size_and_gmacs(architecture.model, architecture.image_size)
+    size, gmacs = size_and_gmacs(architecture.model, architecture.gmacs_size[0])
     assert size == architecture.params
     assert gmacs == pytest.approx(architecture.gmacs, rel=1e-4)
 
@@ -90,7 +92,7 @@ def test_parameters_are_those_of_the_papers(name: str, millions: int) -> None:
 
 def test_names_say_what_stands_in_them() -> None:
     for name, architecture in ARCHITECTURES.items():
-        assert architecture.image_size == (384 if name.endswith("_384") else 224), name
+        assert architecture.gmacs_size[0] == (384 if name.endswith("_384") else 224), name
         model = architecture.model
         if model.name == "swin":
             assert model.window_size == (12 if "_w12" in name else 7), name

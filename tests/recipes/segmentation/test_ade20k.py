@@ -28,7 +28,7 @@ def test_the_network_is_the_published_one(name):
     with torch.device("meta"):
         model = build_model(recipe.model, num_classes=NUM_CLASSES, image_size=recipe.image.crop[0])
     assert sum(p.numel() for p in model.parameters()) == published.params
-    assert recipe.image.crop == (published.crop, published.crop)
+    assert recipe.image.crop == (published.gmacs_size[0], published.gmacs_size[0])
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
