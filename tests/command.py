@@ -28,3 +28,14 @@ def printed(result: Result) -> Any:
     """What a command that succeeded printed with --json."""
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
+
+
+def table(result: Result) -> list[list[str]]:
+    """The cells of what a command that succeeded printed."""
+    assert result.exit_code == 0, result.output
+    return [line.split("  ") for line in result.stdout.splitlines()]
+
+
+def scored(*arguments: object) -> dict[str, float]:
+    """The value of each score that an evaluation printed."""
+    return {name: score["value"] for name, score in printed(evaluate(*arguments, "--json"))["scores"].items()}

@@ -16,12 +16,6 @@ from tests.metrics.coco_sets import outline, pycocotools_eval, random_set
 FILES = ("--predictions", "results.json", "--ground-truth", "truth.json")
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def write(folder, instances, results):
     (folder / "truth.json").write_text(json.dumps(instances))
     (folder / "results.json").write_text(json.dumps(results))
@@ -649,9 +643,6 @@ def test_what_is_nested_too_deeply(two, name):
             [*FILES, "--curves", "x.gif"],
             "--curves x.gif: no known ending; expected .png, .svg, .pdf, .csv; rename it, ",
         ),
-        ([*FILES, "--confusion", "x.csv"], "--confusion: is for classification and segmentation, but --metric ap for "),
-        ([*FILES, "--labels", "x"], "--labels: is for classification and segmentation, but --metric ap for detection;"),
-        ([*FILES, "--window", "9"], "--window: is for segmentation, but --metric ap for detection; expected one task"),
         (
             [*FILES, "--metric", "miou"],
             "--metric miou: is for segmentation, but --metric ap for detection; expected on",

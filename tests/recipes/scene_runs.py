@@ -118,3 +118,8 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> Path:
     Image.fromarray(pixels).save(written, "PNG")
     path.write_bytes(written.getvalue())
     return path
+
+
+TRUTH = np.array([[0, 0, 1], [1, 2, 255]], dtype=np.uint8)
+GUESS = np.array([[0, 1, 1], [1, 0, 2]], dtype=np.uint8)
+"""mIoU 33.33, mAcc 50, aAcc 60, frequency-weighted IoU 40, where the one is predicted of the other."""
