@@ -1,6 +1,5 @@
 """attnkit evaluate of two folders of masks, through the real entry point."""
 
-
 import numpy as np
 import pytest
 
