@@ -20,8 +20,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from attnkit.metrics.average_precision import RECALLS
-from attnkit.metrics.class_ranking import ClassRanking
+from attnkit.metrics.average_precision import RECALLS, ClassRanking
 
 _MOST, _LEAST = 1000, 250
 _DRAWN = 1_000_000

@@ -18,11 +18,9 @@ from numpy.typing import NDArray
 
 from attnkit.metrics.accuracy import Score
 from attnkit.metrics.ap_interval import intervals, usual_resamples
-from attnkit.metrics.average_precision import RECALLS, at_recalls
-from attnkit.metrics.class_ranking import ClassRanking, rank_classes
+from attnkit.metrics.average_precision import RECALLS, ClassRanking, at_recalls, rank_classes
 from attnkit.metrics.detection_errors import ErrorType, error_types
-from attnkit.metrics.detection_matching import match
-from attnkit.metrics.detection_table import TableBuilder
+from attnkit.metrics.detection_table import TableBuilder, match
 from attnkit.structures.image_objects import ImageFound, ImageTruth, Kind
 
 OVERLAPS = np.linspace(0.5, 0.95, 10)

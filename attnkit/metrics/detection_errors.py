@@ -28,8 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.metrics.average_precision import at_recalls
-from attnkit.metrics.detection_matching import match
-from attnkit.metrics.detection_table import LEAST_OVERLAP, DetectionTable
+from attnkit.metrics.detection_table import LEAST_OVERLAP, DetectionTable, match
 
 LOCATION, CLASS, DUPLICATE, BACKGROUND, BOTH, MISSED = ERROR_TYPES = (
     "location",

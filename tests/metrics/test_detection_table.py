@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from attnkit.metrics.detection_matching import match
-from attnkit.metrics.detection_table import TableBuilder
+from attnkit.metrics.detection_table import TableBuilder, match
 from attnkit.structures.image_objects import ImageFound, ImageTruth
 
 HALF, HIGH = 0.5, 0.8
