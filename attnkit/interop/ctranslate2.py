@@ -19,7 +19,7 @@ from attnkit.decoding.hypothesis import Hypothesis
 from attnkit.decoding.length_penalty import power_penalty
 from attnkit.decoding.rules import make_rules
 from attnkit.errors import AttnkitError, CheckpointError
-from attnkit.interop.new_output import new_output
+from attnkit.interop.export_weights import new_output
 from attnkit.models.decoder_state import DecoderState
 from attnkit.models.transformer import DecoderLayer, EncoderLayer, Transformer
 from attnkit.tokenizers.tokenizer import SPECIAL_PIECES, Tokenizer

@@ -1,10 +1,12 @@
-"""Networks out to other libraries, by their names, in the files that they read themselves: classifiers to torchvision,
-timm and transformers, segmenters to transformers, Mask R-CNN on a ResNet to torchvision."""
+"""Networks exported to other libraries, by their names, in the files that they read themselves: classifiers to
+torchvision, timm and transformers, segmenters to transformers, Mask R-CNN on a ResNet to torchvision."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +19,7 @@ from attnkit.data.classification.config import ImageConfig
 from attnkit.data.detection.config import DetectionImageConfig
 from attnkit.data.segmentation.config import SegmentationImageConfig
 from attnkit.engine.checkpoint import named_weights
-from attnkit.errors import CheckpointError
+from attnkit.errors import AttnkitError, CheckpointError
 from attnkit.interop import (
     timm_weights,
     torchvision_rcnn,
@@ -26,7 +28,6 @@ from attnkit.interop import (
     transformers_weights,
 )
 from attnkit.interop.imported_weights import NetworkConfig, PixelsConfig
-from attnkit.interop.new_output import new_output
 from attnkit.interop.timm_config import swin_maps, timm_config
 from attnkit.interop.transformers_config import (
     STAGES_OF_AUXILIARY,
@@ -239,3 +240,23 @@ def _write_folder(tensors: dict[str, Tensor], settings: Mapping[str, Mapping[str
     save_file(tensors, path / "model.safetensors", {"format": "pt"})
     for name, values in settings.items():
         (path / name).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def new_output(path: Path) -> Iterator[Path]:
+    """Where to write a file or folder of this name; it is moved there, with what lies beside it, if no error is raised.
+
+    Raises:
+        AttnkitError: there is something at `path`.
+    """
+    if path.exists():
+        raise AttnkitError(f"{path}: exists already; expected the name of a new file or folder; name another")
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial / path.name
+        for written in partial.iterdir():
+            written.replace(path.with_name(written.name))
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

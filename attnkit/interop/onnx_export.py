@@ -21,8 +21,7 @@ from torch import Tensor, nn
 
 from attnkit.engine.checkpoint import named_weights
 from attnkit.errors import AttnkitError, CheckpointError
-from attnkit.interop.export_weights import TrainedNetwork
-from attnkit.interop.new_output import new_output
+from attnkit.interop.export_weights import TrainedNetwork, new_output
 from attnkit.models.build import build_model
 from attnkit.models.config import AlexNetConfig, ResNetConfig, SwinConfig, UperNetConfig, ViTConfig
 from attnkit.models.layers.patches import resize_positions

@@ -22,8 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.ops import box_iou
 
 from attnkit.errors import AttnkitError, CheckpointError
-from attnkit.interop.export_weights import CELL, TrainedNetwork
-from attnkit.interop.new_output import new_output
+from attnkit.interop.export_weights import CELL, TrainedNetwork, new_output
 from attnkit.interop.onnx_export import INPUT, metadata_of, open_session, times, write_graph
 from attnkit.models.layers.conv_norm import ConvNorm
 from attnkit.models.rcnn.rcnn import Rcnn
