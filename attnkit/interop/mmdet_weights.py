@@ -3,13 +3,18 @@ Cascade Mask R-CNN and HTC, and Faster R-CNN and cascades without masks, on Swin
 for detection (https://github.com/SwinTransformer/Swin-Transformer-Object-Detection), which is built on it: its heads
 have the same names, its backbone those of the official classifier.
 
+Beside the weights mmdetection writes its whole configuration, a Python program, which is parsed here and never run.
+
 The background is the last class, and anchors, offsets, pooling of regions and the means over stages are those of
 attnkit: only names differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -18,7 +23,6 @@ from attnkit.errors import CheckpointError
 from attnkit.interop.coco_classes import assumed_names
 from attnkit.interop.foreign_file import ForeignFile
 from attnkit.interop.imported_weights import ImportedWeights, size_note
-from attnkit.interop.mmdet_settings import MmdetSettings, read_settings
 from attnkit.interop.name_table import STATISTICS, count, to_own_names
 from attnkit.interop.openmmlab import OFFICIAL_BLOCK, RESNET_BLOCK, SWIN_BLOCK, backbone_of, class_names
 from attnkit.interop.sizes import detected_parts, rcnn_config, rcnn_heads
@@ -29,6 +33,8 @@ LEVELS, SEMANTIC_LEVELS = 4, 5
 """Maps that the pyramid stands on, and levels of it that the semantic branch sees."""
 BOX_HEAD, MASK_HEAD, SEMANTIC_HEAD = "roi_head.bbox_head", "roi_head.mask_head", "roi_head.semantic_head"
 SIZE_NOTE = size_note("800 for the shorter side and at most 1333 for the longer one, as for COCO")
+CONFIG_KEYS = ("cfg", "config")
+"""Of the configuration in the file's `meta`, of version 3 and of version 2."""
 
 
 def matches(file: ForeignFile) -> bool:
@@ -175,3 +181,93 @@ def _semantic_names(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     }
     names |= {f"semantic.laterals.{i}": f"{SEMANTIC_HEAD}.lateral_convs.{i}.conv" for i in range(SEMANTIC_LEVELS)}
     return names | {f"semantic.convs.{i}": f"{SEMANTIC_HEAD}.convs.{i}.conv" for i in range(convs)}
+
+
+@dataclass(frozen=True)
+class MmdetSettings:
+    """What was found of it; None where nothing was.
+
+    Attributes:
+        sides: the shorter and the longer side of test images.
+        mean: of red, green and blue, on 0..255.
+        std: likewise.
+        anchor_scale: side of the square anchor, in cells.
+        anchor_ratios: height over width.
+        blue_first: channels stay in the order in which OpenCV reads them.
+        caffe: a ResNet whose bottlenecks halve the map in their first convolution.
+    """
+
+    sides: tuple[int, int] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    anchor_scale: float | None = None
+    anchor_ratios: tuple[float, ...] | None = None
+    blue_first: bool = False
+    caffe: bool = False
+
+
+def read_settings(meta: Mapping[str, Any]) -> MmdetSettings:
+    """The settings in the `meta` of a file; whatever cannot be read is left out."""
+    text = next((meta[key] for key in CONFIG_KEYS if isinstance(meta.get(key), str)), "")
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return MmdetSettings()
+    everything = list(_dicts(tree))
+    anchors = _of_type(everything, "AnchorGenerator")
+    scales = _numbers(anchors.get("scales"))
+    pixels = next((found for found in everything if {"mean", "std"} <= found.keys()), {})
+    return MmdetSettings(
+        sides=_sides(tree),
+        mean=_numbers(pixels["mean"], count=3, least=0.0) if pixels else None,
+        std=_numbers(pixels["std"], count=3) if pixels else None,
+        anchor_scale=scales[0] if scales is not None and len(scales) == 1 else None,
+        anchor_ratios=_numbers(anchors.get("ratios")),
+        blue_first=any(pixels.get(key) is False for key in ("to_rgb", "bgr_to_rgb")),
+        caffe=any(found.get("style") == "caffe" for found in everything),
+    )
+
+
+def _sides(tree: ast.Module) -> tuple[int, int] | None:
+    """Of the resizing of test images, whichever way round it is written."""
+    pipelines = [node for node in tree.body if isinstance(node, ast.Assign) and _assigned(node) == "test_pipeline"]
+    for pipeline in pipelines:
+        for found in _dicts(pipeline):
+            scale = _numbers(found.get("img_scale", found.get("scale")), count=2)
+            if scale is not None:
+                return int(min(scale)), int(max(scale))
+    return None
+
+
+def _assigned(node: ast.Assign) -> str:
+    (target, *_) = node.targets
+    return target.id if isinstance(target, ast.Name) else ""
+
+
+def _dicts(tree: ast.AST) -> Iterator[dict[str, Any]]:
+    """Every `dict(...)` and `{...}`, with those of its values that are plain."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+            yield {keyword.arg: _plain(keyword.value) for keyword in node.keywords if keyword.arg is not None}
+        elif isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            yield {str(key.value): _plain(value) for key, value in pairs if isinstance(key, ast.Constant)}
+
+
+def _plain(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _of_type(dicts: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    return next((found for found in dicts if found.get("type") == name), {})
+
+
+def _numbers(value: Any, *, count: int | None = None, least: float = 1e-9) -> tuple[float, ...] | None:
+    if not isinstance(value, list | tuple) or (count is not None and len(value) != count):
+        return None
+    if not value or not all(isinstance(number, int | float) and number >= least for number in value):
+        return None
+    return tuple(value)
