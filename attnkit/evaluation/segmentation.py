@@ -12,7 +12,6 @@ import typer
 
 from attnkit.errors import AttnkitError, DataError
 from attnkit.evaluation.request import METRICS, ImageOptions, LabelOptions, Request, keep_scores, variant_of
-from attnkit.evaluation.segmentation_files import PixelValues, count_files
 from attnkit.report.confusion_plot import write_confusion
 from attnkit.report.iou_bars import write_bars
 from attnkit.report.picture_file import check_picture
@@ -63,11 +62,16 @@ def evaluate_segmentation(
     """
     _check(request, images, labels, options)
     if images.predictions is not None:
+        from attnkit.evaluation.segmentation_files import count_files
+
         assert labels.labels is not None, "checked before"
-        values = PixelValues(
-            classes=options.classes, ignore=options.ignore or None, reduce_zero_label=options.reduce_zero_label
+        counts, class_names = count_files(
+            images.predictions,
+            labels.labels,
+            classes=options.classes,
+            ignore=options.ignore or None,
+            reduce_zero_label=options.reduce_zero_label,
         )
-        counts, class_names = count_files(images.predictions, labels.labels, values)
         about: dict[str, Any] = {"predictions": images.predictions, "labels": labels.labels}
         _score(request, images, labels, options, counts, class_names, about)
     else:

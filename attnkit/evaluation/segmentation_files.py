@@ -3,57 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from attnkit.data.data_root import Files, open_tree
+from attnkit.data.file_tree import FileTree
+from attnkit.data.files import find_file, find_file_or_folder
+from attnkit.data.images.decode import as_numbers, decode_mask
+from attnkit.data.segmentation.mask_classes import MaskClasses
+from attnkit.data.segmentation.mask_pairs import Pairs, pair
+from attnkit.data.segmentation.named_ids import NamedIds, read_classes
+from attnkit.data.segmentation.segmentation_set import LabelMap
 from attnkit.errors import DataError
-
-if TYPE_CHECKING:
-    from attnkit.data.data_root import Files
-    from attnkit.data.file_tree import FileTree
-    from attnkit.data.segmentation.mask_classes import MaskClasses
-    from attnkit.data.segmentation.mask_pairs import Pairs
-    from attnkit.data.segmentation.named_ids import NamedIds
-    from attnkit.data.segmentation.segmentation_set import LabelMap
-    from attnkit.metrics.mean_iou import SegmentationCounts
+from attnkit.metrics.mean_iou import SegmentationCounts
+from attnkit.structures.arrays import IGNORE
 
 _LAST = 254
 """The largest class where no list says which there are."""
-_OF_NONE = 255
-"""Labels of no class where no option says which, as everywhere in attnkit."""
 _OVERLAY = "_overlay"
 """Ends the names of what attnkit segment --save writes beside the masks."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PixelValues:
-    """What the values of pixels stand for."""
-
-    classes: str | None
-    """A file of classes; none: the numbers that occur."""
-    ignore: Sequence[int] | None
-    """Values of no class; none: 255, unless that is a class."""
-    reduce_zero_label: bool
-    """Labels are one more than predictions, and their 0 is of no class."""
-
-
-def count_files(predictions: str, labels: str, values: PixelValues) -> tuple[SegmentationCounts, tuple[str, ...]]:
+def count_files(
+    predictions: str, labels: str, *, classes: str | None, ignore: Sequence[int] | None, reduce_zero_label: bool
+) -> tuple[SegmentationCounts, tuple[str, ...]]:
     """Count the pixels of all pairs, and name the classes.
 
     Args:
         predictions: a folder of masks.
         labels: a folder of masks of the same names.
-        values: what their pixels mean.
+        classes: a file of the classes that values of pixels stand for; none: the numbers that occur.
+        ignore: values of no class; none: 255, unless that is a class.
+        reduce_zero_label: labels are one more than predictions, and their 0 is of no class.
 
     Raises:
         DataError: a folder is missing, a mask has no partner or another size, or a pixel's value is of no class.
     """
-    from attnkit.metrics.mean_iou import SegmentationCounts
-
     pairs = _pairs(predictions, labels)
-    true, predicted = _classes(values)
-    if values.classes is not None and true is predicted:
+    true, predicted = _classes(classes, ignore, reduce_zero_label=reduce_zero_label)
+    if classes is not None and true is predicted:
         predicted = _as_written(pairs, true)
     counts = SegmentationCounts(len(true.names))
     for guess, truth in pairs.rows:
@@ -61,16 +50,14 @@ def count_files(predictions: str, labels: str, values: PixelValues) -> tuple[Seg
         prediction = _read(pairs.images, guess, predicted)
         _check_pair(prediction, label_map, pairs.images.place(guess), pairs.masks.place(truth))
         counts.add(label_map, prediction)
-    _check_labels(counts, labels, listed=values.classes is not None)
-    if values.classes is not None:
+    _check_labels(counts, labels, listed=classes is not None)
+    if classes is not None:
         return counts, true.names
     last = int(max(one.max() for one in counts.confusion.nonzero()))
     return counts.first(last + 1), true.names[: last + 1]
 
 
 def _pairs(predictions: str, labels: str) -> Pairs:
-    from attnkit.data.segmentation.mask_pairs import pair
-
     guesses, truths = _masks(predictions), _masks(labels)
     expected = "expected masks of the same names in both"
     try:
@@ -96,9 +83,6 @@ def _pairs(predictions: str, labels: str) -> Pairs:
 
 def _masks(name: str) -> Files:
     """The files of a folder, without the overlays that lie beside the masks that attnkit segment writes."""
-    from attnkit.data.data_root import Files, open_tree
-    from attnkit.data.files import find_file_or_folder
-
     path = Path(name).expanduser()
     tree = open_tree(path if path.exists() else find_file_or_folder(name))
     there = set(tree.names)
@@ -107,16 +91,15 @@ def _masks(name: str) -> Files:
     return Files(tree, "", kept)
 
 
-def _classes(values: PixelValues) -> tuple[MaskClasses, MaskClasses]:
+def _classes(
+    classes: str | None, ignore: Sequence[int] | None, *, reduce_zero_label: bool
+) -> tuple[MaskClasses, MaskClasses]:
     """Those of labels and of predictions: the same values mean the same, unless 0 is reduced."""
-    from attnkit.data.segmentation.mask_classes import MaskClasses
-
-    first = int(values.reduce_zero_label)
-    named = _named(values.classes, first)
-    usual = [] if _OF_NONE in named.names else [_OF_NONE]
-    ignore = [*(usual if values.ignore is None else values.ignore), *([0] if first else [])]
-    place = values.classes or "--ignore"
-    true = MaskClasses(named, ignore=ignore, place=place)
+    first = int(reduce_zero_label)
+    named = _named(classes, first)
+    usual = [] if IGNORE in named.names else [IGNORE]
+    place = classes or "--ignore"
+    true = MaskClasses(named, ignore=[*(usual if ignore is None else ignore), *([0] if first else [])], place=place)
     if not first:
         return true, true
     return true, _counted(true, place)
@@ -127,10 +110,6 @@ def _as_written(pairs: Pairs, true: MaskClasses) -> MaskClasses:
 
     They are taken for the latter where they hold a value that labels cannot have, and none from K on.
     """
-    import numpy as np
-
-    from attnkit.data.images.decode import as_numbers, decode_mask
-
     counted = list(range(len(true.names)))
     if true.ids == counted:
         return true
@@ -140,31 +119,23 @@ def _as_written(pairs: Pairs, true: MaskClasses) -> MaskClasses:
         if values.ndim == 3:
             return true
         found.update(np.unique(values).tolist())
-    if found <= {*true.ids, *true.ignored} or not found <= {*counted, _OF_NONE}:
+    if found <= {*true.ids, *true.ignored} or not found <= {*counted, IGNORE}:
         return true
     return _counted(true, "--classes")
 
 
 def _counted(true: MaskClasses, place: str) -> MaskClasses:
     """The same classes, counted from 0."""
-    from attnkit.data.segmentation.mask_classes import MaskClasses
-    from attnkit.data.segmentation.named_ids import NamedIds
-
-    return MaskClasses(NamedIds(dict(enumerate(true.names))), ignore=[_OF_NONE], place=place)
+    return MaskClasses(NamedIds(dict(enumerate(true.names))), ignore=[IGNORE], place=place)
 
 
 def _named(classes: str | None, first: int) -> NamedIds:
-    from attnkit.data.files import find_file
-    from attnkit.data.segmentation.named_ids import NamedIds, read_classes
-
     if classes is None:
         return NamedIds({value: str(value - first) for value in range(first, _LAST + 1)})
     return read_classes(find_file(classes).read_bytes(), classes, first=first)
 
 
 def _read(tree: FileTree, number: int, classes: MaskClasses) -> LabelMap:
-    from attnkit.data.images.decode import decode_mask
-
     place = tree.place(number)
     values = decode_mask(tree.read(number), place)
     try:
@@ -181,7 +152,7 @@ def _check_pair(prediction: LabelMap, labels: LabelMap, place: str, label_place:
             f"{place}: {sizes[0]} pixels, but {label_place} has {sizes[1]}; expected one size; resize the prediction, "
             "nearest neighbour, or segment the image anew"
         )
-    if missing := int(((prediction == _OF_NONE) & (labels != _OF_NONE)).sum()):
+    if missing := int(((prediction == IGNORE) & (labels != IGNORE)).sum()):
         raise DataError(
             f"{place}: {missing} pixels are of no class where {label_place} has one; expected a class for each; "
             "predict again without the class that is ignored"
