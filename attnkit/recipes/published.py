@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attnkit.models.config import UperNetConfig
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
-from attnkit.structures.arrays import Size
+
+if TYPE_CHECKING:
+    from attnkit.structures.arrays import Size
 
 Model = TypeVar("Model")
 OnABackbone = TypeVar("OnABackbone", UperNetConfig, MaskRcnnConfig | CascadeConfig | HtcConfig)
