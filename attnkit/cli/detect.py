@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -11,63 +12,88 @@ import typer
 
 from attnkit.cli.options import (
     AlphaOption,
-    CheckpointOption,
     DetectorOptions,
-    DeviceOption,
-    PrecisionOption,
-    RunOption,
-    refuse_alpha,
-    refuse_precision,
-    score_overrides,
+    FlipOptions,
+    ImageInputs,
+    ModelOptions,
+    overrides_of,
     spread_options,
 )
 from attnkit.errors import AttnkitError
 from attnkit.predict.detected_images import count_table, detect_images, objects_as_json
 from attnkit.predict.image_answers import print_answers
-from attnkit.predict.image_inputs import decode_ahead, decode_as_stored, decode_upright, image_inputs, in_groups
-from attnkit.run_dir import chosen_run, chosen_weights
+from attnkit.predict.image_inputs import decode_as_stored, decode_upright, decoded_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from attnkit.predict.saved_files import DetectionFolder
     from attnkit.recipe_file import Override
     from attnkit.recipes.detection.detector import Detector
     from attnkit.recipes.detection.recipe import DetectionRecipe
 
-_DECODING_THREADS = 1
-"""Keeps up with any detector; each more would hold one more image, which may be large."""
 
+@dataclass(frozen=True, kw_only=True)
+class SavedDetections:
+    """What is written for each image, and how."""
 
-@spread_options
-def detect(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT...", show_default=False, help="Images, folders, globs; - is paths on stdin."),
-    ],
-    *,
-    run: RunOption = None,
     save: Annotated[
         Path | None,
         typer.Option(
             "--save", metavar="DIR", help="Write NAME_overlay.png for each image, and results.json as COCO has it."
         ),
-    ] = None,
+    ] = None
     image_ids: Annotated[
         Path | None,
         typer.Option(
             "--image-ids", metavar="FILE", help="COCO's json that says what results.json calls each image, by its name."
         ),
-    ] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="A JSON object per image, one per line.")] = False,
+    ] = None
+    json_lines: Annotated[bool, typer.Option("--json", help="A JSON object per image, one per line.")] = False
+    alpha: AlphaOption = 0.5
+
+    def folder(self, inputs: Sequence[str], *, mask_threshold: float | None) -> DetectionFolder | None:
+        """Where files of the images go, if anywhere."""
+        if self.save is None:
+            return None
+        from attnkit.predict.saved_files import CocoImageIds, DetectionFolder
+
+        find_id = None if self.image_ids is None else CocoImageIds(self.image_ids).find
+        return DetectionFolder(self.save, inputs, mask_threshold=mask_threshold, alpha=self.alpha, find_id=find_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountedDetections:
+    """Which findings count, instead of as the recipe says."""
+
     score_threshold: Annotated[
         float, typer.Option("--score-threshold", metavar="SCORE", help="Of findings that are surer than this.")
-    ] = 0.5,
-    looking: DetectorOptions,
-    alpha: AlphaOption = 0.5,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
-    checkpoint: CheckpointOption = None,
+    ] = 0.5
+    max_detections: Annotated[
+        int | None, typer.Option("--max-detections", metavar="N", help="Most objects on an image.")
+    ] = None
+    mask_threshold: Annotated[
+        float | None,
+        typer.Option("--mask-threshold", metavar="P", help="Pixels of this probability belong to an object: 0.5."),
+    ] = None
+
+    def overrides(self) -> list[Override]:
+        """What they change in a recipe."""
+        return overrides_of(
+            ("--score-threshold", self.score_threshold, "inference.score_threshold", self.score_threshold),
+            ("--max-detections", self.max_detections, "inference.max_detections", self.max_detections),
+            ("--mask-threshold", self.mask_threshold, "inference.mask_threshold", self.mask_threshold),
+        )
+
+
+@spread_options
+def detect(
+    inputs: ImageInputs,
+    output: SavedDetections,
+    counted: CountedDetections,
+    inference: DetectorOptions,
+    mirrored: FlipOptions,
+    model: ModelOptions,
 ) -> None:
     """Find the objects on images: prints how many there are of each class, and draws their boxes and masks.
 
@@ -86,43 +112,27 @@ def detect(
       attnkit detect val2017 --save found --image-ids instances_val2017.json --score-threshold 0.05
       find . -name '*.jpg' | attnkit detect - --run runs/mine --json > found.jsonl
     """
-    refuse_precision(precision)
-    refuse_alpha(alpha)
-    if image_ids is not None and save is None:
-        raise AttnkitError(f"--image-ids {image_ids}: given without --save; expected a folder for results.json; add it")
-    asked = [*score_overrides(score_threshold), *looking.overrides()]
-    detector = _open(run, asked, checkpoint, device=device, precision=precision)
+    if output.image_ids is not None and output.save is None:
+        raise AttnkitError(
+            f"--image-ids {output.image_ids}: given without --save; expected a folder for results.json; add it"
+        )
+    detector = _open(model, [*counted.overrides(), *inference.overrides(), *mirrored.overrides()])
     threshold = detector.inference.mask_threshold if detector.has_masks else None
-    saver = None if save is None else _folder(save, inputs, image_ids, mask_threshold=threshold, alpha=alpha)
-    listed = image_inputs(inputs, sys.stdin.buffer, reserve=saver.reserve if saver else None)
-    groups = in_groups(listed, size=1, wait="-" not in inputs)
-    decode = decode_upright if image_ids is None else decode_as_stored
-    decoded = decode_ahead(groups, decode, threads=_DECODING_THREADS)
-    write = objects_as_json if json_lines else count_table().write
-    drawn = threshold if json_lines or saver else None  # a table says nothing of masks
+    saver = output.folder(inputs, mask_threshold=threshold)
+    decode = decode_upright if output.image_ids is None else decode_as_stored
+    decoded = decoded_inputs(inputs, sys.stdin.buffer, decode, reserve=saver.reserve if saver else None)
+    write = objects_as_json if output.json_lines else count_table().write
+    drawn = threshold if output.json_lines or saver else None  # a table says nothing of masks
     with saver or nullcontext():
         answers = detect_images(detector, decoded, saver.save if saver else None, mask_threshold=drawn)
-        printed = print_answers(answers, write, name_problems=not json_lines)
+        printed = print_answers(answers, write, name_problems=not output.json_lines)
     printed.check()
 
 
-def _open(
-    run: Path | None, asked: Sequence[Override], checkpoint: Path | None, *, device: str, precision: str
-) -> Detector:
-    from attnkit import recipe_file
-
-    folder = chosen_run(run, task="detection")
-    recipe = cast("DetectionRecipe", recipe_file.load(folder.recipe, options=asked))
-    weights = chosen_weights(folder, checkpoint)
+def _open(model: ModelOptions, overrides: Sequence[Override]) -> Detector:
+    folder, recipe, weights = model.open("detection", overrides)
     from attnkit.recipes.detection.detector import load_detector
 
-    return load_detector(recipe, folder, device=device, precision=precision, weights=weights)  # type: ignore[arg-type]
-
-
-def _folder(
-    save: Path, inputs: Sequence[str], image_ids: Path | None, *, mask_threshold: float | None, alpha: float
-) -> DetectionFolder:
-    from attnkit.predict.saved_files import CocoImageIds, DetectionFolder
-
-    find_id: Callable[[str], int] | None = None if image_ids is None else CocoImageIds(image_ids).find
-    return DetectionFolder(save, inputs, mask_threshold=mask_threshold, alpha=alpha, find_id=find_id)
+    return load_detector(
+        cast("DetectionRecipe", recipe), folder, device=model.device, precision=model.numbers, weights=weights
+    )

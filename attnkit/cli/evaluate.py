@@ -9,21 +9,15 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from attnkit.cli.options import (
+    BeamOptions,
     CheckpointOption,
     DetectorOptions,
     DeviceOption,
-    FlipOption,
+    FlipOptions,
     JsonOption,
-    NmsThresholdOption,
-    OverlapOption,
     RunOption,
-    ScalesOption,
     SegmenterOptions,
-    SizesOption,
-    SoftNmsOption,
-    WindowOption,
-    refuse_precision,
-    search_overrides,
+    known_precision,
     spread_options,
 )
 from attnkit.errors import AttnkitError
@@ -88,62 +82,19 @@ class GeneralOptions:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class SearchOptions:
-    """Changes of how a run searches for translations."""
-
-    beam_size: Annotated[int | None, typer.Option(metavar="K", help="Instead of the recipe's.")] = None
-    length_penalty: Annotated[
-        str | None, typer.Option(metavar="FORM:ALPHA", help="Instead of the recipe's: gnmt:0.6, power:1, none.")
-    ] = None
-
-    tasks = frozenset({"translation"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class WindowOptions:
-    """Changes of how a run segments images."""
-
-    scales: ScalesOption = None
-    window: WindowOption = None
-    overlap: OverlapOption = None
-
-    tasks = frozenset({"segmentation"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoxOptions:
-    """Changes of how a run detects objects."""
-
-    sizes: SizesOption = None
-    nms_threshold: NmsThresholdOption = None
-    soft_nms: SoftNmsOption = None
-
-    tasks = frozenset({"detection"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlipOptions:
-    """Changes of how a run segments images or detects objects."""
-
-    flip: FlipOption = None
-
-    tasks = frozenset({"segmentation", "detection"})
-
-
 @spread_options
 def evaluate(
     general: GeneralOptions,
     translation: TranslationOptions,
-    search: SearchOptions,
+    beam: BeamOptions,
     images: ImageOptions,
     labels: LabelOptions,
     classification: ClassificationOptions,
     segmentation: SegmentationOptions,
-    windows: WindowOptions,
+    segmenter: SegmenterOptions,
     flip: FlipOptions,
     detection: DetectionOptions,
-    boxes: BoxOptions,
+    detector: DetectorOptions,
 ) -> None:
     """Score a run on its test set, or anyone's translations, image classes, masks or detections.
 
@@ -164,11 +115,11 @@ def evaluate(
       attnkit eval --metric ap --per-class --errors --curves curves.png
       attnkit eval --metric ap --predictions results.json --ground-truth instances.json --max-detections 500
     """
-    request = general.request(_overrides(search, windows, flip, boxes))
+    inference = (beam, segmenter, flip, detector)
+    request = general.request([override for group in inference for override in group.overrides()])
     check_images(images, labels)
-    if images.precision is not None:
-        refuse_precision(images.precision)
-    groups = (translation, search, images, labels, classification, segmentation, windows, flip, detection, boxes)
+    known_precision(images.precision)
+    groups = (translation, beam, images, labels, classification, segmentation, segmenter, flip, detection, detector)
     task, run = find_task(request, images.predictions, groups)
     options = Options(
         translation=translation,
@@ -179,17 +130,3 @@ def evaluate(
         detection=detection,
     )
     evaluate_task(task, replace(request, run=run), options)
-
-
-def _overrides(search: SearchOptions, windows: WindowOptions, flip: FlipOptions, boxes: BoxOptions) -> list[Override]:
-    """What the options change in the run's recipe."""
-    method = None if search.beam_size is None else "beam"
-    segmenter = SegmenterOptions(
-        scales=windows.scales, flip=flip.flip, window=windows.window, overlap=windows.overlap
-    )  # whose flip is a detector's too
-    detector = DetectorOptions(sizes=boxes.sizes, nms_threshold=boxes.nms_threshold, soft_nms=boxes.soft_nms)
-    return [
-        *search_overrides({"method": method, "beam_size": search.beam_size}, search.length_penalty),
-        *segmenter.overrides(),
-        *detector.overrides(),
-    ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from attnkit.cli.options import spread_options
 
 
 class Kernel(StrEnum):
@@ -25,20 +28,17 @@ class Pixels(StrEnum):
     HALF = "half"
 
 
-def import_(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE", help="A .pth, .pt, .bin, .safetensors or .npz, or a folder of transformers or timm."
-        ),
-    ],
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """What the weights do not say, or what is wanted instead."""
+
     run: Annotated[
         Path | None, typer.Option("--run", metavar="DIR", help="The run folder to make  [default: runs/<file name>]")
-    ] = None,
+    ] = None
     position_interpolation: Annotated[
         Kernel | None,
         typer.Option("--position-interpolation", help="How positions are resized  [default: as the source does]"),
-    ] = None,
+    ] = None
     image_size: Annotated[
         int | None,
         typer.Option(
@@ -47,22 +47,33 @@ def import_(
             metavar="N",
             help="Pixels of a side, of a detector the shorter one  [default: those of the weights]",
         ),
-    ] = None,
+    ] = None
     window_size: Annotated[
         int | None, typer.Option("--window-size", min=1, metavar="M", help="Of a Swin: resize its bias tables.")
-    ] = None,
+    ] = None
     classes: Annotated[
         str | None,
         typer.Option("--classes", metavar="FILE", help="Class names, one per line; or the word imagenet or coco."),
-    ] = None,
+    ] = None
     num_heads: Annotated[
         int | None,
         typer.Option("--num-heads", min=1, metavar="N", help="Attention heads of a ViT of no published size."),
-    ] = None,
+    ] = None
     normalize: Annotated[
         Pixels | None,
         typer.Option("--normalize", help="Mean and std of the images; half is 0.5  [default: as the source does]"),
-    ] = None,
+    ] = None
+
+
+@spread_options
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A .pth, .pt, .bin, .safetensors or .npz, or a folder of transformers or timm."
+        ),
+    ],
+    options: ImportOptions,
 ) -> None:
     """Make a run of somebody's weights.
 
@@ -86,16 +97,16 @@ def import_(
 
     imported = import_weights(
         file,
-        image_size=image_size,
-        window_size=window_size,
-        position_interpolation=position_interpolation.value if position_interpolation else None,
-        classes=classes,
-        num_heads=num_heads,
-        normalization=normalize.value if normalize else None,
+        image_size=options.image_size,
+        window_size=options.window_size,
+        position_interpolation=options.position_interpolation.value if options.position_interpolation else None,
+        classes=options.classes,
+        num_heads=options.num_heads,
+        normalization=options.normalize.value if options.normalize else None,
     )
     for line in imported.report:
         typer.echo(line, err=True)
-    made: RunDir = create_run(run or Path("runs") / imported.recipe.name)
+    made: RunDir = create_run(options.run or Path("runs") / imported.recipe.name)
     save_tensors(made.model, imported.weights, imported.facts)
     write_whole(made.recipe, recipe_file.dump(imported.recipe))
     typer.echo(f"imported; use it: {how_to_use(imported.recipe, made.path)}", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -167,6 +167,30 @@ def _decode(image: ImageInput, load: Callable[[Path], T]) -> Decoded[T]:
         reason = error.strerror or error
         problem = f"{image.name}: cannot be read ({reason}); expected a readable image; see its permissions"
         return Decoded(image.name, None, problem)
+
+
+def decoded_inputs(
+    names: Sequence[str],
+    stdin: BinaryIO,
+    load: Callable[[Path], T],
+    *,
+    size: int = 1,
+    threads: int = 1,
+    reserve: Callable[[Iterable[str]], None] | None = None,
+) -> Iterator[list[Decoded[T]]]:
+    """The images that names lead to, read in groups while the group before them is in use; see the parts of this.
+
+    Args:
+        names: paths and globs; `-` stands for paths on stdin.
+        stdin: where those come from.
+        load: reads an image, in any of the threads.
+        size: images of a group.
+        threads: that read. One keeps up with any model that looks at images one by one; each more would hold one more
+            image, which may be large.
+        reserve: gets the names of all files beforehand; see `image_inputs`.
+    """
+    listed = image_inputs(names, stdin, reserve=reserve)
+    return decode_ahead(in_groups(listed, size=size, wait="-" not in names), load, threads=threads)
 
 
 def decode_upright(path: Path) -> Tensor:

@@ -8,9 +8,7 @@ from pycocotools import mask as run_lengths
 from typer.testing import CliRunner
 
 from attnkit.cli import app
-from attnkit.cli.options import DetectorOptions, score_overrides
 from attnkit.errors import DataError
-from attnkit.recipe_file import load
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig
 from tests.recipes.object_runs import CATEGORY_IDS, CLASSES, FindsColours, object_run, painted
 from tests.recipes.scene_runs import write_png
@@ -18,45 +16,30 @@ from tests.recipes.scene_runs import write_png
 # Options
 
 
-def test_options_are_values_of_the_recipe():
-    assert DetectorOptions().overrides() == []
-    options = DetectorOptions(
-        nms_threshold=1.0, soft_nms=False, max_detections=1, mask_threshold=0.3, sizes="640, 800", flip=True
-    )
-    recipe = load("detection/toy", options=[*score_overrides(0.0), *options.overrides()])
-    assert recipe.inference == DetectionInferenceConfig(
-        score_threshold=0.0, nms_threshold=1.0, max_detections=1, mask_threshold=0.3, short_sides=(640, 800), flip=True
-    )
-
-
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("option", "message"),
     [
-        (["--score-threshold", "1"], "--score-threshold 1: inference.score_threshold: expected below 1, got 1.0"),
+        (["--score-threshold", "1"], "--score-threshold 1: inference.score_threshold: expected below 1, got 1"),
         (
             ["--score-threshold", "-0.1"],
             "--score-threshold -0.1: inference.score_threshold: expected at least 0, got -0.1",
         ),
-        (["--nms-threshold", "0"], "--nms-threshold 0: inference.nms_threshold: expected above 0, got 0.0"),
+        (["--nms-threshold", "0"], "--nms-threshold 0: inference.nms_threshold: expected above 0, got 0"),
         (["--nms-threshold", "1.1"], "--nms-threshold 1.1: inference.nms_threshold: expected at most 1, got 1.1"),
         (["--max-detections", "0"], "--max-detections 0: inference.max_detections: expected at least 1, got 0"),
-        (["--mask-threshold", "0"], "--mask-threshold 0: inference.mask_threshold: expected above 0, got 0.0"),
-        (["--mask-threshold", "1"], "--mask-threshold 1: inference.mask_threshold: expected below 1, got 1.0"),
-        (["--sizes", "640,"], "--sizes 640,: inference.short_sides[1]: expected an integer, got ''"),
+        (["--mask-threshold", "0"], "--mask-threshold 0: inference.mask_threshold: expected above 0, got 0"),
+        (["--mask-threshold", "1"], "--mask-threshold 1: inference.mask_threshold: expected below 1, got 1"),
+        (["--sizes", "640,x"], "--sizes 640,x: inference.short_sides[1]: expected an integer, got 'x'"),
         (["--sizes", "0.5"], "--sizes 0.5: inference.short_sides[0]: expected an integer, got 0.5"),
         (["--sizes", "15"], "--sizes 15: inference.short_sides[0]: expected at least 16, got 15"),
         (["--sizes", "8193"], "--sizes 8193: inference.short_sides[0]: expected at most 8192, got 8193"),
         (["--sizes", "-64"], "--sizes -64: inference.short_sides[0]: expected at least 16, got -64"),
-        (
-            ["--sizes", "640]: [1"],
-            "--sizes 640]: [1: inference.short_sides[0]: expected an integer, got '640]: [1'",
-        ),
+        (["--sizes", "640,"], "--sizes 640,: inference.short_sides[1]: expected an integer, got ''"),
     ],
 )
-def test_options_out_of_bounds_are_refused_in_one_line(runs, arguments, message):
-    result = detect("a.png", "--run", "runs/coloured", *arguments)
-    assert result.exit_code == 2, result.output
-    assert result.stderr == message + "\n"
+def test_options_that_the_recipe_cannot_have(runs, option, message):
+    result = detect("a.png", "--run", "runs/coloured", *option)
+    assert (result.exit_code, result.stderr) == (2, message + "\n")
 
 
 # The command
@@ -223,7 +206,7 @@ def test_images_of_a_data_set_are_looked_at_as_they_are_stored(runs):
     ("arguments", "message"),
     [
         (["a.png", "--precision", "half"], "--precision: there is no 'half'; expected auto, float32 or bfloat16;"),
-        (["a.png", "--alpha", "1.5"], "--alpha 1.5: no share; expected 0 (the photograph) to 1 (colours); write 0.5"),
+        (["a.png", "--alpha", "1.5"], "--alpha 1.5: not a share; expected 0 (the photograph) to 1 (colours); write"),
         (["a.png", "--image-ids", "x.json"], "--image-ids x.json: given without --save; expected a folder for results"),
         (["a.png", "--run", "nowhere"], "nowhere: no such folder; expected a folder made by attnkit train"),
         (["a.png", "--run", "runs/text"], "runs/text: a translation run; expected a detection run; name one with -"),

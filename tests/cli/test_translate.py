@@ -137,7 +137,7 @@ def test_pipes_are_read_like_files(run, tmp_path):
             ["--method", "x"],
             "--method x: decode.method: expected beam, greedy or sampling, got 'x'",
         ),
-        (["--top-p", "2"], "--top-p 2.0: decode.top_p: expected at most 1, got 2.0"),
+        (["--top-p", "2"], "--top-p 2: decode.top_p: expected at most 1, got 2"),
         (
             ["--length-penalty", "power:x"],
             "--length-penalty power:x: decode.length_penalty.alpha: expected a number, got 'x'",
