@@ -113,7 +113,7 @@ def _evaluate_run(
 
 
 def _depth(metric: str) -> int:
-    """How many classes per image a metric looks at."""
+    """How many classes per image a metric takes into account."""
     return int(metric.removeprefix("top")) if metric.startswith("top") else 1
 
 
@@ -163,7 +163,7 @@ def _score(
 
 
 def _usual(predicted: Predicted, *, with_real: bool) -> list[str]:
-    """The metrics where none is named: those that there is enough for, and that say something."""
+    """The metrics where none is named: those that can be computed and are informative."""
     if predicted.labels is None:
         return ["real"]
     several = predicted.top.shape[1] >= 5 and len(predicted.class_names) > 5
@@ -177,7 +177,11 @@ def _score_by(metric: str, predicted: Predicted, real: str | None) -> Score:
     if metric == "real":
         assert real is not None, "checked before"
         sets = read_real_labels(
-            real, predicted.inputs, predicted.class_names, own_numbers=predicted.own_numbers, warn=_warn
+            real,
+            predicted.inputs,
+            predicted.class_names,
+            own_numbers=predicted.own_numbers,
+            warn=lambda line: typer.echo(line, err=True),
         )
         return real_accuracy(best, sets)
     assert predicted.labels is not None, "checked before"
@@ -198,18 +202,14 @@ def _score_by(metric: str, predicted: Predicted, real: str | None) -> Score:
     return top_k(predicted.top, predicted.labels, k)
 
 
-def _warn(message: str) -> None:
-    typer.echo(message, err=True)
-
-
 def _classes(predicted: Predicted) -> list[ClassScore]:
     from attnkit.metrics.accuracy import class_scores
 
-    labels, best = _read_ones(predicted)
+    labels, best = _readable(predicted)
     return class_scores(labels, best, num_classes=len(predicted.class_names))
 
 
-def _read_ones(predicted: Predicted) -> tuple[Any, Any]:
+def _readable(predicted: Predicted) -> tuple[Any, Any]:
     """Truth and best guess of the images that could be read."""
     from attnkit.metrics.accuracy import NO_CLASS
 
@@ -225,7 +225,7 @@ def _plain(classes: Sequence[ClassScore], class_names: Sequence[str]) -> list[di
 def _draw(path: Path, predicted: Predicted) -> None:
     from attnkit.metrics.accuracy import confusion_matrix
 
-    labels, best = _read_ones(predicted)
+    labels, best = _readable(predicted)
     confusion = confusion_matrix(labels, best, num_classes=len(predicted.class_names))
     write_confusion(path, confusion, predicted.class_names)
     typer.echo(f"{path}: confusion matrix of {len(predicted.class_names)} classes", err=True)

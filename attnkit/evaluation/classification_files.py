@@ -1,4 +1,4 @@
-"""What was predicted of images beside what is true, as numbers; made of files here, of a run elsewhere."""
+"""Predicted and true classes of images as numbers, and how they are read from two files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Predicted:
 
 
 def predicted_by_file(predictions: str, labels: str | None) -> Predicted:
-    """Put a file of predictions beside a file of labels.
+    """Read a file of predictions and a file of labels of the same images.
 
     Raises:
         DataError: one of them cannot be read, they are not of the same images, or not of the same classes.
@@ -93,7 +93,7 @@ def _in_the_order_of(
 
 
 def _first_missing(rows: Sequence[ImageClasses], truth: Sequence[ImageClasses]) -> str:
-    """What to look at where two files are of different images."""
+    """What to check where two files are of different images."""
     wanted, known = [row.input for row in rows if row.input], [row.input for row in truth if row.input]
     more, fewer = (known, wanted) if len(known) > len(wanted) else (wanted, known)
     if not fewer:

@@ -28,7 +28,7 @@ from attnkit.structures.arrays import FloatArray
 from attnkit.structures.image_objects import ImageFound, ImageTruth, Rle
 
 _MOST_OUTSIDE = 0.5
-"""From this share of boxes beyond their images on they look like corners."""
+"""If a larger share of the boxes reaches beyond their images, they look like corners."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def score_files(predictions: str, ground_truth: str, *, max_detections: int) -> 
 
 
 def read_files(predictions: str, ground_truth: str) -> DetectionFiles:
-    """Read detections and the truth, and say on stderr what is strange about them.
+    """Read detections and the truth, and say on stderr what is unusual about them.
 
     Args:
         predictions: COCO's json of results.
@@ -147,7 +147,7 @@ class _CocoTruth:
         self._fill_in()
 
     def notes(self, *, masks_found: bool) -> list[str]:
-        """What had to be guessed, and what is strange about the masks.
+        """What had to be guessed, and what is unusual about the masks.
 
         Args:
             masks_found: whether detections have masks.

@@ -122,17 +122,17 @@ def check_images(images: ImageOptions, labels: LabelOptions) -> None:
 
 
 def find_task(request: Request, predictions: str | None, groups: Sequence[OptionGroup]) -> tuple[str, Path | None]:
-    """Find the task that a request is about, and the run if the run tells the task.
+    """Find the task that a request is about, and the run if that was needed to decide.
 
-    The metrics tell it, else the options that not every task has, else whether the predictions are a folder, of masks,
-    else the run, which is the newest if none is named.
+    The metrics decide; or else the options that not every task has; or else the predictions, which for masks are a
+    folder; or else the run, which is the newest if none is named.
 
     Raises:
         AttnkitError: an unknown metric, or metrics, options and run of several tasks.
     """
     named = [(_tasks_of_metric(metric), f"--metric {metric}") for metric in request.metrics]
     named += [(group.tasks, option) for group in groups for option in _given(group)]
-    _refuse_strangers(named)
+    _refuse_different_tasks(named)
     tasks = frozenset.intersection(*(tasks for tasks, _ in named)) if named else frozenset(METRICS)
     if len(tasks) > 1 and predictions is not None:
         tasks = frozenset({"segmentation" if Path(predictions).expanduser().is_dir() else "classification"})
@@ -146,11 +146,11 @@ def _task_of_run(run: Path | None, named: Sequence[tuple[frozenset[str], str]]) 
 
     chosen = chosen_run(run, task=None)
     task = task_of(chosen) or "translation"
-    _refuse_strangers([*named, (frozenset({task}), f"{chosen.path}")])
+    _refuse_different_tasks([*named, (frozenset({task}), f"{chosen.path}")])
     return task, chosen.path
 
 
-def _refuse_strangers(named: Sequence[tuple[frozenset[str], str]]) -> None:
+def _refuse_different_tasks(named: Sequence[tuple[frozenset[str], str]]) -> None:
     """Refuse two options that have no task in common."""
     for number, (tasks, option) in enumerate(named):
         for others, other in named[number + 1 :]:
@@ -192,7 +192,7 @@ def refuse_unknown(option: str, value: str, known: Sequence[str]) -> NoReturn:
 
 
 def variant_of(inference: Config, usual: Config) -> str:
-    """What tells scores from those of the recipe's own way to run the model, in scores.json."""
+    """The suffix, in scores.json, of scores of a model that was not run as its recipe says."""
     values, of_recipe = inference.model_dump(mode="json"), usual.model_dump(mode="json")
     return "".join(
         f".{name}={json.dumps(value, separators=(',', ':'))}"

@@ -1,4 +1,4 @@
-"""Two folders of masks, predictions and labels, put beside each other."""
+"""Two folders of masks, predictions and labels, compared pixel by pixel."""
 
 from __future__ import annotations
 
@@ -163,8 +163,8 @@ def _check_labels(counts: SegmentationCounts, labels: str, *, listed: bool) -> N
     """Refuse labels that were given another meaning than they have: those of 0 and 255 first of all."""
     labelled = int(counts.confusion.any(axis=1).sum())
     if labelled < 2 - listed:
-        seen = "all pixels are of one class, or ignored" if labelled else "no pixel is of a class"
+        found = "all pixels are of one class, or ignored" if labelled else "no pixel is of a class"
         raise DataError(
-            f"{labels}: {seen}; expected several classes, such as 0, 1 and 2; if the values mean something else, say "
+            f"{labels}: {found}; expected several classes, such as 0, 1 and 2; if the values mean something else, say "
             'it by --classes FILE, a .json such as {"0": "background", "255": "object"}'
         )

@@ -193,7 +193,7 @@ def _translate(
 
 
 def _target_language(recipe: TranslationRecipe, split: str) -> str | None:
-    """What the recipe's data tells of the target language."""
+    """The target language, as far as the recipe's data names it."""
     from attnkit.data.text.parallel_text import language_of
 
     if recipe.data.format == "tatoeba_en_de":
@@ -203,7 +203,7 @@ def _target_language(recipe: TranslationRecipe, split: str) -> str | None:
 
 
 def _variant(options: TranslationOptions, usual: BleuConfig) -> str:
-    """What tells these scores from those that the recipe asks for, in scores.json."""
+    """The suffix, in scores.json, of scores that were not computed as the recipe says."""
     if options.compat:
         return f".{options.compat}"
     tokenizer = "" if options.tokenize == usual.tokenize else f".{options.tokenize}"
@@ -275,7 +275,7 @@ def _language_of(name: str) -> str:
 
 
 def _note_tokenised(hypotheses: _Lines) -> None:
-    """Say so if text looks tokenised that is about to be tokenised: the mistake behind most BLEU that is off."""
+    """Warn of text that looks tokenised before it is tokenised again: the mistake behind most wrong BLEU scores."""
     spaced = sum(line.endswith(" .") for line in hypotheses.lines)
     if spaced > _TOKENISED_LINES * len(hypotheses.lines):
         typer.echo(
