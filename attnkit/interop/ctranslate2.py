@@ -1,4 +1,4 @@
-"""Translation models out to CTranslate2, an inference engine in C++ (https://github.com/OpenNMT/CTranslate2).
+"""Translation models exported to CTranslate2, an inference engine in C++ (https://github.com/OpenNMT/CTranslate2).
 
 The folder that is written holds CTranslate2's files and, under `tokenizer/`, the tokenizers of the run. It is kept only
 if CTranslate2 gives the same translations from it as attnkit gives from the model.
