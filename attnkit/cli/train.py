@@ -52,8 +52,8 @@ def train(
     train.*, decode.* and bleu.*.
 
     With --nproc N the train.accumulate batches of each step, a multiple of N, are dealt out to N processes on this
-    machine: on a GPU each, or on a CPU with an N-th of the threads each. The steps
-    are those of one process, to rounding.
+    machine: on a GPU each, or on a CPU with an N-th of the threads each. The steps are those of one process, to
+    rounding.
 
     \b
     Examples:

@@ -78,9 +78,8 @@ def train(recipe):
     assert json.loads(Path("runs", recipe.name, "scores.json").read_text()).keys() == {"test"}
 
 
-@pytest.mark.parametrize("make", OPENERS)
-def test_a_training_opens_each_split_once(make, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def counted_openings(make, monkeypatch):
+    """How often each split is opened from here on."""
     opened = Counter()
     opener = pkgutil.resolve_name(OPENERS[make])
 
@@ -89,8 +88,19 @@ def test_a_training_opens_each_split_once(make, tmp_path, monkeypatch):
         return opener(data, last)
 
     monkeypatch.setattr(OPENERS[make], counted)
+    return opened
+
+
+@pytest.mark.parametrize("make", OPENERS)
+def test_a_training_and_an_evaluation_open_each_split_once(make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    opened = counted_openings(make, monkeypatch)
     train(make(tmp_path))
     assert opened == {"train": 1, "valid": 1, "test": 1}
+    opened.clear()
+    result = CliRunner().invoke(app, ["evaluate", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert opened == {"test": 1}
 
 
 def counting(name, monkeypatch):
