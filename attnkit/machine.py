@@ -1,7 +1,5 @@
 """What attnkit runs on: versions and processor, without importing anything heavy."""
 
-from __future__ import annotations
-
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version

@@ -10,8 +10,6 @@ runs/<name>/
   scores.json           the last scores per split
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,7 +1,5 @@
 """The application: the list of commands, and the one place where errors become plain lines and exit codes."""
 
-from __future__ import annotations
-
 import errno
 import os
 import sys

@@ -1,7 +1,5 @@
 """attnkit doctor: what is here, what is missing, and the command that fixes it."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """attnkit import: other people's weights as a run."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path

@@ -1,7 +1,5 @@
 """attnkit recipe: find, read, copy and check recipes."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """attnkit summary: what a model costs."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from difflib import get_close_matches

@@ -9,8 +9,6 @@ A plain .tar is read where it lies. What is compressed is unpacked once, into on
 So a member's name never becomes a path on disk, and cannot lead out of the folder.
 """
 
-from __future__ import annotations
-
 import json
 import lzma
 import shutil

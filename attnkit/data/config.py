@@ -3,8 +3,6 @@
 Paths are looked up in the working directory, in $ATTNKIT_DATA, then in the cache.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """The folder or archive that a data set lies in, and what is found in it: by a recipe, by a list, or by usual names."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Many files under one root, be it a folder or an archive, read by number."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from abc import ABC, abstractmethod

@@ -1,7 +1,5 @@
 """Finding data files, reading them line by line without ever holding a whole one, and keeping what was made of them."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """Greedy decoding: always the likeliest token."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from attnkit.decoding.hypothesis import Hypothesis

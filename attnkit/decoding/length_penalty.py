@@ -4,8 +4,6 @@ L counts the end of sentence. The two forms are not interchangeable at the same 
 with 0.6 grows by the factor 1.36 and `power` with 0.6 by 1.52.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 LengthPenalty = Callable[[int], float]

@@ -3,8 +3,6 @@
 Legend: B sentences, B' those that are still decoded, p paths for each, V vocabulary.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import count
 

@@ -1,7 +1,5 @@
 """What a search may not decide: which tokens are forbidden, how long outputs are, how they begin."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Each sentence draws from its own stream of random numbers, so that its output does not depend on its neighbours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Decode by the method that a recipe names."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """What a search asks of a model: one step, and to let its rows be rearranged."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The likeliest tokens of each row, exactly and always the same ones, with few passes over the vocabulary."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import torch

@@ -1,7 +1,5 @@
 """Weights and training states on disk: safetensors, so that reading one runs no code; written whole or not at all."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

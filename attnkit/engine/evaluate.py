@@ -1,7 +1,5 @@
 """Score a task on data."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Ctrl-C and SIGTERM while training: finish the step, save, stop."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from types import FrameType, TracebackType

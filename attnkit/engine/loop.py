@@ -1,7 +1,5 @@
 """The training loop: the calendar of scoring and saving around the steps that `optimize` yields."""
 
-from __future__ import annotations
-
 import shlex
 import time
 from contextlib import AbstractContextManager, nullcontext

@@ -1,7 +1,5 @@
 """What the loop knows about memory: how to keep it on a CPU, and how it looks when there is none left."""
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import sys

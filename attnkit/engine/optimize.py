@@ -1,7 +1,5 @@
 """The mathematics of training: `optimize` yields once per optimizer step. When to score and save stands in loop.py."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence

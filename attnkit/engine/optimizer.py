@@ -1,7 +1,5 @@
 """Optimizers: which parameters decay, and how fast each layer learns."""
 
-from __future__ import annotations
-
 from typing import Protocol, runtime_checkable
 
 from torch import nn

@@ -1,7 +1,5 @@
 """On which device, and in which numbers, the products of a model are done."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

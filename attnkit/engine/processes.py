@@ -2,8 +2,6 @@
 this imports no torch.
 """
 
-from __future__ import annotations
-
 import math
 import multiprocessing
 import os

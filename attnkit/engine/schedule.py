@@ -1,7 +1,5 @@
 """Learning rates by step. Step 1 is the first; every schedule may begin with a linear warm-up."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

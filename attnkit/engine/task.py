@@ -1,7 +1,5 @@
 """The contract between the loop and what it trains. No task is known here by name."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager

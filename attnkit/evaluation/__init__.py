@@ -4,8 +4,6 @@ request.py says what is asked and which task that is about; each task has an eva
 a reader of the files that it scores without a run.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from attnkit.evaluation.classification import ClassificationOptions, evaluate_classification

@@ -1,7 +1,5 @@
 """Two files of COCO, detections and the truth, read to be compared."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

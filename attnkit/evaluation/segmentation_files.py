@@ -1,7 +1,5 @@
 """Two folders of masks, predictions and labels, compared pixel by pixel."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The classes of COCO, for detectors that do not name theirs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 COCO = 80

@@ -4,8 +4,6 @@ The folder that is written holds CTranslate2's files and, under `tokenizer/`, th
 if CTranslate2 gives the same translations from it as attnkit gives from the model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType

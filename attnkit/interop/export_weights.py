@@ -1,8 +1,6 @@
 """Networks exported to other libraries, by their names, in the files that they read themselves: classifiers to
 torchvision, timm and transformers, segmenters to transformers, Mask R-CNN on a ResNet to torchvision."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence

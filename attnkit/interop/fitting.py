@@ -1,7 +1,5 @@
 """Imported weights brought to the sizes that are wanted, and compared with the model, weight by weight."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import isqrt

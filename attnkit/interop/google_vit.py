@@ -4,8 +4,6 @@ JAX has matrices as (inputs, outputs), heads apart, and convolutions as (height,
 the approximation by tanh.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

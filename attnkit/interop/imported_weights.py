@@ -1,7 +1,5 @@
 """What an import gives: weights under attnkit's names, the model that they are of, and what was found on the way."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -3,8 +3,6 @@ the official Swin for segmentation (https://github.com/SwinTransformer/Swin-Tran
 built on it: its heads have the same names, its backbone those of the official classifier.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, cast
 

@@ -3,8 +3,6 @@
 A name in a table is that of a module, whose weight and bias go with it, or of one parameter.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 

@@ -4,8 +4,6 @@ The graph is for one image size, since positions and windows follow from it, and
 that very file, and the graphs of two more image sizes, which are thrown away: what is wrong at one size only shows.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import warnings

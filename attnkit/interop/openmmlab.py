@@ -6,8 +6,6 @@ OpenMMLab's own Swin merges patches by torch's Unfold, which puts a channel's fo
 (0,1), (1,1), and so does attnkit. The norm and the matrix of each merging are put into that order here.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

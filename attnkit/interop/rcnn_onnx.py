@@ -5,8 +5,6 @@ boxes. Checked are that very file, and the graph of another image size that keep
 found on the images of the check, which are of nothing.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from copy import deepcopy

@@ -1,7 +1,5 @@
 """Which library and which model a file of weights is of, from names and shapes alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

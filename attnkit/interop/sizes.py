@@ -1,7 +1,5 @@
 """The configuration of a model, read off the shapes of its weights (under attnkit's names)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from math import inf, isqrt, nextafter
 from typing import Literal

@@ -1,7 +1,5 @@
 """Weights of the official Swin Transformer (https://github.com/microsoft/Swin-Transformer), and of timm before 0.9."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The config.json by which timm makes a model: `timm.create_model("local-dir:FOLDER", pretrained=True)`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ From 0.9 on timm has Swin's merging at the beginning of the next stage, and its 
 names were those of the official Swin, which `swin_official` reads.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any, cast

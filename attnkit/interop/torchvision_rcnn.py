@@ -5,8 +5,6 @@ torchvision's background is the first class, attnkit's the last; and torchvision
 nothing reads. Norms of published weights have an epsilon of 0; that is put into their weights here.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

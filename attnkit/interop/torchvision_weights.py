@@ -1,7 +1,5 @@
 """Weights of torchvision (https://github.com/pytorch/vision): its ViT, Swin, ResNet and AlexNet, in and out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal

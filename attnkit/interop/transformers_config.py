@@ -1,7 +1,5 @@
 """The config.json and preprocessor_config.json by which transformers makes a model: `from_pretrained(FOLDER)`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ write the names of version 4, and reads both, as this does. It has no dropout in
 in training alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor

@@ -4,8 +4,6 @@ Its version 5 gave the modules new names, but goes on to write files with those 
 this. It keeps queries, keys and values apart, and has the norms of ViT at an epsilon of 1e-12.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 

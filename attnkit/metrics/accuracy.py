@@ -3,8 +3,6 @@
 Letters: N images, K classes, k classes that an image's prediction names, most probable first.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass

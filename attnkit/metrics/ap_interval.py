@@ -12,8 +12,6 @@ Letters: N images, R resamples at a time, n detections of a class, C of them tha
 T overlaps, A ranges of sizes, M numbers of detections.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

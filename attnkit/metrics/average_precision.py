@@ -4,8 +4,6 @@ docs/ap.md works an example out. Letters: n ranked detections of the class, m ri
 overlap an object of it, g its objects, R = 101 recalls, T thresholds, A ranges of sizes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

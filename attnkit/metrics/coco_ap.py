@@ -8,8 +8,6 @@ pixels, up to 96 x 96, and above. numpy in, percent out.
 Letters: N images, K classes, T = 10 overlaps, R = 101 recalls, A = 4 ranges of sizes, M = 3 numbers of detections.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

@@ -19,8 +19,6 @@ and in classes that are found where they are not.
 Letters: N detections, G objects, P overlapping pairs, K classes.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any
 

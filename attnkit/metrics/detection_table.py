@@ -10,8 +10,6 @@ Letters: N detections, G objects, P overlapping pairs, C detections that overlap
 A ranges of sizes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise

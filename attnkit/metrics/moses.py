@@ -4,8 +4,6 @@ Both need sacremoses, the Python port of the Moses scripts (an extra: `moses`). 
 BLEU's tokenizer `none`, because it is cut into words already. docs/bleu.md says which published score has which form.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

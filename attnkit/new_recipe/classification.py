@@ -3,8 +3,6 @@
 From scratch a Swin needs fewer images than a ViT, for its windows know which pixels are neighbours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How large a detection recipe should be for images, their objects and a machine, and why. Free of torch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 The published values are those of shipped recipes; only what no shipped recipe holds is written here.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 

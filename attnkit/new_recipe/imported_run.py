@@ -1,7 +1,5 @@
 """Imported weights as a run: the recipe, the weights, and what is recorded and reported about them."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Sequence

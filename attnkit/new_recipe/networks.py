@@ -5,8 +5,6 @@ and, for small images, a Swin of 96 channels (Lee et al. 2021, arXiv:2112.13492)
 without such weights, and the limits between them, are judgement.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar

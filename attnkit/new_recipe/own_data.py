@@ -3,8 +3,6 @@
 COCO's json is searched for the names of images and not parsed, which would take as long as opening the data does.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence

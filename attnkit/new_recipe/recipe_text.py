@@ -1,7 +1,5 @@
 """A new recipe as YAML: its reasons on top, then what differs from the schema's defaults. Free of torch."""
 
-from __future__ import annotations
-
 import io
 import json
 import re

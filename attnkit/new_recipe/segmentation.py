@@ -1,7 +1,5 @@
 """A segmentation recipe for somebody's own images and masks, and why it is as large as it is."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What sizing a recipe to somebody's images and machine takes in every task. Free of torch until a machine is asked."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How fast a network trains on this machine, measured on random images in the default precision."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """A translation recipe for somebody's own sentence pairs, and the sets held back for it. Free of torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Three amounts of text have published recipes: Multi30k (29 thousand pairs; Wu et
 (160 thousand; fairseq's example) and WMT14 (4.5 million; Vaswani et al. 2017). Between them the limits are judgement.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What a model says of images: computed one after the other, and printed as a table or as lines of JSON."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

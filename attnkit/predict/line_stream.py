@@ -1,7 +1,5 @@
 """Lines in, lines out: N lines give N answers in the same order, the first of them before the input ends."""
 
-from __future__ import annotations
-
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator

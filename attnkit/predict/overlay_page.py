@@ -1,7 +1,5 @@
 """The page of an overlay: the photograph in a readable size, and below it a legend of what the colours mean."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -3,8 +3,6 @@
 find.py knows where recipes lie, tree.py what the file says, form.py what the schema expects, mistakes.py how to say it.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import re

@@ -1,7 +1,5 @@
 """Where recipes lie: a path, or the name of one that ships with attnkit."""
 
-from __future__ import annotations
-
 from difflib import get_close_matches
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Pydantic's findings, said in one line each, at the line of the file or the option that they are about."""
 
-from __future__ import annotations
-
 import re
 from difflib import get_close_matches
 from typing import get_args

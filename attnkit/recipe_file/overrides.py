@@ -1,7 +1,5 @@
 """--set and other options: values from the command line, put over those of the file."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

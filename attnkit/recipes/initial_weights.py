@@ -1,8 +1,6 @@
 """Begin with trained weights: the head stays fresh where the classes differ, sizes are brought to the model's, and a
 classifier becomes the backbone of a segmenter or detector."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast

@@ -1,7 +1,5 @@
 """What a network on images costs, parameters, arithmetic, memory and speed, beside what was published."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

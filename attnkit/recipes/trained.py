@@ -1,7 +1,5 @@
 """A trained run on images at work: its weights are loaded, and its classes compared with those of the data."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path

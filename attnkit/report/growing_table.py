@@ -1,7 +1,5 @@
 """Text in columns, written before all of it is known."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 

@@ -1,7 +1,5 @@
 """Files that drawings of scores are written to, or their numbers as CSV."""
 
-from __future__ import annotations
-
 import csv
 import io
 import warnings

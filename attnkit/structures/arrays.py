@@ -1,7 +1,5 @@
 """Types of arrays and sizes, and the label of no class: what data, models and metrics call by one name."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -5,8 +5,6 @@ IoU, clipping and non-maximum suppression are torchvision's.
 Letters: R boxes, K offsets per anchor.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -5,8 +5,6 @@ A code holds the lengths of runs outside and inside of the instance by turns, do
 Letters: H W pixels of the image, h w pixels of the crop.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

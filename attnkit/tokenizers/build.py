@@ -1,7 +1,5 @@
 """From a config to a tokenizer that is learned from text and saved, and from there back."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The part of a recipe about tokenizers."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

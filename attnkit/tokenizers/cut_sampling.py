@@ -5,8 +5,6 @@ entropy of the process), so a resumed run would not equal an uninterrupted one. 
 draws a number of cuts for each word once; a sample picks one of them for every word of a sentence.
 """
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Tokens that are looked up in a list: words between spaces, for text that is already tokenised, and characters."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from abc import abstractmethod

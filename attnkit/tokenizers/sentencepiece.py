@@ -3,8 +3,6 @@
 Text is normalised by the rule nmt_nfkc: Unicode compatibility forms, and runs of any white space become one space.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

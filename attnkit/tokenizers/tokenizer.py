@@ -1,7 +1,5 @@
 """What every tokenizer can do: lines of text to lists of ids and back."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path

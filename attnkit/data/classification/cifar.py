@@ -3,8 +3,6 @@
 An image is 3072 bytes: 1024 of red, row by row, then green, then blue.
 """
 
-from __future__ import annotations
-
 import io
 import pickle
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """What a recipe may say about labelled images: where they are, and how they become inputs of a model."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -6,8 +6,6 @@
 Both may lie in one more folder. Below a class, folders may be nested. The classes are those of the training images.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

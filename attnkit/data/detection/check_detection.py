@@ -1,7 +1,5 @@
 """A linter for images and their objects: what in them will hurt training or scoring, why, and how to fix it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial

@@ -1,7 +1,5 @@
 """The part of the data check that looks at each object: its box, its area, its outline."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

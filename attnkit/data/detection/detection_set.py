@@ -1,7 +1,5 @@
 """Images with objects, by number, wherever they come from."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 
 import numpy as np

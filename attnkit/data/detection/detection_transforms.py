@@ -1,7 +1,5 @@
 """From decoded images and their objects to the input and the targets of a detector."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

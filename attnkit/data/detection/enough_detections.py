@@ -1,7 +1,5 @@
 """How many detections an image needs, by how many objects are on it. Free of torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from attnkit.data.finding import Finding

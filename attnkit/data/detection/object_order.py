@@ -1,7 +1,5 @@
 """Which images are in which batch of an epoch, where images are of many sizes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple

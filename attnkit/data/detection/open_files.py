@@ -1,7 +1,5 @@
 """From a recipe's files to a set of images with objects: of COCO, YOLO and Pascal VOC."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

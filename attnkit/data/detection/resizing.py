@@ -7,8 +7,6 @@ Sources: Carion et al. 2020, DETR, arXiv:2005.12872, section 4, for several scal
 detectors were trained. Ghiasi et al. 2020, Simple copy-paste, arXiv:2012.07177, section 3, for large-scale jitter.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What files of annotations hold about images, whatever their format; they are read when an image is."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field

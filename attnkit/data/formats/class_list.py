@@ -11,8 +11,6 @@ The classes of images may be
 A class is a name, or a number from 0.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

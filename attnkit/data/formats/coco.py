@@ -5,8 +5,6 @@ numbers of segments. Annotations become bytes as soon as each is read, and stay 
 objects they would take many times the memory, in every process that reads images.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """COCO's jsons of a data set with the images that they are about, split by split."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol

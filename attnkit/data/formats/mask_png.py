@@ -3,8 +3,6 @@
 Classes that have no colours of their own get the same wherever they are shown, far from each other.
 """
 
-from __future__ import annotations
-
 import io
 from functools import lru_cache
 

@@ -4,8 +4,6 @@ pycocotools trusts what it is given: of a broken code it reads memory that is no
 are checked before it gets them, polygons one by one, compressed codes hundreds at a time by `first_broken`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

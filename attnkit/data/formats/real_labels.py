@@ -1,7 +1,5 @@
 """ImageNet-ReaL's labels (Beyer et al. 2020): all the classes that are really on each image."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence

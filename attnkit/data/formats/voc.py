@@ -8,8 +8,6 @@ All may lie in more folders, such as VOCdevkit/VOC2012. Pixels are counted from 
 x1 is xmin - 1, x2 is xmax.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Iterable

@@ -8,8 +8,6 @@ Classes and folders are named in data.yaml; images lie in images/train or train/
 train/labels, or beside them.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -4,8 +4,6 @@ What an epoch's batches hold depends on seed and epoch alone: not on the workers
 training another image of the epoch replaces a broken one; in evaluation all broken ones of a batch are named.
 """
 
-from __future__ import annotations
-
 from abc import ABC
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """From the bytes of any image file to red, green and blue; from those of a mask to its values, unchanged."""
 
-from __future__ import annotations
-
 import io
 import warnings
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Changes of an image's colours: by the channels of HSV, and to what a model takes for zero and one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ The names of the images and the seed decide, not their order. The smallest hashe
 largest its validation images: when files are added hardly any image moves, and none from one held-back set to another.
 """
 
-from __future__ import annotations
-
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence

@@ -3,8 +3,6 @@
 So the pixels of training are the same whatever the size of the batch, the number of workers, and what was drawn before.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """What a model sees of images, made job by job, here or by workers: in the same order, with the same result."""
 
-from __future__ import annotations
-
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence

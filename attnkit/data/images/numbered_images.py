@@ -1,7 +1,5 @@
 """Images of a data set, by number, wherever they come from."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Self

@@ -1,7 +1,5 @@
 """Generated images of circles, squares and triangles, with exact labels, boxes and masks. Learnable in seconds."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol, Self
 

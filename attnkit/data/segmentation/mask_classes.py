@@ -1,7 +1,5 @@
 """Which class a pixel value of a mask means: by its number, or by its colour."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any

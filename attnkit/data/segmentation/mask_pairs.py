@@ -15,8 +15,6 @@ data sets add to one of the two or to both:
     x_leftImg8bit.png ~ x_gtFine_labelIds.png       x.png ~ x_L.png       x.jpg ~ x_mask.png
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple

@@ -3,8 +3,6 @@
 What masks hold is counted once, and kept in the cache.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -3,8 +3,6 @@
 What an epoch's batches hold depends on seed and epoch alone: not on the workers, nor on where an epoch is entered.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby

@@ -1,7 +1,5 @@
 """Images with a class for each pixel, by number, wherever they come from."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 
 import numpy as np

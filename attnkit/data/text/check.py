@@ -1,7 +1,5 @@
 """A linter for parallel text: what in it will hurt training or scoring, why, and how to fix it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 

@@ -1,7 +1,5 @@
 """The check of the lines of a text: odd characters in them, and what is removed silently when they are read."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The check of one split of parallel text: its lines, their tokens, its pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol

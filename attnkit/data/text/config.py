@@ -1,7 +1,5 @@
 """What a recipe may say about parallel text."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

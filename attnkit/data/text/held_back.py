@@ -4,8 +4,6 @@ A split that is drawn by line leaks wherever a sentence is in the text twice, an
 translation. Here the sentence decides: by a hash of its lower-cased source, so that all its lines go the same way.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

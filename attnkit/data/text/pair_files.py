@@ -1,7 +1,5 @@
 """Pairs from files: two of plain text, or one of tab-separated columns or of JSON objects, a pair per line."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from abc import abstractmethod

@@ -1,7 +1,5 @@
 """Pairs of sentences, streamed from whatever a recipe names as its data; and those that are generated."""
 
-from __future__ import annotations
-
 import hashlib
 import random
 from abc import ABC, abstractmethod

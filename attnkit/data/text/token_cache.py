@@ -7,8 +7,6 @@
   src_text.*  ...     UTF-8, only where subword sampling needs the text again
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Sequence

@@ -4,8 +4,6 @@ Parameters are exact, for the 1000 classes of ImageNet-1k; GMACs are multiply-ac
 convention `paper` (models/macs.py). Both agree with timm's and torchvision's networks of the same shape.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The data check of a classification recipe: its images and their classes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from attnkit.data.classification.check_images import ImageStats, check_images

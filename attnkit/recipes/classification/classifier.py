@@ -1,7 +1,5 @@
 """A trained run at work: images in, classes and their probabilities out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

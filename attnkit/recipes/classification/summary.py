@@ -1,7 +1,5 @@
 """The networks for classification as their summaries show them."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from attnkit.data.classification.config import CifarConfig, ImageFolderConfig, ImagesConfig, ShapesConfig

@@ -1,7 +1,5 @@
 """A trained network whose predictions another one learns: the distillation of Touvron et al. 2020 (DeiT), section 4."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Train a classification recipe: its check, task and batches, wired together as for all images."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 

@@ -6,8 +6,6 @@ mask head. Both agree with what was published; HTC++ was never released, so that
 published size and cost.
 """
 
-from __future__ import annotations
-
 from attnkit.models.config import SwinConfig
 from attnkit.models.rcnn.config import BoxHeadConfig, CascadeConfig, HtcConfig, MaskRcnnConfig, RpnConfig
 from attnkit.recipes.published import Published

@@ -3,8 +3,6 @@
 Letters: R objects or detections, H W pixels of the image.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The data check of a detection recipe: its images, their objects and the classes of these."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 
 from attnkit.data.config import Split

@@ -1,7 +1,5 @@
 """A trained run at work: images in, the objects on them out."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The detectors as their summaries show them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, cast
 

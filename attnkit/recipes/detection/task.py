@@ -1,7 +1,5 @@
 """The task of detection: a detector with its losses, its predictions and its score."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any

@@ -6,8 +6,6 @@ Swin paper takes. They agree with what was published, but for the 3230 G that th
 reproduce them.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 from attnkit.models.config import ResNetConfig, SwinConfig, UperNetConfig, ViTConfig

@@ -1,7 +1,5 @@
 """The data check of a segmentation recipe: its images, its masks and their classes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from attnkit.data.config import Split

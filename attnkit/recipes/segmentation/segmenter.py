@@ -1,7 +1,5 @@
 """A trained run at work: images in, the class of each pixel out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The networks for segmentation as their summaries show them."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from attnkit.data.open import OpenedData

@@ -1,7 +1,5 @@
 """The data check of a translation recipe: its parallel text, and what its tokenizer makes of that."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import chain

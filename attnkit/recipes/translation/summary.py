@@ -1,7 +1,5 @@
 """What a translation recipe costs: parameters, and the arithmetic of its training."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Train a translation recipe: tokenizer, token cache, batches, model and the loop, wired together."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A trained run at work: lines in, translations out."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping, Sequence
