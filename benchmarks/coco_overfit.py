@@ -37,7 +37,7 @@ from attnkit.engine.log import open_log
 from attnkit.engine.loop import Parts, fit
 from attnkit.engine.schedule import build_schedule
 from attnkit.errors import Interrupted
-from attnkit.models.rcnn.mask_head import MASK_SIZE
+from attnkit.models.rcnn.heads import MASK_SIZE
 from attnkit.recipe_file import dump
 from attnkit.recipes.detection.recipe import DetectionRecipe
 from attnkit.recipes.detection.task import build_task

@@ -6,8 +6,7 @@ Letters: B images, H W pixels, K classes.
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnkit.models.rcnn.box_head import BOX_CELLS
-from attnkit.models.rcnn.mask_head import MASK_CELLS
+from attnkit.models.rcnn.heads import BOX_CELLS, MASK_CELLS
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.models.rcnn.stages import Stage
 

@@ -16,8 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import generalized_box_iou_loss
 
-from attnkit.models.rcnn.box_head import BOX_CELLS
-from attnkit.models.rcnn.mask_head import MASK_CELLS, MASK_SIZE, MaskHead, mask_features
+from attnkit.models.rcnn.heads import BOX_CELLS, MASK_CELLS, MASK_SIZE, MaskHead, mask_features
 from attnkit.models.rcnn.sampling import SampledProposals, sample_proposals
 from attnkit.models.rcnn.stages import Sizes, Stage, of_class
 from attnkit.structures.boxes import decode_boxes, encode_boxes

@@ -19,15 +19,13 @@ from torch import Tensor, nn
 
 from attnkit.models.backbones import build_backbone
 from attnkit.models.config import ResNetConfig, SwinConfig
-from attnkit.models.rcnn.box_head import BOX_CELLS, BoxHead
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
+from attnkit.models.rcnn.heads import BOX_CELLS, MASK_CELLS, MASK_SIZE, BoxHead, MaskHead, SemanticHead
 from attnkit.models.rcnn.losses import StageTraining
-from attnkit.models.rcnn.mask_head import MASK_CELLS, MASK_SIZE, MaskHead
 from attnkit.models.rcnn.neck import Fpn, GlobalBlock
 from attnkit.models.rcnn.postprocess import postprocess
 from attnkit.models.rcnn.roi_pooler import FeatureMaps, RoiPooler
 from attnkit.models.rcnn.rpn import Rpn
-from attnkit.models.rcnn.semantic_head import SemanticHead
 from attnkit.models.rcnn.stages import Sizes, Stage, stage_settings
 from attnkit.structures.boxes import decode_boxes
 from attnkit.structures.detections import Detections

@@ -22,8 +22,7 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from attnkit.models.rcnn.config import RoiAlignConfig
-from attnkit.models.rcnn.mask_head import MASK_CELLS
-from attnkit.models.rcnn.semantic_head import LEVEL
+from attnkit.models.rcnn.heads import MASK_CELLS, SEMANTIC_LEVEL
 from attnkit.structures.boxes import box_areas
 
 _TOGETHER = 32
@@ -226,7 +225,7 @@ class RoiPooler(nn.Module):
         """
         super().__init__()
         self.levels = RoiFeatures(config, strides=strides)
-        self.semantic = RoiFeatures(config, strides=strides[LEVEL : LEVEL + 1])
+        self.semantic = RoiFeatures(config, strides=strides[SEMANTIC_LEVEL : SEMANTIC_LEVEL + 1])
 
     def forward(
         self, maps: FeatureMaps, boxes: Sequence[Float[Tensor, "_R 4"]], size: int

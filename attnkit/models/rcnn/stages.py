@@ -10,9 +10,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from attnkit.models.rcnn.box_head import BoxHead
 from attnkit.models.rcnn.config import CascadeConfig, HtcConfig, MaskRcnnConfig
-from attnkit.models.rcnn.mask_head import MaskHead
+from attnkit.models.rcnn.heads import BoxHead, MaskHead
 from attnkit.structures.boxes import decode_boxes
 
 Sizes = Sequence[tuple[int, int]]

@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnkit.models.rcnn.box_head import BoxHead
+from attnkit.models.rcnn.heads import BoxHead, MaskHead
 from attnkit.models.rcnn.losses import StageTraining, box_loss, class_loss, mask_loss
-from attnkit.models.rcnn.mask_head import MaskHead
 from attnkit.models.rcnn.stages import Stage
 from tests.models.rcnn.nano import of_boxes
 

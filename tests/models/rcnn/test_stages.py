@@ -1,7 +1,7 @@
 import torch
 
-from attnkit.models.rcnn.box_head import BoxHead
 from attnkit.models.rcnn.config import BoxHeadConfig
+from attnkit.models.rcnn.heads import BoxHead
 from attnkit.models.rcnn.stages import Stage, of_class, stage_settings
 from tests.models.rcnn.nano import CONFIGS
 

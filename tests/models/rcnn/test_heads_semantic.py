@@ -2,7 +2,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attnkit.models.rcnn.semantic_head import SemanticHead
+from attnkit.models.rcnn.heads import SemanticHead
 
 S, D = 5, 3
 SIZES = ((14, 22), (7, 11), (4, 6), (2, 3), (1, 2))

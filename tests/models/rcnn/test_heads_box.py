@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnkit.models.rcnn.box_head import BoxHead
 from attnkit.models.rcnn.config import BoxHeadConfig
+from attnkit.models.rcnn.heads import BoxHead
 
 K, D, C, R = 5, 3, 11, 7
 

@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from attnkit.models.rcnn.config import MaskHeadConfig
-from attnkit.models.rcnn.mask_head import MaskHead
+from attnkit.models.rcnn.heads import MaskHead
 
 K, D, C, R = 5, 3, 11, 7
 
