@@ -33,7 +33,6 @@ from attnkit.new_recipe.sizing import (
     Machine,
     SizedRecipe,
     few_images,
-    hold_back,
     largest_affordable,
     power_of_two,
     read_each,
@@ -101,7 +100,7 @@ def new_classification(
     )
     reasons = (
         f"{data}: {survey.counts} of {survey.classes:,} classes",
-        *why_held_back(sized.held_back, "each class"),
+        *why_held_back(survey.held_back, "each class"),
         *sized.reasons,
     )
     shown = [f"model.{key}" for key in SWIN_KEYS]
@@ -177,7 +176,7 @@ def size_recipe(
 
     `speed` measures the training images a second of a model at an image size; `image_size` is that of the user.
     """
-    held_back = hold_back(survey.train, survey.valid, survey.test)
+    held_back = survey.held_back
     sizes = [image_size] if image_size is not None else _sizes(survey.side, machine)
     (network, size), rate, too_slow = largest_affordable(
         [(network, size) for size in sizes for network in _networks(survey, size)],
@@ -222,7 +221,7 @@ def size_recipe(
         f"batch: {per_step} images{parts}; {length.epoch_line}",
         *length.reasons(machine, rate),
     )
-    return SizedRecipe(recipe, held_back, length, reasons)
+    return SizedRecipe(recipe, length, reasons)
 
 
 def _augment(size: int, *, strong: bool, many: bool) -> AugmentConfig:

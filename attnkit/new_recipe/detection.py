@@ -76,7 +76,7 @@ def new_detection(
     sized = size_recipe(name, config, survey, machine, speed, minutes=machine.minutes(minutes), side=side)
     reasons = (
         *_what_was_found(survey, config, train, counts, sizes),
-        *why_held_back(sized.held_back, "the images", together="equal images stay together"),
+        *why_held_back(survey.held_back, "the images", together="equal images stay together"),
         *sized.reasons,
     )
     comments = init_comment("model or backbone", lr="1e-4")

@@ -14,7 +14,6 @@ from attnkit.new_recipe.sizing import (
     Machine,
     SizedRecipe,
     TrainingLength,
-    hold_back,
     largest_affordable,
     power_of_two,
     training_length,
@@ -78,7 +77,7 @@ def size_recipe(
 
     `speed` measures the training images a second of a model at a size; `side`, the shorter one, is that of the user.
     """
-    held_back = hold_back(survey.train, survey.valid, survey.test)
+    held_back = survey.held_back
     images = max(1, round(held_back.left * survey.with_objects))
     sides = [side] if side is not None else _sides(survey, machine)
     networks = supported(DETECTORS, survey.train, published=machine.is_gpu)
@@ -114,7 +113,7 @@ def size_recipe(
         f"batch: {batch} images; {length.epoch_line}",
         *length.reasons(machine, rate),
     )
-    return SizedRecipe(recipe, held_back, length, reasons)
+    return SizedRecipe(recipe, length, reasons)
 
 
 def _train(length: TrainingLength, *, lr: float) -> TrainConfig:

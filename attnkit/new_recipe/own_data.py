@@ -49,15 +49,11 @@ def mask_data(images: str, masks: str, classes: str | None) -> MaskFilesConfig:
     _refuse_no_folder(masks, "masks")
     if classes and not Path(classes).is_file():
         raise DataError(f"{classes}: no such file; expected names of classes, .json or .txt; correct --classes")
-    paths = [os.path.normpath(path) for path in (images, masks, *([classes] if classes else []))]
-    if any(map(os.path.isabs, paths)):
-        paths = [os.path.abspath(path) for path in paths]
-    root = os.path.commonpath(paths[:2]) or "."
-    below = [Path(os.path.relpath(path, root)).as_posix() for path in paths]
+    root, below = _below_common([images, masks, *([classes] if classes else [])], folders=[images, masks])
     return MaskFilesConfig.model_validate(
         {
             "format": "mask_files",
-            "path": Path(root).as_posix(),
+            "path": root,
             **_mask_splits(images, masks, below),
             "classes": below[2] if classes else None,
             "hold_back": _NOTHING,
@@ -104,15 +100,17 @@ def coco_data(images: str, annotations: str) -> CocoConfig:
             named[split] = _folder_of(images, split), str(json)
     for split, pair in named.items():
         _check_images(split, *pair)
-    if any(os.path.isabs(path) for pair in named.values() for path in pair):
-        named = {split: (os.path.abspath(folder), os.path.abspath(json)) for split, (folder, json) in named.items()}
-    folders = [
-        os.path.normpath(one) for folder, json in named.values() for one in (folder, os.path.dirname(json) or ".")
-    ]
-    root = os.path.commonpath(folders) or "."
-    return _coco(
-        Path(root).as_posix(), {split: (_below(root, one), _below(root, json)) for split, (one, json) in named.items()}
-    )
+    paths = [path for pair in named.values() for path in pair]
+    folders = [folder for images, json in named.values() for folder in (images, os.path.dirname(json) or ".")]
+    root, below = _below_common(paths, folders=folders)
+    return _coco(root, dict(zip(named, zip(below[::2], below[1::2], strict=True), strict=True)))
+
+
+def _below_common(paths: Sequence[str], *, folders: Sequence[str]) -> tuple[str, list[str]]:
+    """The folder that holds all of some folders, and paths below it; absolute if any path is."""
+    form = os.path.abspath if any(map(os.path.isabs, paths)) else os.path.normpath
+    root = os.path.commonpath(map(form, folders)) or "."
+    return Path(root).as_posix(), [Path(os.path.relpath(form(path), root)).as_posix() for path in paths]
 
 
 def found_data(path: str) -> OwnData:
@@ -223,10 +221,6 @@ def _without_images(split: Split, json: str, names: Sequence[str], where: str, a
     if split != "train":
         advice = f"its name makes it the {split} set; add its images, or move it elsewhere"
     return DataError(f"{json}: none of its {len(names):,} images is {where}, such as {names[0]}; {advice}")
-
-
-def _below(root: str, path: str) -> str:
-    return Path(os.path.relpath(path, root)).as_posix()
 
 
 def _coco(path: str, named: Mapping[Split, tuple[str, str]]) -> CocoConfig:

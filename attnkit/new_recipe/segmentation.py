@@ -31,7 +31,6 @@ from attnkit.new_recipe.sizing import (
     Machine,
     SizedRecipe,
     few_images,
-    hold_back,
     largest_affordable,
     power_of_two,
     read_each,
@@ -125,7 +124,7 @@ def new_segmentation(
     reasons = (
         f"{images}: {survey.counts} with masks of {len(survey.shares):,} classes",
         *_what_masks_mean(config, classes),
-        *why_held_back(sized.held_back, "the images", together="equal images stay together"),
+        *why_held_back(survey.held_back, "the images", together="equal images stay together"),
         *sized.reasons,
     )
     comments = init_comment("backbone", lr="6e-5")
@@ -213,7 +212,7 @@ def size_recipe(
     `speed` measures the training images a second of a model, at a crop of so many pixels, of so many classes; `crop` is
     that of the user.
     """
-    held_back = hold_back(survey.train, survey.valid, survey.test)
+    held_back = survey.held_back
     crops = [crop] if crop else _crops(survey.side, machine)
     (network, size), rate, too_slow = largest_affordable(
         [(network, size) for size in crops for network in _networks(survey, size, machine)],
@@ -253,7 +252,7 @@ def size_recipe(
         f"batch: {batch} images; {length.epoch_line}",
         *length.reasons(machine, rate),
     )
-    return SizedRecipe(recipe, held_back, length, reasons)
+    return SizedRecipe(recipe, length, reasons)
 
 
 def _crops(side: int, machine: Machine) -> list[int]:

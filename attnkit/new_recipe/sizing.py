@@ -71,6 +71,11 @@ class ImageSurvey:
     """Median of the shorter sides, in pixels."""
 
     @property
+    def held_back(self) -> HeldBack:
+        """What is held back of the training images."""
+        return hold_back(self.train, self.valid, self.test)
+
+    @property
     def counts(self) -> str:
         """The images of each split, for people."""
         return f"{self.train:,} training, {self.valid:,} validation and {self.test:,} test images"
@@ -103,7 +108,7 @@ def read_each(indices: Iterable[int], read: Callable[[int], Item]) -> tuple[list
 
 
 def refuse_too_few(path: str, images: int, *, least: int, what: str, hundreds: str) -> None:
-    """Refuse images from which nothing can be learned, and of which none can be held back.
+    """Refuse so few images that nothing can be learned from them, and none can be held back.
 
     Raises:
         DataError: there are fewer than `least`.
@@ -299,7 +304,6 @@ class SizedRecipe(Generic[SomeRecipe]):
     """A recipe whose numbers follow from images and machine."""
 
     recipe: SomeRecipe
-    held_back: HeldBack
     length: TrainingLength
     reasons: tuple[str, ...]
     """One line per choice: what, and why."""
