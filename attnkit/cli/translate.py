@@ -120,11 +120,7 @@ def _readable(paths: Sequence[Path]) -> Sequence[Path]:
 
 
 def _recipe(run: RunDir, overrides: Sequence[Override], *, n_best: int) -> TranslationRecipe:
-    """The run's recipe, with what the options change in how it searches.
-
-    Raises:
-        RecipeError: an option has a value that cannot be.
-    """
+    """The run's recipe, with what the options change in how it searches."""
     from attnkit.recipe_file import load
     from attnkit.recipes.translation.recipe import TranslationRecipe
 

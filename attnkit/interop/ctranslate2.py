@@ -194,11 +194,7 @@ def _check(
     translator: Any,
     lines: Sequence[str],
 ) -> None:
-    """Translate the same lines by both.
-
-    Raises:
-        CheckpointError: they differ. Two translations of practically the same score count as equal.
-    """
+    """Translate the same lines by both and compare; two translations of practically the same score count as equal."""
     lines = [line for line in lines if src_tokenizer.encode([line])[0]]
     sources = src_tokenizer.encode(lines)
     theirs = translator.translate_batch(

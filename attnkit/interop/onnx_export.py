@@ -114,11 +114,7 @@ def metadata_of(trained: TrainedNetwork) -> dict[str, str]:
 
 
 def _write_and_check(model: nn.Module, path: Path, size: Size, metadata: Mapping[str, str]) -> str:
-    """Export at one image size, and let onnxruntime compute with the file.
-
-    Raises:
-        CheckpointError: it gets other logits.
-    """
+    """Export at one image size, and let onnxruntime compute with the file."""
     write_graph(
         model,
         torch.zeros(2, 3, *size),

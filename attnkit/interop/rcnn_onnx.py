@@ -148,11 +148,7 @@ def _write_and_check(detector: Rcnn, rules: FindingRules, path: Path, size: Size
 
 
 def _refuse(path: Path, size: Size, difference: float, lost: int, count: int) -> None:
-    """Keep what is right.
-
-    Raises:
-        CheckpointError: it is not.
-    """
+    """Keep what is right."""
     if not difference <= TOLERANCE or lost > max(1, MOST_LOST * count):
         raise CheckpointError(
             f"{path.name}: onnxruntime's findings on an image of {times(size)} differ by {difference:.2g}, and {lost} "

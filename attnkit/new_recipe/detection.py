@@ -182,11 +182,7 @@ def _survey(
 
 
 def _count_objects(images: ObjectFiles, *, whole: bool) -> ObjectCounts:
-    """Count the objects of every image; of very many images, on an even sample, unless all stand in one file.
-
-    Raises:
-        DataError: the annotations of no image can be read.
-    """
+    """Count the objects of every image; of very many images, on an even sample, unless all stand in one file."""
 
     def count(index: int) -> tuple[int, list[int], int]:
         objects = _objects(images, index)
@@ -214,11 +210,7 @@ def _is_inside(box: Box, size: Size) -> bool:
 
 
 def _sample_sizes(images: ObjectFiles, chosen: Sequence[int]) -> SampledSizes:
-    """Read how large some images are, and the boxes on them.
-
-    Raises:
-        DataError: none can be read, or no box is inside of its image.
-    """
+    """Read how large some images are, and the boxes on them."""
     found, broken = read_each(chosen, lambda index: _size_and_box_sides(images, index))
     sizes, sides = [size for size, _ in found], [side for _, own in found for side in own]
     if not sides:
@@ -234,11 +226,7 @@ def _size_and_box_sides(images: ObjectFiles, index: int) -> tuple[Size, list[flo
 
 
 def _sample_with_objects(images: ObjectFiles, counts: ObjectCounts) -> list[int]:
-    """An even sample of the images that have objects: no other is trained on.
-
-    Raises:
-        DataError: there is none.
-    """
+    """An even sample of the images that have objects: no other is trained on."""
     there = counts.images[counts.objects > 0]
     if not len(there):
         raise _without_objects(images, len(counts.images))

@@ -157,11 +157,7 @@ def _renamed(name: str, split: Split) -> list[str]:
 
 
 def _coco_in(root: DataRoot, path: str, jsons: Sequence[str]) -> CocoConfig:
-    """Of a folder or archive: a json per split, and the folders of its images.
-
-    Raises:
-        DataError: it is not clear which json is that of training.
-    """
+    """Of a folder or archive: a json per split, and the folders of its images."""
     found = {split: json for split in SPLITS if (json := _json_of(jsons, split)) is not None}
     if len(jsons) == 1:
         found = {"train": jsons[0]}
@@ -182,11 +178,7 @@ def _json_of(jsons: Sequence[str], split: Split) -> str | None:
 
 
 def _images_in(root: DataRoot, split: Split, json: str) -> str:
-    """The folder of the images that a json names: its own, one of a usual name, or any.
-
-    Raises:
-        DataError: they are in none.
-    """
+    """The folder of the images that a json names: its own, one of a usual name, or any."""
     content, place = root.read(json, "--data")
     names = image_names(content, place)
     usual = usual_folder(root, split, _FORMS) or usual_folder(root, split, ("images",))
@@ -203,11 +195,7 @@ def _images_in(root: DataRoot, split: Split, json: str) -> str:
 
 
 def _check_images(split: Split, images: str, annotations: str) -> None:
-    """Refuse a folder with none of the images that a json names.
-
-    Raises:
-        DataError: none of them is there.
-    """
+    """Refuse a folder with none of the images that a json names."""
     json = Path(annotations)
     content, _ = DataRoot(os.path.abspath(json.parent)).read(json.name, "--annotations")
     names = image_names(content, annotations)

@@ -142,11 +142,7 @@ def _open(config: MaskFilesConfig) -> tuple[MaskFilesConfig, MaskFileSplits]:
 
 
 def _survey(images: str, train: MaskFiles, valid: int, test: int) -> MaskSurvey:
-    """Sizes and classes of a sample of the masks; `valid` and `test` are how many images those sets have.
-
-    Raises:
-        DataError: none can be read, or they hold fewer than two classes.
-    """
+    """Sizes and classes of a sample of the masks; `valid` and `test` are how many images those sets have."""
     chosen, names = sample(len(train)), train.class_names
     masks, broken = read_each(chosen, lambda index: _count_pixels(train.read_labels(index), len(names)))
     sides, pixels_of_masks = zip(*masks, strict=True)
