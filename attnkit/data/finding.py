@@ -1,7 +1,5 @@
 """What a check of data found."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
@@ -36,7 +34,7 @@ class Finding:
         return f"{self.place}: {self.what}; {self.why}; {self.fix}"
 
     @classmethod
-    def from_error(cls, message: str) -> Finding:
+    def from_error(cls, message: str) -> "Finding":
         """Take one line of a DataError apart: `place: what; expected; fix`."""
         place, _, rest = message.partition(": ")
         what, _, rest = rest.partition("; ")

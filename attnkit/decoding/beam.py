@@ -8,8 +8,6 @@ fairseq and CTranslate2: taking only k candidates would lose a beam with every e
 Legend: B sentences, B' those that are still searched, k beams, V vocabulary.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple
@@ -58,7 +56,7 @@ class _Candidates(NamedTuple):
     tokens: IntArray
     token_log_probs: FloatArray
 
-    def take(self, places: IntArray) -> _Candidates:
+    def take(self, places: IntArray) -> "_Candidates":
         """Those at `places` (B', n) of each sentence."""
         log_probs, beams, tokens, token_log_probs = self
         return _Candidates(
@@ -68,7 +66,7 @@ class _Candidates(NamedTuple):
             np.take_along_axis(token_log_probs, places, 1),
         )
 
-    def of(self, rows: IntArray) -> _Candidates:
+    def of(self, rows: IntArray) -> "_Candidates":
         """Those of some of the sentences."""
         return _Candidates(self.log_probs[rows], self.beams[rows], self.tokens[rows], self.token_log_probs[rows])
 

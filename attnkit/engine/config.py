@@ -1,7 +1,5 @@
 """The part of a recipe about training."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -52,7 +50,7 @@ class SgdConfig(Config):
     """The weights times this factor are added to their gradients."""
 
     @model_validator(mode="after")
-    def nesterov_needs_momentum(self) -> SgdConfig:
+    def nesterov_needs_momentum(self) -> "SgdConfig":
         """Refuse Nesterov's step without momentum."""
         if self.nesterov and self.momentum == 0.0:
             raise ValueError("nesterov: needs momentum, which is 0; expected more than 0; change one of the two")
@@ -154,7 +152,7 @@ class TrainConfig(Config):
     """Whether the numbers of metrics.jsonl are also written for TensorBoard, into the run's folder `tensorboard`."""
 
     @model_validator(mode="after")
-    def keeps_what_it_averages(self) -> TrainConfig:
+    def keeps_what_it_averages(self) -> "TrainConfig":
         """Refuse to average more checkpoints than are kept."""
         if self.average_last > self.keep_last:
             raise ValueError(

@@ -5,8 +5,6 @@ up, and all take the same step: weights, optimizer and average stay the same eve
 the main process, whose rank is 0, scores, saves and prints. How they are started stands in processes.py.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -58,7 +56,7 @@ class Ranks:
         self._names: list[tuple[str, str]] = []  # of all totals, in the order in which they travel
 
     @classmethod
-    def here(cls, wants_to_stop: Callable[[], bool]) -> Ranks:
+    def here(cls, wants_to_stop: Callable[[], bool]) -> "Ranks":
         """The processes that this one was started with."""
         if not _is_distributed():
             return cls(wants_to_stop=wants_to_stop)

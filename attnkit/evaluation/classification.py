@@ -14,15 +14,13 @@ from attnkit.data.formats.class_list import CSV_HEADER, ImageClasses, NamedClass
 from attnkit.data.formats.real_labels import read_real_labels
 from attnkit.errors import AttnkitError
 from attnkit.evaluation.classification_files import Predicted, predicted_by_file
-from attnkit.evaluation.request import ImageOptions, LabelOptions, Request, keep_scores
+from attnkit.evaluation.request import ImageOptions, LabelOptions, Request, keep_scores, run_to_score
 from attnkit.report.confusion_plot import write_confusion
 from attnkit.report.score_tables import print_class_scores, print_image_scores, worst_first
-from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
     from attnkit.engine.precision import Precision
     from attnkit.metrics.accuracy import ClassScore, Score
-    from attnkit.recipes.classification.recipe import ClassificationRecipe
 
 _SAVED = 5
 """Classes per image that --save writes."""
@@ -78,13 +76,9 @@ def _check(request: Request, images: ImageOptions, labels: LabelOptions, options
 def _evaluate_run(
     request: Request, images: ImageOptions, confusion: Path | None, options: ClassificationOptions
 ) -> None:
-    from attnkit import recipe_file
-
-    run = chosen_run(request.run, task="classification")
-    recipe = cast("ClassificationRecipe", recipe_file.load(run.recipe))
-    weights = chosen_weights(run, request.checkpoint)
     from attnkit.recipes.classification.classifier import classify_split, load_classifier
 
+    run, recipe, weights = run_to_score(request, "classification")
     precision = cast("Precision", images.precision or "auto")
     classifier = load_classifier(recipe, run, device=request.device, precision=precision, weights=weights)
     result = classify_split(

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from attnkit.errors import AttnkitError, DataError
-from attnkit.evaluation.request import ImageOptions, Request, keep_scores, variant_of
+from attnkit.evaluation.request import ImageOptions, Request, keep_scores, run_to_score, variant_of
 from attnkit.report.picture_file import check_picture
 from attnkit.report.precision_recall_plot import write_curves
 from attnkit.report.score_tables import print_class_aps, print_detection_scores, print_errors
-from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from attnkit.data.formats.coco_results import CocoResultsWriter
     from attnkit.engine.precision import Precision
     from attnkit.metrics.detection_scores import DetectionScoring, Scored
-    from attnkit.recipe_file import Override
     from attnkit.recipes.detection.detector import DetectedImage, Detector
     from attnkit.recipes.detection.recipe import DetectionRecipe
     from attnkit.run_dir import RunDir
@@ -108,14 +106,12 @@ def _check(request: Request, images: ImageOptions, options: DetectionOptions) ->
 
 
 def _evaluate_run(request: Request, images: ImageOptions, options: DetectionOptions) -> None:
-    from attnkit import recipe_file
-
-    run = chosen_run(request.run, task="detection")
-    usual = cast("DetectionRecipe", recipe_file.load(run.recipe))
-    recipe = cast("DetectionRecipe", recipe_file.load(run.recipe, options=_overrides(request, options)))
-    weights = chosen_weights(run, request.checkpoint)
+    from attnkit.recipe_file import Override
     from attnkit.recipes.detection.detector import load_detector
 
+    most = options.max_detections
+    changes = [] if most is None else [Override(f"--max-detections {most}", "inference.max_detections", str(most))]
+    run, recipe, weights = run_to_score(request, "detection", *changes)
     detector = load_detector(
         recipe, run, device=request.device, precision=cast("Precision", images.precision or "auto"), weights=weights
     )
@@ -123,18 +119,9 @@ def _evaluate_run(request: Request, images: ImageOptions, options: DetectionOpti
     inference = recipe.inference.model_dump(mode="json")
     about = {"weights": str(weights), "precision": detector.precision, "inference": inference}
     scored = _score(request, images, options, scoring, {"run": str(run.path), "split": request.split, **about})
-    variant = variant_of(recipe.inference, usual.inference)
+    variant = variant_of(run, recipe.inference)
     kept = {name + variant: score | about for name, score in scored.plain_scores().items()}
     keep_scores(run, request.split, kept)
-
-
-def _overrides(request: Request, options: DetectionOptions) -> list[Override]:
-    """What is changed in the run's recipe."""
-    from attnkit.recipe_file import Override
-
-    most = options.max_detections
-    own = [] if most is None else [Override(f"--max-detections {most}", "inference.max_detections", str(most))]
-    return [*request.overrides, *own]
 
 
 def _detect(request: Request, detector: Detector, recipe: DetectionRecipe, run: RunDir) -> DetectionScoring:

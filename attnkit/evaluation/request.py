@@ -14,7 +14,7 @@ import typer
 
 from attnkit.errors import AttnkitError
 from attnkit.report.picture_file import check_picture
-from attnkit.run_dir import chosen_run
+from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
     from attnkit.config import Config
@@ -23,13 +23,7 @@ if TYPE_CHECKING:
     from attnkit.recipe_file import Override
     from attnkit.run_dir import RunDir
 
-METRICS = {
-    "translation": ("bleu", "chrf", "ter"),
-    "classification": ("top1", "top5", "ece", "real"),
-    "segmentation": ("miou", "macc", "aacc", "fwiou"),
-    "detection": ("ap",),
-}
-"""The metrics of each task, as they are listed to whoever names another one; top5 stands for any topK."""
+TASKS = frozenset({"translation", "classification", "segmentation", "detection"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +127,7 @@ def find_task(request: Request, predictions: str | None, groups: Sequence[Option
     named = [(_tasks_of_metric(metric), f"--metric {metric}") for metric in request.metrics]
     named += [(group.tasks, option) for group in groups for option in _given(group)]
     _refuse_different_tasks(named)
-    tasks = frozenset.intersection(*(tasks for tasks, _ in named)) if named else frozenset(METRICS)
+    tasks = frozenset.intersection(*(tasks for tasks, _ in named)) if named else TASKS
     if len(tasks) > 1 and predictions is not None:
         tasks = frozenset({"segmentation" if Path(predictions).expanduser().is_dir() else "classification"})
     if len(tasks) == 1:
@@ -174,7 +168,17 @@ def _given(group: OptionGroup) -> Iterator[str]:
 
 
 def _tasks_of_metric(metric: str) -> frozenset[str]:
-    every = {name: task for task, names in METRICS.items() for name in names}
+    from attnkit.metrics.accuracy import CLASSIFICATION_METRICS
+    from attnkit.metrics.coco_ap import DETECTION_METRICS
+    from attnkit.metrics.mean_iou import SEGMENTATION_METRICS
+    from attnkit.metrics.text import TEXT_METRICS
+
+    every = (
+        dict.fromkeys(TEXT_METRICS, "translation")
+        | dict.fromkeys(CLASSIFICATION_METRICS, "classification")
+        | dict.fromkeys(SEGMENTATION_METRICS, "segmentation")
+        | dict.fromkeys(DETECTION_METRICS, "detection")
+    )
     if metric not in every and not re.fullmatch(r"top[1-9][0-9]*", metric):
         refuse_unknown("--metric", metric, list(every))
     return frozenset({every.get(metric, "classification")})
@@ -191,9 +195,25 @@ def refuse_unknown(option: str, value: str, known: Sequence[str]) -> NoReturn:
     raise AttnkitError(f"{option}: there is no '{value}'; expected {', '.join(known)}; {hint}")
 
 
-def variant_of(inference: Config, usual: Config) -> str:
+def run_to_score(request: Request, task: str, *changes: Override) -> tuple[RunDir, Any, Path]:
+    """The run, its recipe with all that is changed in it, and the weights.
+
+    Raises:
+        AttnkitError: there is no such run of the task, its recipe cannot be read or changed so, or it has no weights.
+    """
+    from attnkit import recipe_file
+
+    run = chosen_run(request.run, task=task)
+    recipe = recipe_file.load(run.recipe, options=[*request.overrides, *changes])
+    return run, recipe, chosen_weights(run, request.checkpoint)
+
+
+def variant_of(run: RunDir, inference: Config) -> str:
     """The suffix, in scores.json, of scores of a model that was not run as its recipe says."""
-    values, of_recipe = inference.model_dump(mode="json"), usual.model_dump(mode="json")
+    from attnkit import recipe_file
+
+    values = inference.model_dump(mode="json")
+    of_recipe = cast("Any", recipe_file.load(run.recipe)).inference.model_dump(mode="json")
     return "".join(
         f".{name}={json.dumps(value, separators=(',', ':'))}"
         for name, value in values.items()

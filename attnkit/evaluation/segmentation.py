@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from attnkit.errors import AttnkitError, DataError
-from attnkit.evaluation.request import METRICS, ImageOptions, LabelOptions, Request, keep_scores, variant_of
+from attnkit.evaluation.request import ImageOptions, LabelOptions, Request, keep_scores, run_to_score, variant_of
 from attnkit.report.confusion_plot import write_confusion
 from attnkit.report.iou_bars import write_bars
 from attnkit.report.picture_file import check_picture
 from attnkit.report.score_tables import lowest_first, print_class_ious, print_image_scores
-from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,14 +100,9 @@ def _check(request: Request, images: ImageOptions, labels: LabelOptions, options
 
 
 def _evaluate_run(request: Request, images: ImageOptions, labels: LabelOptions, options: SegmentationOptions) -> None:
-    from attnkit import recipe_file
-
-    run = chosen_run(request.run, task="segmentation")
-    usual = cast("SegmentationRecipe", recipe_file.load(run.recipe))
-    recipe = cast("SegmentationRecipe", recipe_file.load(run.recipe, options=request.overrides))
-    weights = chosen_weights(run, request.checkpoint)
     from attnkit.recipes.segmentation.segmenter import load_segmenter
 
+    run, recipe, weights = run_to_score(request, "segmentation")
     segmenter = load_segmenter(
         recipe,
         run,
@@ -122,7 +116,7 @@ def _evaluate_run(request: Request, images: ImageOptions, labels: LabelOptions, 
     about = {"weights": str(weights), "precision": segmenter.precision, "inference": inference}
     shown = {"run": str(run.path), "split": request.split, **about}
     scores = _score(request, images, labels, options, counts, segmenter.class_names, shown)
-    variant = variant_of(recipe.inference, usual.inference)
+    variant = variant_of(run, recipe.inference)
     keep_scores(run, request.split, {name + variant: score.as_dict() | about for name, score in scores.items()})
 
 
@@ -176,10 +170,10 @@ def _score(
     about: dict[str, Any],
 ) -> dict[str, Score]:
     """Compute, print and draw what was asked for."""
-    from attnkit.metrics.mean_iou import iou_scores
+    from attnkit.metrics.mean_iou import SEGMENTATION_METRICS, iou_scores
 
     scores = iou_scores(counts)
-    wanted = {name: scores.means[name] for name in request.metrics or METRICS["segmentation"]}
+    wanted = {name: scores.means[name] for name in request.metrics or SEGMENTATION_METRICS}
     if request.as_json:
         values = {"scores": {name: score.as_dict() for name, score in wanted.items()}}
         typer.echo(

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 import typer
 
 from attnkit.errors import AttnkitError, DataError
-from attnkit.evaluation.request import Request, keep_scores, refuse_unknown
+from attnkit.evaluation.request import Request, keep_scores, refuse_unknown, run_to_score
 from attnkit.report.score_tables import print_text_scores
-from attnkit.run_dir import chosen_run, chosen_weights
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -149,17 +148,13 @@ def _evaluate_run(
     references: list[_Lines],
     baseline: _Lines | None,
 ) -> None:
-    from attnkit import recipe_file
-
-    run = chosen_run(request.run, task="translation")
-    recipe = cast("TranslationRecipe", recipe_file.load(run.recipe, options=request.overrides))
+    run, recipe, weights = run_to_score(request, "translation")
     data = request.opened_data(recipe.data)
     if data[request.split] is None:
         raise DataError(
             f"{run.recipe}: data.{request.split}: not set, so there is nothing to score on; "
             f"expected a {request.split} set; choose another --split, or score a file with --hyp and --ref"
         )
-    weights = chosen_weights(run, request.checkpoint)
     hypotheses, own = _translate(recipe, run, data, request, weights)
     scored_by = replace(
         options,

@@ -4,8 +4,6 @@ A .pth is a pickle, which may call any function when it is read. Here only tenso
 (torch's `weights_only`), and a file that needs more is refused.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import pickle
@@ -68,7 +66,7 @@ class ForeignFile:
 class Unread:
     """Stands for every object of `LOGGED`: takes what a pickle hands to it and forgets it, so that nothing is run."""
 
-    def __new__(cls, *_: Any) -> Unread:
+    def __new__(cls, *_: Any) -> "Unread":
         """Take any arguments."""
         return super().__new__(cls)
 

@@ -9,8 +9,6 @@ The background is the last class, and anchors, offsets, pooling of regions and t
 attnkit: only names differ.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -111,7 +109,7 @@ def _imported(file: ForeignFile, source: str) -> ImportedWeights:
     )
 
 
-def _refuse_others(file: ForeignFile, settings: MmdetSettings) -> None:
+def _refuse_others(file: ForeignFile, settings: "MmdetSettings") -> None:
     if settings.caffe:
         raise CheckpointError(
             f"{file.path}: a ResNet in Caffe's style by its configuration (style='caffe'), which halves maps in the "
@@ -124,14 +122,14 @@ def _refuse_others(file: ForeignFile, settings: MmdetSettings) -> None:
         )
 
 
-def _rpn(settings: MmdetSettings, *, cascade: bool) -> RpnConfig:
+def _rpn(settings: "MmdetSettings", *, cascade: bool) -> RpnConfig:
     """With the anchors of the file, to be trained as mmdetection trains that of a cascade, or of Mask R-CNN."""
     found = {"anchor_scale": settings.anchor_scale, "anchor_ratios": settings.anchor_ratios}
     trained = {"inner_anchors": True} if cascade else {"loss": "l1", "train_kept": 1000}
     return RpnConfig.model_validate({key: value for key, value in found.items() if value is not None} | trained)
 
 
-def _image(settings: MmdetSettings) -> DetectionImageConfig:
+def _image(settings: "MmdetSettings") -> DetectionImageConfig:
     found: dict[str, object] = {}
     if settings.sides is not None:
         found["short_side"], found["long_side"] = settings.sides

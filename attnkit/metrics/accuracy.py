@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+CLASSIFICATION_METRICS = ("top1", "top5", "ece", "real")
+"""top5 stands for any topK."""
+
 BINS = 15
 """Of the calibration error, as in Guo et al. 2017."""
 NO_CLASS = -1

@@ -21,6 +21,8 @@ from attnkit.metrics.detection_errors import ErrorType, error_types
 from attnkit.metrics.detection_table import TableBuilder, match
 from attnkit.structures.image_objects import ImageFound, ImageTruth, Kind
 
+DETECTION_METRICS = ("ap",)
+
 OVERLAPS = np.linspace(0.5, 0.95, 10)
 SIZES = ((0.0, 1e10), (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e10))
 """Square pixels of objects of any size, of small, middling and large ones. The ends belong to them."""

@@ -7,8 +7,6 @@ its pixels, whichever images they are in. A mean of the IoUs of single images is
 Letters: N images, H W pixels, K classes, R resamples.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -125,7 +123,7 @@ class SegmentationCounts:
         self.confusion += confusion
         self._areas.append(_areas(confusion))
 
-    def first(self, num_classes: int) -> SegmentationCounts:
+    def first(self, num_classes: int) -> "SegmentationCounts":
         """The same images over the first classes alone.
 
         Raises:

@@ -5,8 +5,6 @@ Letters: B images, H W pixels, h w cells of a map, C channels of a map, D those 
 (`channels`), K classes.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -120,7 +118,7 @@ class AuxiliaryHead(nn.Module):
         return self.head(self.dropout(self.conv(x)))
 
 
-def _neck(config: UperNetConfig) -> ViTNeck | None:
+def _neck(config: UperNetConfig) -> "ViTNeck | None":
     backbone = config.backbone
     if not isinstance(backbone, ViTConfig) or config.neck == "none":
         return None

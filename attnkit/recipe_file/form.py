@@ -3,8 +3,6 @@
 Pydantic validates; this walks beside it, to find the keys a section may have, its choices, and the words for them.
 """
 
-from __future__ import annotations
-
 import types
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -63,7 +61,7 @@ class Slot:
             return self.choices.get(str(tag.value) if tag else self.default_tag() or "")
         return self.sections[0] if self.sections else None
 
-    def child(self, key: str | int, node: Node) -> Slot:
+    def child(self, key: str | int, node: Node) -> "Slot":
         """What is expected at a key of a section, or at a position of a list."""
         if isinstance(key, int):
             lists = [member for member in self.members if get_origin(member) in (list, tuple)]

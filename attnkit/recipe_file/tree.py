@@ -3,8 +3,6 @@
 ruamel.yaml reads YAML 1.2: 1e-4 is a number and no is a text. Equal keys are mistakes, not a silent choice of the last.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,8 +62,8 @@ class Node:
     value: Any = None
     text: str = ""
     """A scalar as it was written."""
-    keys: dict[str, Node] = field(default_factory=dict)
-    items: list[Node] = field(default_factory=list)
+    keys: "dict[str, Node]" = field(default_factory=dict)
+    items: "list[Node]" = field(default_factory=list)
 
     def plain(self) -> Any:
         """The same as dicts, lists and scalars."""
@@ -135,7 +133,7 @@ def _read(path: Path) -> str:
         ) from None
 
 
-def _compose(text: str, source: _Source) -> YamlNode | None:
+def _compose(text: str, source: "_Source") -> YamlNode | None:
     name = source.name
     try:
         return YAML(typ="safe", pure=True).compose(text)

@@ -3,8 +3,6 @@
 Letters: R detections, M cells of a mask's side, H W pixels of the image.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +31,7 @@ class Detections:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: Tensor | slice | Sequence[int]) -> Detections:
+    def __getitem__(self, index: Tensor | slice | Sequence[int]) -> "Detections":
         """Some of them: by their numbers, a slice, or a truth value for each."""
         return Detections(
             boxes=self.boxes[index],
@@ -42,7 +40,7 @@ class Detections:
             mask_probs=None if self.mask_probs is None else self.mask_probs[index],
         )
 
-    def to(self, device: torch.device | str) -> Detections:
+    def to(self, device: torch.device | str) -> "Detections":
         """The same on a device."""
         return Detections(
             boxes=self.boxes.to(device),
@@ -51,7 +49,7 @@ class Detections:
             mask_probs=None if self.mask_probs is None else self.mask_probs.to(device),
         )
 
-    def scaled(self, scale: tuple[float | int, float | int]) -> Detections:
+    def scaled(self, scale: tuple[float | int, float | int]) -> "Detections":
         """On the image in another size.
 
         Args:

@@ -7,8 +7,6 @@ Small ones of one size are decoded once: into a mapped file of pixels, instead o
   pixels              uint8 (N, 3, H, W)
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from abc import abstractmethod
@@ -114,7 +112,7 @@ class ArrayImages(ImageSet):
         """A copy of several images, none of them broken: uint8 (B, 3, H, W)."""
         return torch.from_numpy(self._pixels[self._rows[indices]])
 
-    def select(self, rows: IntArray) -> ArrayImages:
+    def select(self, rows: IntArray) -> "ArrayImages":
         """Some of the images; the pixels are shared."""
         return ArrayImages(
             self._pixels,
@@ -159,7 +157,7 @@ class FileImages(ImageSet):
         """
         return self.tree.read(int(self.numbers[index]))
 
-    def select(self, rows: IntArray) -> FileImages:
+    def select(self, rows: IntArray) -> "FileImages":
         """Some of the images."""
         return FileImages(self.tree, self.numbers[rows], self.labels[rows], self.class_names, left_out=self._left_out)
 

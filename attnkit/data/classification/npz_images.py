@@ -1,7 +1,5 @@
 """Images and labels as arrays in one .npz, under Keras's names or MedMNIST's. Read without pickle."""
 
-from __future__ import annotations
-
 import zipfile
 import zlib
 from pathlib import Path
@@ -69,7 +67,7 @@ class _Arrays:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def __enter__(self) -> _Arrays:
+    def __enter__(self) -> "_Arrays":
         try:
             self._file = np.load(self.path, allow_pickle=False)
             self.names: list[str] = list(self._file.files)

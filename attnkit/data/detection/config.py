@@ -3,8 +3,6 @@
 Paths are looked up in the working directory, in $ATTNKIT_DATA, then in the cache.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -130,7 +128,7 @@ class CropBranchConfig(Config):
     """The fewest and the most pixels of either side of the crop."""
 
     @model_validator(mode="after")
-    def sides_are_sides(self) -> CropBranchConfig:
+    def sides_are_sides(self) -> "CropBranchConfig":
         """Refuse sizes that no image can have."""
         if self.crop[0] > self.crop[1]:
             raise ValueError(f"crop: {list(self.crop)}; expected the smallest side first, then the largest; swap them")
@@ -165,7 +163,7 @@ class DetectionAugmentConfig(Config):
     """Whether brightness, contrast, saturation and hue are distorted, as in SSD (Liu et al. 2015)."""
 
     @model_validator(mode="after")
-    def one_way_to_resize(self) -> DetectionAugmentConfig:
+    def one_way_to_resize(self) -> "DetectionAugmentConfig":
         """Refuse jitter beside the sizes that it replaces."""
         if self.jitter is not None and (self.short_sides is not None or self.crop_branch is not None):
             raise ValueError("jitter: it takes the place of short_sides and crop_branch; expected one; leave one out")

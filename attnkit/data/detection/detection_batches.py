@@ -3,8 +3,6 @@
 What an epoch's batches hold depends on seed and epoch alone: not on the workers, nor on where an epoch is entered.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -58,7 +56,7 @@ class DetectionBatch(BatchOfImages):
     semantic: Tensor | None
     """(B, H, W) uint8, IGNORE where there is no class; None in evaluation, and where the data has none."""
 
-    def to(self, device: torch.device | str) -> DetectionBatch:
+    def to(self, device: torch.device | str) -> "DetectionBatch":
         """The same batch on a device."""
         return replace(super().to(device), objects=[objects.to(device) for objects in self.objects])
 

@@ -1,7 +1,5 @@
 """Images in files with their annotations, made into boxes and masks when an image is read; and maps of every pixel."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Sequence
@@ -36,7 +34,7 @@ class ObjectFiles(DetectionSet):
     that size, as in COCO.
     """
 
-    def __init__(self, images: AnnotatedImages, *, semantic: SemanticMaps | None = None) -> None:
+    def __init__(self, images: AnnotatedImages, *, semantic: "SemanticMaps | None" = None) -> None:
         self.images, self._semantic, self._left_out = images, semantic, images.left_out
         self.source, self.rows = images.annotations, images.rows
         """The annotations, and (N,) the row of each image there."""
@@ -94,7 +92,7 @@ class ObjectFiles(DetectionSet):
         labels = self._semantic.read(self.source.image_name(int(self.rows[index])), self.size(index))
         return torch.from_numpy(labels)
 
-    def select(self, rows: IntArray) -> ObjectFiles:
+    def select(self, rows: IntArray) -> "ObjectFiles":
         """Some of the images."""
         images = replace(self.images, numbers=self.numbers[rows], rows=self.rows[rows])
         return ObjectFiles(images, semantic=self._semantic)

@@ -1,7 +1,5 @@
 """COCO's json of results, a list with an object per detection, read and written."""
 
-from __future__ import annotations
-
 import json
 import os
 from array import array
@@ -264,7 +262,7 @@ class CocoResultsWriter:
         self._file: IO[str] | None = None
         self._empty = True
 
-    def __enter__(self) -> CocoResultsWriter:
+    def __enter__(self) -> "CocoResultsWriter":
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._partial.open("w", encoding="utf-8")
         self._file.write("[")

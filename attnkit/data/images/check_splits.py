@@ -1,7 +1,5 @@
 """What the checks of image data have in common: each image of each split is read once, and equal ones are found."""
 
-from __future__ import annotations
-
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -68,7 +66,7 @@ class SplitCheck(ABC, Generic[Images, Stats]):
         """
 
     @abstractmethod
-    def findings(self, trained: SplitCheck[Images, Stats]) -> list[Finding]:
+    def findings(self, trained: "SplitCheck[Images, Stats]") -> list[Finding]:
         """What is wrong, after all were read; `trained` is the check of the training images."""
 
     def run(self, *, quick: bool, progress: Progress | None = None) -> None:

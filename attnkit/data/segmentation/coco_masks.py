@@ -5,8 +5,6 @@ no instance covers is a class of its own, the first, or ignored. Stuff and panop
 the rest of an image is ignored.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -77,7 +75,7 @@ class CocoMasks(SegmentationSet):
         """Draw the annotations of one image; of its file only the header is decoded."""
         return self._labels(index, self.coco.files.tree.source(int(self.coco.numbers[index])))
 
-    def select(self, rows: IntArray) -> CocoMasks:
+    def select(self, rows: IntArray) -> "CocoMasks":
         """Some of the images."""
         coco = replace(self.coco, numbers=self.coco.numbers[rows], rows=self.coco.rows[rows])
         return CocoMasks(coco, background=self._background, panoptic=self._panoptic)

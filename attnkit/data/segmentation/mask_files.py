@@ -1,7 +1,5 @@
 """Images, and masks whose pixel values are classes: files of a folder or of an archive."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
@@ -84,7 +82,7 @@ class MaskFiles(SegmentationSet):
         mask = image_size(self.pairs.masks.source(int(self.rows[index, 1])), mask_place)
         return fit(mask, source, place=place, mask_place=mask_place)[0]
 
-    def select(self, rows: IntArray) -> MaskFiles:
+    def select(self, rows: IntArray) -> "MaskFiles":
         """Some of the images."""
         return MaskFiles(self.pairs, self.rows[rows], self.classes)
 

@@ -4,8 +4,6 @@ Only the part of an image that its crop shows is resized, by Pillow, which finds
 (to its rounding); colours are changed on the crop. A pixel's label is that of the nearest one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -95,7 +93,7 @@ class SegmentationVariation:
         normalise(varied, self.image.mean, self.image.std)
         varied_labels[: window.height, : window.width] = torch.from_numpy(target)
 
-    def _crop(self, labels: LabelMap, size: Size, rng: np.random.Generator) -> tuple[_Window, LabelMap]:
+    def _crop(self, labels: LabelMap, size: Size, rng: np.random.Generator) -> "tuple[_Window, LabelMap]":
         """Where to crop, and the labels there; drawn again while they are nearly all of one class."""
         windows = self._drawn(size, rng)
         window = next(windows)
@@ -109,7 +107,7 @@ class SegmentationVariation:
             target = window.of_labels(labels)
         return window, target
 
-    def _drawn(self, size: Size, rng: np.random.Generator) -> Iterator[_Window]:
+    def _drawn(self, size: Size, rng: np.random.Generator) -> "Iterator[_Window]":
         height, width = (min(side, most) for side, most in zip(size, self.image.crop, strict=True))
         while True:
             top = int(rng.integers(size[0] - height, endpoint=True))

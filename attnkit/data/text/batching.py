@@ -1,7 +1,5 @@
 """Token ids to padded tensors, so many tokens at a time, in an order that depends on seed and epoch alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -45,12 +43,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def to(self, device: torch.device | str) -> Batch:
+    def to(self, device: torch.device | str) -> "Batch":
         """The same batch on a device."""
         src, tgt_in, tgt_out = (ids.to(device, non_blocking=True) for ids in (self.src, self.tgt_in, self.tgt_out))
         return Batch(src, tgt_in, tgt_out, self.indices, self.num_tgt_tokens, self.pad_id)
 
-    def halves(self) -> tuple[Batch, Batch]:
+    def halves(self) -> "tuple[Batch, Batch]":
         """Two batches of half the sentences each; columns that are padding in all of a half are cut off.
 
         Raises:
@@ -61,7 +59,7 @@ class Batch:
         middle = len(self) // 2
         return self._part(slice(0, middle)), self._part(slice(middle, len(self)))
 
-    def _part(self, rows: slice) -> Batch:
+    def _part(self, rows: slice) -> "Batch":
         src_width = int((self.src[rows] != self.pad_id).sum(1).max())
         tgt_lengths = (self.tgt_out[rows] != self.pad_id).sum(1)
         tgt_width = int(tgt_lengths.max())

@@ -1,7 +1,5 @@
 """Rows of different length, end to end in one file on disk: as many as fit the disk, and no Python object per row."""
 
-from __future__ import annotations
-
 import mmap
 import os
 from collections.abc import Iterator, Sequence
@@ -48,7 +46,7 @@ class Ragged:
         start = int(self._offsets[index])
         return self._values[start : start + int(self.lengths[index])]
 
-    def rows(self, indices: Integers) -> Ragged:
+    def rows(self, indices: Integers) -> "Ragged":
         """Several rows, copied."""
         lengths = self.lengths[indices].astype(np.int64)
         offsets = np.cumsum(lengths) - lengths

@@ -4,8 +4,6 @@ shapes around the corner of every cell of every level (Lin et al. 2016, arXiv:16
 Letters: A anchors of a cell, h w cells of a map, N = h w A, G objects, P pairs of an anchor and an object.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,7 +30,7 @@ class Anchors:
         self.per_cell = len(config.anchor_ratios)
         """A."""
 
-    def grids(self, levels: Sequence[Float[Tensor, "B _D _h _w"]]) -> list[AnchorGrid]:
+    def grids(self, levels: Sequence[Float[Tensor, "B _D _h _w"]]) -> "list[AnchorGrid]":
         """The anchors of each map."""
         shapes = [(level.shape[2], level.shape[3]) for level in levels]
         return [

@@ -1,7 +1,5 @@
 """What a recipe may say about detectors. What the data says is no field: see build.py."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -83,7 +81,7 @@ class RcnnConfig(Config):
     """Batch norms of a ResNet stay as they came, as is usual where its weights were trained before."""
 
     @model_validator(mode="after")
-    def backbone_has_four_stages(self) -> RcnnConfig:
+    def backbone_has_four_stages(self) -> "RcnnConfig":
         """Refuse a backbone without the four maps that the pyramid stands on."""
         backbone = self.backbone
         if backbone.name == "swin" and len(backbone.depths) != 4:
@@ -113,7 +111,7 @@ class CascadeConfig(RcnnConfig):
     """Of the losses of each stage."""
 
     @model_validator(mode="after")
-    def stages_agree(self) -> CascadeConfig:
+    def stages_agree(self) -> "CascadeConfig":
         """Refuse thresholds and weights of different lengths."""
         _check_stages(self.iou_thresholds, self.stage_weights)
         return self
@@ -136,7 +134,7 @@ class HtcConfig(RcnnConfig):
     """HTC++: one block of attention over the whole last map, between the backbone and the pyramid."""
 
     @model_validator(mode="after")
-    def stages_agree(self) -> HtcConfig:
+    def stages_agree(self) -> "HtcConfig":
         """Refuse thresholds and weights of different lengths, and a global block on a ResNet."""
         _check_stages(self.iou_thresholds, self.stage_weights)
         if self.global_block and self.backbone.name != "swin":

@@ -4,8 +4,6 @@ Free of torch, so that checking a recipe is instant. What happens when it runs s
 is the model with its loss and score, train.py the training, classifier.py the trained model at work.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -51,7 +49,7 @@ class ClassificationRecipe(BaseRecipe):
     batch: ImageBatchConfig = ImageBatchConfig()
 
     @model_validator(mode="after")
-    def patches_cover_the_image(self) -> ClassificationRecipe:
+    def patches_cover_the_image(self) -> "ClassificationRecipe":
         """Refuse an image that patches of a ViT do not cover evenly."""
         if self.model.name == "vit" and self.model.resnet_depths is None and self.image.size % self.model.patch_size:
             raise ValueError(

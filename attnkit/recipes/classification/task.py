@@ -1,7 +1,5 @@
 """The task of classification: a network with its loss, its predictions and its score."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -84,7 +82,7 @@ class ClassificationTask(Task):
         probs: Tensor = self.model(batch.images).float().softmax(dim=1)
         return probs
 
-    def new_metric(self) -> TopAccuracy:
+    def new_metric(self) -> "TopAccuracy":
         """Top-1 and, of more than five classes, top-5."""
         return TopAccuracy(len(self.facts["classes"]))
 

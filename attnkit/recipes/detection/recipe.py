@@ -4,8 +4,6 @@ Free of torch, so that checking a recipe is instant. What happens when it runs s
 with its losses and score, train.py the training, detector.py the trained model at work.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -63,7 +61,7 @@ class DetectionRecipe(BaseRecipe):
     batch: DetectionBatchConfig = DetectionBatchConfig()
 
     @model_validator(mode="after")
-    def semantic_maps_are_there(self) -> DetectionRecipe:
+    def semantic_maps_are_there(self) -> "DetectionRecipe":
         """Refuse a semantic branch whose maps the data does not name."""
         if self.semantic != "maps":
             return self

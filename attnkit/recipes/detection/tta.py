@@ -1,7 +1,5 @@
 """Test-time augmentation: an image in several sizes, flipped or not, and where its boxes lie in each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,7 +23,7 @@ class Augmentation:
     flipped: bool = False
     """Whether left and right are exchanged."""
 
-    def apply(self, pixels: Tensor) -> tuple[Tensor, AugmentedImage]:
+    def apply(self, pixels: Tensor) -> "tuple[Tensor, AugmentedImage]":
         """Augment an image, uint8 (3, H, W).
 
         Returns:

@@ -4,8 +4,6 @@ Free of torch, so that checking a recipe is instant. What happens when it runs s
 with its loss and score, train.py the training, segmenter.py the trained model at work.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -58,7 +56,7 @@ class SegmentationRecipe(BaseRecipe):
     batch: ImageBatchConfig = ImageBatchConfig(images=16)
 
     @model_validator(mode="after")
-    def patches_cover_the_crop(self) -> SegmentationRecipe:
+    def patches_cover_the_crop(self) -> "SegmentationRecipe":
         """Refuse a crop that patches of a ViT do not cover evenly, or that is no square, as its positions are."""
         backbone, (height, width) = self.model.backbone, self.image.crop
         if backbone.name == "vit" and (height != width or height % backbone.patch_size):
@@ -69,7 +67,7 @@ class SegmentationRecipe(BaseRecipe):
         return self
 
     @model_validator(mode="after")
-    def a_resnet_sees_more_than_a_cell(self) -> SegmentationRecipe:
+    def a_resnet_sees_more_than_a_cell(self) -> "SegmentationRecipe":
         """Refuse a crop of which a ResNet's last map is a single cell: there is nothing to tell apart in it."""
         height, width = self.image.crop
         if self.model.backbone.name == "resnet" and min(height, width) < 2 * _RESNET_STRIDE:

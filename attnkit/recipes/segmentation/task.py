@@ -1,7 +1,5 @@
 """The task of segmentation: a network with its loss, its predictions and its score."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -83,7 +81,7 @@ class SegmentationTask(Task):
         """(B, H', W') the class of each pixel, at the size of the labels."""
         return resize(self.model(batch.images).float(), batch.labels.shape[1:]).argmax(dim=1)
 
-    def new_metric(self) -> MeanIou:
+    def new_metric(self) -> "MeanIou":
         """Mean IoU, and the accuracies."""
         return MeanIou(len(self.facts["classes"]))
 

@@ -4,8 +4,6 @@ Free of torch, so that checking a recipe is instant. What happens when it runs s
 the model with its loss and score, train.py the training, translator.py the trained model at work.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -62,7 +60,7 @@ class TranslationRecipe(BaseRecipe):
     bleu: BleuConfig = BleuConfig()
 
     @model_validator(mode="after")
-    def ties_need_one_vocabulary(self) -> TranslationRecipe:
+    def ties_need_one_vocabulary(self) -> "TranslationRecipe":
         """Refuse to tie the embeddings of two different vocabularies."""
         if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
             raise ValueError(
@@ -72,7 +70,7 @@ class TranslationRecipe(BaseRecipe):
         return self
 
     @model_validator(mode="after")
-    def learned_positions_reach(self) -> TranslationRecipe:
+    def learned_positions_reach(self) -> "TranslationRecipe":
         """Refuse a table of positions that is shorter than the sentences of training."""
         longest = self.filter.max_length + 1
         if self.model.positions == "learned" and self.model.max_positions < longest:

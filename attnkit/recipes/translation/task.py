@@ -1,7 +1,5 @@
 """The task of translation: a Transformer with its loss, its predictions and its score."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -69,7 +67,7 @@ class TranslationTask(Task):
         )
         return tokenizer.decode([hypotheses[0].tokens for hypotheses in found])
 
-    def new_metric(self) -> Bleu:
+    def new_metric(self) -> "Bleu":
         """BLEU against the references."""
         return Bleu(self.references, self.recipe.bleu)
 
