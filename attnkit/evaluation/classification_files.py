@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from attnkit.structures.arrays import IntArray
+
 
 @dataclass(frozen=True, kw_only=True)
 class Predicted:
@@ -21,9 +23,9 @@ class Predicted:
     name: str
     """Of what predicted them, for messages."""
     inputs: Sequence[str]
-    labels: NDArray[np.int64] | None
+    labels: IntArray | None
     """(N,); none where the truth is unknown."""
-    top: NDArray[np.int64]
+    top: IntArray
     """(N, k), best first; NO_CLASS where an image has none."""
     probs: NDArray[np.float32] | None
     """(N, k); none where they are unknown."""

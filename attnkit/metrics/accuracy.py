@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attnkit.structures.arrays import BoolArray, IntArray
+
 CLASSIFICATION_METRICS = ("top1", "top5", "ece", "real")
 """top5 stands for any topK."""
 
@@ -73,7 +75,7 @@ def wilson_interval(right: int, images: int) -> tuple[float, float]:
     return 100.0 * max(0.0, low), 100.0 * min(1.0, high)
 
 
-def share(name: str, right: NDArray[np.bool_]) -> Score:
+def share(name: str, right: BoolArray) -> Score:
     """The score of images (N,) of which some are right.
 
     Raises:
@@ -83,7 +85,7 @@ def share(name: str, right: NDArray[np.bool_]) -> Score:
     return Score(name, _percent(count, len(right)), *wilson_interval(count, len(right)), len(right), count)
 
 
-def top_classes(probs: NDArray[Any], k: int) -> NDArray[np.int64]:
+def top_classes(probs: NDArray[Any], k: int) -> IntArray:
     """(N, k) the most probable classes of probabilities (N, K), best first; of equal ones the lower number first."""
     return np.argsort(-probs, axis=1, kind="stable")[:, :k].astype(np.int64)
 
@@ -120,7 +122,7 @@ def real_accuracy(predicted: NDArray[Any], labels: Sequence[Collection[int]]) ->
     return share("real", np.array(kept, dtype=np.bool_))
 
 
-def calibration_error(confidence: NDArray[Any], right: NDArray[np.bool_], *, bins: int = BINS) -> Score:
+def calibration_error(confidence: NDArray[Any], right: BoolArray, *, bins: int = BINS) -> Score:
     """The expected calibration error: how far the model's confidence lies from how often it is right, on average.
 
     The confidences are sorted into bins of equal width, ((m - 1) / bins, m / bins]; the difference between mean
@@ -144,7 +146,7 @@ def calibration_error(confidence: NDArray[Any], right: NDArray[np.bool_], *, bin
     return Score("ece", 100.0 * float(np.abs(gaps).sum()) / len(values), None, None, len(values))
 
 
-def confusion_matrix(labels: NDArray[Any], predicted: NDArray[Any], *, num_classes: int) -> NDArray[np.int64]:
+def confusion_matrix(labels: NDArray[Any], predicted: NDArray[Any], *, num_classes: int) -> IntArray:
     """(K, K) how many images of each true class, a row, were taken for each class, a column."""
     flat = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
     return flat.reshape(num_classes, num_classes)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.metrics.average_precision import RECALLS, ClassRanking
+from attnkit.structures.arrays import ByteArray, FloatArray, IntArray
 
 _MOST, _LEAST = 1000, 250
 _DRAWN = 1_000_000
@@ -71,7 +72,7 @@ def intervals(
     return [_ends(100.0 * one, value) for one, value in zip(scores, values, strict=True)]
 
 
-def _ends(scores: NDArray[np.float64], value: float) -> Interval:
+def _ends(scores: FloatArray, value: float) -> Interval:
     there = scores[~np.isnan(scores)]
     if not len(there):
         return None, None
@@ -85,7 +86,7 @@ def _drawn(random: np.random.Generator, images: int, resamples: int) -> NDArray[
     return np.stack(times, axis=1).astype(np.float32)
 
 
-def _scores(rankings: Sequence[ClassRanking], times: NDArray[np.float32], counts: Sequence[int]) -> NDArray[np.float64]:
+def _scores(rankings: Sequence[ClassRanking], times: NDArray[np.float32], counts: Sequence[int]) -> FloatArray:
     """(9 + M, R) every score of every resample, 0 to 1, as a mean over the classes that it has objects of."""
     sums = np.zeros((9 + len(counts), times.shape[1]))
     classes = np.zeros_like(sums)
@@ -99,7 +100,7 @@ def _scores(rankings: Sequence[ClassRanking], times: NDArray[np.float32], counts
     return np.divide(sums, classes, out=np.full_like(sums, np.nan), where=classes > 0)
 
 
-def _class_scores(one: ClassRanking, times: NDArray[np.float32], counts: Sequence[int]) -> NDArray[np.float64]:
+def _class_scores(one: ClassRanking, times: NDArray[np.float32], counts: Sequence[int]) -> FloatArray:
     """(9 + M, R) of one class; NaN where a resample has no object of it."""
     objects = one.object_counts.T.astype(np.float32) @ times[one.object_image]  # (A, R)
     hits = (one.right | (one.counts != one.inside[one.candidate, None])).any(axis=(1, 2)).nonzero()[0]
@@ -115,7 +116,7 @@ def _class_scores(one: ClassRanking, times: NDArray[np.float32], counts: Sequenc
     return np.where(there > 0, scores, np.nan)
 
 
-def _found(one: ClassRanking, hits: NDArray[np.int64], counts: Sequence[int]) -> NDArray[np.float32]:
+def _found(one: ClassRanking, hits: IntArray, counts: Sequence[int]) -> NDArray[np.float32]:
     """(M + 3, C') at how many of the overlaps a detection is right, for each recall: of all sizes among the first, and
     of each size."""
     share = one.right[hits].mean(axis=1, dtype=np.float32)  # (C', A)
@@ -126,11 +127,11 @@ def _found(one: ClassRanking, hits: NDArray[np.int64], counts: Sequence[int]) ->
 def _average_precisions(
     one: ClassRanking,
     times: NDArray[np.float32],
-    hits: NDArray[np.int64],
+    hits: IntArray,
     drawn: NDArray[np.float32],
     a: int,
     positives: NDArray[np.float32],
-) -> NDArray[np.float64]:
+) -> FloatArray:
     """(T, R) of one size."""
     overlaps = one.right.shape[1]
     ap = np.zeros((overlaps, times.shape[1]))
@@ -154,7 +155,7 @@ def _average_precisions(
     return ap
 
 
-def _sums(times: NDArray[np.float32], images: NDArray[np.int32], ends: NDArray[np.int64]) -> NDArray[np.float32]:
+def _sums(times: NDArray[np.float32], images: NDArray[np.int32], ends: IntArray) -> NDArray[np.float32]:
     """(m, R) the sums of what was drawn (N, R) of the first so many images, for each of the ends (m,)."""
     sums = np.zeros((len(ends), times.shape[1]), dtype=np.float32)
     total, start = np.zeros(times.shape[1], dtype=np.float32), 0
@@ -172,7 +173,7 @@ def _scan(step: np.ufunc, rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _average_precision(
-    found: NDArray[np.float32], counted: NDArray[np.float32], levels: NDArray[np.uint8]
+    found: NDArray[np.float32], counted: NDArray[np.float32], levels: ByteArray
 ) -> NDArray[np.float32]:
     """(R,) from how many were found, and counted, up to each right detection (m, R), and the table of `_levels`.
 
@@ -187,7 +188,7 @@ def _average_precision(
     return ap
 
 
-def _levels(positives: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _levels(positives: NDArray[np.float32]) -> ByteArray:
     """(R, most + 1) how many of the 101 recalls are reached by so many found ones of the objects (R,)."""
     known, which = np.unique(positives, return_inverse=True)  # few, though resamples are many
     there = known.astype(np.float64)[:, None].clip(min=1)

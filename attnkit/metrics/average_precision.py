@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.metrics.detection_table import DetectionTable, Matches
+from attnkit.structures.arrays import BoolArray, FloatArray, IntArray
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 """Where COCO reads the curve: 0, 0.01, ... 1."""
@@ -20,15 +21,15 @@ RECALLS = np.linspace(0.0, 1.0, 101)
 class PrecisionRecall:
     """A curve: after each rank, the surest detection first."""
 
-    precision: NDArray[np.float64]
+    precision: FloatArray
     """(n,) the right ones' share of the detections so far."""
-    recall: NDArray[np.float64]
+    recall: FloatArray
     """(n,) the found ones' share of all objects."""
-    interpolated: NDArray[np.float64]
+    interpolated: FloatArray
     """(n,) the highest precision that this recall, or a higher one, is reached with."""
 
 
-def precision_recall(right: NDArray[np.bool_], positives: int) -> PrecisionRecall:
+def precision_recall(right: BoolArray, positives: int) -> PrecisionRecall:
     """The curve of ranked detections.
 
     Args:
@@ -45,7 +46,7 @@ def precision_recall(right: NDArray[np.bool_], positives: int) -> PrecisionRecal
     return PrecisionRecall(precision, found / positives, _highest_from_here(precision))
 
 
-def at_recalls(counted: NDArray[np.integer], positives: int) -> NDArray[np.float64]:
+def at_recalls(counted: NDArray[np.integer], positives: int) -> FloatArray:
     """(R,) the interpolated precision at each of RECALLS; 0 where it is not reached.
 
     Only right detections need to be known: the curve rises nowhere else.
@@ -56,19 +57,19 @@ def at_recalls(counted: NDArray[np.integer], positives: int) -> NDArray[np.float
     """
     found = np.arange(1, len(counted) + 1)
     highest = np.append(_highest_from_here(found / counted), 0.0)
-    read: NDArray[np.float64] = highest[np.searchsorted(found / positives, RECALLS)]
+    read: FloatArray = highest[np.searchsorted(found / positives, RECALLS)]
     return read
 
 
-def raw_at_recalls(counted: NDArray[np.integer], positives: int) -> NDArray[np.float64]:
+def raw_at_recalls(counted: NDArray[np.integer], positives: int) -> FloatArray:
     """(R,) the precision with which each of RECALLS is first reached; 0 where it is not. See `at_recalls`."""
     found = np.arange(1, len(counted) + 1)
-    reached: NDArray[np.float64] = np.append(found / counted, 0.0)[np.searchsorted(found / positives, RECALLS)]
+    reached: FloatArray = np.append(found / counted, 0.0)[np.searchsorted(found / positives, RECALLS)]
     return reached
 
 
-def _highest_from_here(precision: NDArray[np.float64]) -> NDArray[np.float64]:
-    highest: NDArray[np.float64] = np.maximum.accumulate(precision[::-1])[::-1]
+def _highest_from_here(precision: FloatArray) -> FloatArray:
+    highest: FloatArray = np.maximum.accumulate(precision[::-1])[::-1]
     return highest
 
 
@@ -80,23 +81,23 @@ class ClassRanking:
 
     image: NDArray[np.int32]
     """(n,) where each detection is, the surest first; of equal scores the earlier image first."""
-    inside: NDArray[np.bool_]
+    inside: BoolArray
     """(n, A) whether it is of that size itself: then it counts if it found nothing."""
-    candidate: NDArray[np.int64]
+    candidate: IntArray
     """(C,) ranks of those that overlap an object; the others found nothing at any threshold."""
     place: NDArray[np.int32]
     """(C,) how many of the class are surer on the same image."""
-    right: NDArray[np.bool_]
+    right: BoolArray
     """(C, T, A)"""
-    counts: NDArray[np.bool_]
+    counts: BoolArray
     """(C, T, A) right or wrong."""
     object_image: NDArray[np.int32]
     """(g,)"""
-    object_counts: NDArray[np.bool_]
+    object_counts: BoolArray
     """(g, A)"""
 
     @property
-    def positives(self) -> NDArray[np.int64]:
+    def positives(self) -> IntArray:
         """(A,) how many objects count."""
         return self.object_counts.sum(axis=0)
 
@@ -111,7 +112,7 @@ class ClassRanking:
         """
         return precision_recall(self._right(threshold), int(self.positives[0]))
 
-    def raw(self, threshold: int) -> NDArray[np.float64]:
+    def raw(self, threshold: int) -> FloatArray:
         """(101,) the precision with which each of COCO's recalls is first reached, of all sizes; 0 where it is not.
 
         Args:
@@ -119,7 +120,7 @@ class ClassRanking:
         """
         return raw_at_recalls(self._right(threshold).nonzero()[0] + 1, int(self.positives[0]))
 
-    def _right(self, threshold: int) -> NDArray[np.bool_]:
+    def _right(self, threshold: int) -> BoolArray:
         """Whether each detection is right, of those of all sizes that count."""
         right, counts = np.zeros(len(self.image), dtype=np.bool_), self.inside[:, 0].copy()
         right[self.candidate] = self.right[:, threshold, 0]
@@ -132,8 +133,8 @@ def rank_classes(
     matches: Matches,
     *,
     num_classes: int,
-    outside: NDArray[np.bool_],
-    uncounted: NDArray[np.bool_],
+    outside: BoolArray,
+    uncounted: BoolArray,
 ) -> Iterator[ClassRanking]:
     """Every class's ranking, from 0 on.
 

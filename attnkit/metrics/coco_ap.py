@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attnkit.metrics.accuracy import Score
 from attnkit.metrics.ap_interval import intervals, usual_resamples
 from attnkit.metrics.average_precision import RECALLS, ClassRanking, at_recalls, rank_classes
 from attnkit.metrics.detection_errors import ErrorType, error_types
 from attnkit.metrics.detection_table import TableBuilder, match
+from attnkit.structures.arrays import BoolArray, FloatArray, IntArray
 from attnkit.structures.image_objects import ImageFound, ImageTruth, Kind
 
 DETECTION_METRICS = ("ap",)
@@ -39,27 +39,27 @@ class CocoScores:
     means: Mapping[str, Score]
     """AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl: over the classes that have objects. The third AR
     is named by the number of detections; 1 and 10 are left out where that is not above them."""
-    precision: NDArray[np.float64]
+    precision: FloatArray
     """(T, R, K, A) interpolated, 0 to 1, of the most detections."""
-    recall: NDArray[np.float64]
+    recall: FloatArray
     """(T, K, A, M) highest, 0 to 1."""
     rankings: tuple[ClassRanking, ...]
     """Of the K classes."""
 
     @property
-    def class_ap(self) -> NDArray[np.float64]:
+    def class_ap(self) -> FloatArray:
         """(K,) the AP of each class, in percent."""
-        ap: NDArray[np.float64] = 100.0 * self.precision[..., 0].mean(axis=(0, 1))
+        ap: FloatArray = 100.0 * self.precision[..., 0].mean(axis=(0, 1))
         return ap
 
     @property
-    def class_ap50(self) -> NDArray[np.float64]:
+    def class_ap50(self) -> FloatArray:
         """(K,) the AP of each class at an overlap of 0.5, in percent."""
-        ap: NDArray[np.float64] = 100.0 * self.precision[0, ..., 0].mean(axis=0)
+        ap: FloatArray = 100.0 * self.precision[0, ..., 0].mean(axis=0)
         return ap
 
     @property
-    def objects(self) -> NDArray[np.int64]:
+    def objects(self) -> IntArray:
         """(K,) how many objects of each class are to be found."""
         return np.array([one.positives[0] for one in self.rankings], dtype=np.int64)
 
@@ -157,13 +157,13 @@ class CocoAp:
         )
 
 
-def outside(area: NDArray[np.float64]) -> NDArray[np.bool_]:
+def outside(area: FloatArray) -> BoolArray:
     """(N, A) whether areas (N,) are below or above each range of sizes."""
     low, high = np.array(SIZES).T
     return (area[:, None] < low) | (area[:, None] > high)
 
 
-def _precision(rankings: tuple[ClassRanking, ...]) -> NDArray[np.float64]:
+def _precision(rankings: tuple[ClassRanking, ...]) -> FloatArray:
     """(T, R, K, A)"""
     precision = np.full((len(OVERLAPS), len(RECALLS), len(rankings), len(SIZES)), np.nan)
     for k, one in enumerate(rankings):
@@ -174,14 +174,14 @@ def _precision(rankings: tuple[ClassRanking, ...]) -> NDArray[np.float64]:
     return precision
 
 
-def _counted(one: ClassRanking) -> NDArray[np.int64]:
+def _counted(one: ClassRanking) -> IntArray:
     """(C, T, A) how many detections count up to each that overlaps an object."""
-    counted: NDArray[np.int64] = one.inside.cumsum(axis=0)[one.candidate, None]
+    counted: IntArray = one.inside.cumsum(axis=0)[one.candidate, None]
     more = one.counts.astype(np.int64) - one.inside[one.candidate, None]
     return counted + more.cumsum(axis=0)
 
 
-def _recall(rankings: tuple[ClassRanking, ...], counts: list[int]) -> NDArray[np.float64]:
+def _recall(rankings: tuple[ClassRanking, ...], counts: list[int]) -> FloatArray:
     """(T, K, A, M)"""
     recall = np.full((len(OVERLAPS), len(rankings), len(SIZES), len(counts)), np.nan)
     for k, one in enumerate(rankings):
@@ -192,7 +192,7 @@ def _recall(rankings: tuple[ClassRanking, ...], counts: list[int]) -> NDArray[np
     return recall
 
 
-def _means(precision: NDArray[np.float64], recall: NDArray[np.float64], counts: list[int]) -> dict[str, float]:
+def _means(precision: FloatArray, recall: FloatArray, counts: list[int]) -> dict[str, float]:
     half, three_quarters = 0, 5
     parts = {
         "AP": precision[..., 0],
@@ -209,6 +209,6 @@ def _means(precision: NDArray[np.float64], recall: NDArray[np.float64], counts: 
     return {name: 100.0 * _mean_of_some(part) for name, part in parts.items()}
 
 
-def _mean_of_some(values: NDArray[np.float64]) -> float:
+def _mean_of_some(values: FloatArray) -> float:
     there = values[~np.isnan(values)]
     return float(there.mean()) if len(there) else float("nan")

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from attnkit.metrics.average_precision import at_recalls
 from attnkit.metrics.detection_table import LEAST_OVERLAP, DetectionTable, match
+from attnkit.structures.arrays import BoolArray, FloatArray, IntArray
 
 LOCATION, CLASS, DUPLICATE, BACKGROUND, BOTH, MISSED = ERROR_TYPES = (
     "location",
@@ -62,10 +63,10 @@ class _Ranked:
     """Detections that count, of all classes."""
 
     label: NDArray[np.int32]
-    score: NDArray[np.float64]
-    right: NDArray[np.bool_]
+    score: FloatArray
+    right: BoolArray
 
-    def ap(self, positives: NDArray[np.int64], missed: NDArray[np.int64]) -> float:
+    def ap(self, positives: IntArray, missed: IntArray) -> float:
         """The mean over the classes with objects, in percent, without (K,) of them that were missed."""
         order = np.lexsort((-self.score, self.label))
         ends = np.searchsorted(self.label[order], np.arange(len(positives) + 1))
@@ -116,11 +117,11 @@ def _gain(before: float, after: float) -> float:
     return float(np.maximum(after - before, 0.0))  # which keeps NaN
 
 
-def _per_class(table: DetectionTable, objects: NDArray[np.bool_], num_classes: int) -> NDArray[np.int64]:
+def _per_class(table: DetectionTable, objects: BoolArray, num_classes: int) -> IntArray:
     return np.bincount(table.object_label[objects], minlength=num_classes)
 
 
-def _found(table: DetectionTable, uncounted: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _found(table: DetectionTable, uncounted: BoolArray) -> IntArray:
     """(N,) which object a detection has found."""
     matches = match(table, np.array([FOUND]), uncounted[:, None])
     found = np.full(len(table.label), _NONE, dtype=np.int64)
@@ -128,9 +129,7 @@ def _found(table: DetectionTable, uncounted: NDArray[np.bool_]) -> NDArray[np.in
     return found
 
 
-def _kinds(
-    table: DetectionTable, uncounted: NDArray[np.bool_], wrong: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _kinds(table: DetectionTable, uncounted: BoolArray, wrong: BoolArray) -> tuple[IntArray, IntArray]:
     """(N,) the kind of each wrong detection, and for the first two kinds the object that it is about."""
     there = ~uncounted[table.pair_object] & wrong[table.pair_detection]
     same = table.label[table.pair_detection] == table.object_label[table.pair_object]
@@ -147,7 +146,7 @@ def _kinds(
     return kind, np.where(wrong, about, _NONE)
 
 
-def _most(table: DetectionTable, pairs: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _most(table: DetectionTable, pairs: BoolArray) -> tuple[FloatArray, IntArray]:
     """(N,) the largest overlap of each detection among some pairs, 0 without any, and with which object."""
     rows = pairs.nonzero()[0]
     rows = rows[np.lexsort((-table.pair_object[rows], table.iou[rows], table.pair_detection[rows]))]
@@ -157,7 +156,7 @@ def _most(table: DetectionTable, pairs: NDArray[np.bool_]) -> tuple[NDArray[np.f
     return overlap, other
 
 
-def _surest(score: NDArray[np.float64], about: NDArray[np.int64], free: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _surest(score: FloatArray, about: IntArray, free: BoolArray) -> BoolArray:
     """(N,) whether a detection is the surest of those about an object that nothing found; of equal ones the first."""
     rows = np.flatnonzero(np.append(free, False)[about])
     rows = rows[np.lexsort((-score[rows], about[rows]))]

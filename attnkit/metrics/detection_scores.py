@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from attnkit.metrics.coco_ap import CocoAp, CocoScores
     from attnkit.metrics.detection_errors import ErrorType
+    from attnkit.structures.arrays import IntArray
     from attnkit.structures.image_objects import ImageFound, ImageTruth, Kind
 
 
@@ -104,7 +102,7 @@ class Scored:
         }
 
     @property
-    def objects(self) -> NDArray[np.int64]:
+    def objects(self) -> IntArray:
         """(K,) how many of each class are to be found."""
         return next(iter(self.scores.values())).objects
 

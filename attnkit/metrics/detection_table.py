@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from attnkit.structures.arrays import BoolArray, FloatArray, IntArray
 from attnkit.structures.image_objects import ImageFound, ImageTruth, Kind, areas_of, best_of_each_class, overlaps
 
 LEAST_OVERLAP = 0.1
@@ -37,27 +38,27 @@ class DetectionTable:
     """(N,) on which image a detection is."""
     label: NDArray[np.int32]
     """(N,) its class."""
-    score: NDArray[np.float64]
+    score: FloatArray
     """(N,)"""
     place: NDArray[np.int32]
     """(N,) how many detections of its class and image are surer."""
-    area: NDArray[np.float64]
+    area: FloatArray
     """(N,)"""
     object_image: NDArray[np.int32]
     """(G,) on which image an object is."""
     object_label: NDArray[np.int32]
     """(G,)"""
-    object_area: NDArray[np.float64]
+    object_area: FloatArray
     """(G,) as annotated."""
-    crowd: NDArray[np.bool_]
+    crowd: BoolArray
     """(G,)"""
-    difficult: NDArray[np.bool_]
+    difficult: BoolArray
     """(G,)"""
     pair_detection: NDArray[np.int32]
     """(P,) the rows that overlap, of whatever classes; those of detections ascend."""
     pair_object: NDArray[np.int32]
     """(P,)"""
-    iou: NDArray[np.float64]
+    iou: FloatArray
     """(P,) at least LEAST_OVERLAP."""
 
 
@@ -146,7 +147,7 @@ _EMPTY = [np.zeros(0, dtype=dtype) for dtype in (*"iididiid??iid",)]
 class Matches:
     """What was matched. A detection that is not among the C rows was not, at any threshold."""
 
-    detection: NDArray[np.int64]
+    detection: IntArray
     """(C,) rows of detections, ascending."""
     object: NDArray[np.int32]
     """(C, T, A) the row of the object that it found; -1: none."""
@@ -156,21 +157,21 @@ class Matches:
 class _Pairs:
     """Pairs of one class, in the order in which they are looked at: what comes first in its image comes first."""
 
-    detection: NDArray[np.int64]
+    detection: IntArray
     """(C,)"""
-    turn: NDArray[np.int64]
+    turn: IntArray
     """(C,) how many detections of its image and class choose before; ascending."""
-    first: NDArray[np.int64]
+    first: IntArray
     """(C + 1,) where the pairs of each detection start."""
     object: NDArray[np.int32]
     """(P,)"""
-    iou: NDArray[np.float64]
+    iou: FloatArray
     """(P,) ascending for each detection, and of equal ones the one that wins is last."""
     place: NDArray[np.int32]
     """(P,) from 1, among those of the detection."""
 
 
-def match(table: DetectionTable, thresholds: NDArray[np.float64], uncounted: NDArray[np.bool_]) -> Matches:
+def match(table: DetectionTable, thresholds: FloatArray, uncounted: BoolArray) -> Matches:
     """Match detections with objects of their class.
 
     Args:
@@ -223,7 +224,7 @@ def _pairs(table: DetectionTable, least: float) -> _Pairs:
     )
 
 
-def _turns(image: NDArray[np.int32], label: NDArray[np.int32]) -> NDArray[np.int64]:
+def _turns(image: NDArray[np.int32], label: NDArray[np.int32]) -> IntArray:
     """(C,) the how-manieth each detection is of those of its image and class, which stand together."""
     news = np.ones(len(image), dtype=np.bool_)
     news[1:] = (image[1:] != image[:-1]) | (label[1:] != label[:-1])

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnkit.metrics.accuracy import Score
+from attnkit.structures.arrays import FloatArray, IntArray
 
 SEGMENTATION_METRICS = ("miou", "macc", "aacc", "fwiou")
 """Mean IoU, mean accuracy of the classes, accuracy of all pixels, IoU weighted by the classes' pixels."""
@@ -34,19 +35,19 @@ class SegmentationScores:
 
     means: Mapping[str, Score]
     """By the names of SEGMENTATION_METRICS. Classes that are absent are left out of them."""
-    iou: NDArray[np.float64]
+    iou: FloatArray
     """(K,) intersection over union; NaN of a class that is neither labelled nor predicted."""
-    accuracy: NDArray[np.float64]
+    accuracy: FloatArray
     """(K,) the share of a class's labelled pixels that are right; NaN of a class that is not labelled."""
-    labelled: NDArray[np.int64]
+    labelled: IntArray
     """(K,) pixels of the class."""
-    predicted: NDArray[np.int64]
+    predicted: IntArray
     """(K,) labelled pixels that were taken for it."""
 
 
 def confusion_matrix(
     labels: NDArray[np.integer], predictions: NDArray[np.integer], num_classes: int, ignore: int = 255
-) -> NDArray[np.int64]:
+) -> IntArray:
     """(K, K) how many pixels of each true class, a row, were taken for each class, a column.
 
     Args:
@@ -78,7 +79,7 @@ def confusion_matrix(
     return confusion
 
 
-def _fold(values: NDArray[np.integer], num_classes: int) -> NDArray[np.int64]:
+def _fold(values: NDArray[np.integer], num_classes: int) -> IntArray:
     """All numbers of no class made one, beyond the classes and what is ignored."""
     return np.where((values >= 0) & (values < num_classes), values.astype(np.int64), num_classes + 1)
 
@@ -102,15 +103,15 @@ class SegmentationCounts:
         """
         self.num_classes = num_classes
         self.ignore = ignore
-        self.confusion: NDArray[np.int64] = np.zeros((num_classes, num_classes), dtype=np.int64)
-        self._areas: list[NDArray[np.int64]] = []
+        self.confusion: IntArray = np.zeros((num_classes, num_classes), dtype=np.int64)
+        self._areas: list[IntArray] = []
 
     def __len__(self) -> int:
         """How many images were added."""
         return len(self._areas)
 
     @property
-    def areas(self) -> NDArray[np.int64]:
+    def areas(self) -> IntArray:
         """(N, 3, K) pixels of each image and class: right ones, predicted ones, labelled ones."""
         return np.array(self._areas, dtype=np.int64).reshape(-1, 3, self.num_classes)
 
@@ -164,18 +165,18 @@ def iou_scores(counts: SegmentationCounts, *, resamples: int = RESAMPLES) -> Seg
     )
 
 
-def _areas(confusion: NDArray[np.integer]) -> NDArray[np.int64]:
+def _areas(confusion: NDArray[np.integer]) -> IntArray:
     """(3, K) right, predicted and labelled pixels."""
     return np.stack([confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)]).astype(np.int64)
 
 
-def _iou(areas: NDArray[Any]) -> NDArray[np.float64]:
+def _iou(areas: NDArray[Any]) -> FloatArray:
     """(..., K) of areas (..., 3, K)."""
     right, predicted, labelled = np.moveaxis(areas, -2, 0)
     return _share(right, predicted + labelled - right)
 
 
-def _means(areas: NDArray[Any]) -> NDArray[np.float64]:
+def _means(areas: NDArray[Any]) -> FloatArray:
     """(..., 4) the scores of areas (..., 3, K), in the order of SEGMENTATION_METRICS, 0 to 1."""
     right, _, labelled = np.moveaxis(areas, -2, 0)
     iou, pixels = _iou(areas), labelled.sum(axis=-1)
@@ -191,19 +192,19 @@ def _means(areas: NDArray[Any]) -> NDArray[np.float64]:
     )
 
 
-def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
+def _share(part: NDArray[Any], whole: NDArray[Any]) -> FloatArray:
     """NaN of nothing."""
     shares = np.full(np.shape(whole), np.nan)
     np.divide(part, whole, out=shares, where=whole > 0)
     return shares
 
 
-def _mean_of_some(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _mean_of_some(values: FloatArray) -> FloatArray:
     """(...) the mean over the last axis of what is not NaN."""
     return _share(np.nansum(values, axis=-1), (~np.isnan(values)).sum(axis=-1))
 
 
-def _intervals(areas: NDArray[np.int64], resamples: int) -> list[tuple[float | None, float | None]]:
+def _intervals(areas: IntArray, resamples: int) -> list[tuple[float | None, float | None]]:
     """Both ends of each metric, in percent; none of a single image, which tells nothing of others."""
     areas = areas[areas[:, 2].any(axis=-1)]  # images without a labelled pixel say nothing
     images = len(areas)
@@ -218,6 +219,6 @@ def _intervals(areas: NDArray[np.int64], resamples: int) -> list[tuple[float | N
     return [(float(low), float(high)) for low, high in np.quantile(scores, [0.025, 0.975], axis=0).T]
 
 
-def _drawn(random: np.random.Generator, images: int) -> NDArray[np.float64]:
+def _drawn(random: np.random.Generator, images: int) -> FloatArray:
     """(N,) how often each image was drawn."""
     return np.bincount(random.integers(images, size=images), minlength=images).astype(np.float64)

@@ -12,9 +12,8 @@ from attnkit.data.formats.mask_png import palette_image
 from attnkit.predict.overlay_page import Entry, Legend, font_size_on, line_width, page, photo_size
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from attnkit.predict.segmented_images import Area
+    from attnkit.structures.arrays import ByteArray
 
 _LINE = (255, 255, 255)
 _LINE_STRENGTH = 180
@@ -22,10 +21,10 @@ _LINE_STRENGTH = 180
 
 
 def draw_areas(
-    photo: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
+    photo: ByteArray,
+    labels: ByteArray,
     areas: Sequence[Area],
-    colours: NDArray[np.uint8],
+    colours: ByteArray,
     *,
     alpha: float,
 ) -> Image.Image:
@@ -49,7 +48,7 @@ def draw_areas(
     return page(picture, Legend(entries, least_width=size[0], font_size=font_size_on(size)).draw())
 
 
-def _borders(labels: NDArray[np.uint8], *, thick: int) -> Image.Image:
+def _borders(labels: ByteArray, *, thick: int) -> Image.Image:
     """Lines where the class differs from that of the pixels above or to the left."""
     lines = np.zeros(labels.shape, dtype=np.uint8)
     for step in range(1, thick + 1):

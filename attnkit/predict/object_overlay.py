@@ -23,9 +23,8 @@ from attnkit.predict.overlay_page import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from attnkit.predict.detected_images import FoundObject
+    from attnkit.structures.arrays import BoolArray, ByteArray, FloatArray
     from attnkit.structures.detections import Detections
 
 Rectangle = tuple[float, float, float, float]
@@ -45,7 +44,7 @@ _BOX_STRENGTH = 200
 
 
 def draw_objects(
-    photo: NDArray[np.uint8],
+    photo: ByteArray,
     found: Detections,
     objects: Sequence[FoundObject],
     *,
@@ -90,7 +89,7 @@ def colour_of(index: int) -> Colour:
 
 
 def _paint_masks(
-    drawn: NDArray[np.uint8],
+    drawn: ByteArray,
     found: Detections,
     colours: Sequence[Colour],
     *,
@@ -108,12 +107,12 @@ def _paint_masks(
         piece[covered & ~_inside(covered, thick)] = colour
 
 
-def _inside(covered: NDArray[np.bool_], thick: int) -> NDArray[np.bool_]:
+def _inside(covered: BoolArray, thick: int) -> BoolArray:
     """The pixels of a mask that are more than so many away from its outline, up, down, left and right."""
     height, width = covered.shape
     padded = np.pad(covered, thick)
     rows, columns = slice(thick, thick + height), slice(thick, thick + width)
-    inside: NDArray[np.bool_] = (
+    inside: BoolArray = (
         padded[:height, columns] & padded[2 * thick :, columns] & padded[rows, :width] & padded[rows, 2 * thick :]
     )
     return inside
@@ -196,10 +195,10 @@ def _font(font_size: int) -> Any:
     return ImageFont.load_default(max(11, round(_SMALLER * font_size)))
 
 
-def _middles(labels: Sequence[Label]) -> NDArray[np.float64]:
+def _middles(labels: Sequence[Label]) -> FloatArray:
     """The middle of each box, x and y: (N, 2)."""
     corners = np.array([label.box for label in labels], dtype=np.float64).reshape(-1, 4)
-    middles: NDArray[np.float64] = (corners[:, :2] + corners[:, 2:]) / 2
+    middles: FloatArray = (corners[:, :2] + corners[:, 2:]) / 2
     return middles
 
 
@@ -208,7 +207,7 @@ def _free(
     size: tuple[int, int],
     picture: tuple[int, int],
     taken: Sequence[Rectangle],
-    points: NDArray[np.float64],
+    points: FloatArray,
 ) -> Rectangle | None:
     """The first rectangle for a label that lies in the picture, on no other label and on none of the points."""
     for x, y in _corners(box, size):
@@ -232,7 +231,7 @@ def _overlap(first: Rectangle, second: Rectangle) -> bool:
     return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
 
 
-def _covers(rectangle: Rectangle, points: NDArray[np.float64]) -> bool:
+def _covers(rectangle: Rectangle, points: FloatArray) -> bool:
     return bool(((points >= rectangle[:2]) & (points < rectangle[2:])).all(axis=1).any())
 
 

@@ -17,11 +17,9 @@ from attnkit.run_dir import write_whole
 if TYPE_CHECKING:
     from types import TracebackType
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from attnkit.predict.detected_images import FoundObject
     from attnkit.predict.segmented_images import Area
+    from attnkit.structures.arrays import ByteArray
     from attnkit.structures.detections import Detections
 
 RESULTS = "results.json"
@@ -94,7 +92,7 @@ def _key(path: Path) -> str:
 class MaskFolder:
     """A folder that gets two files for each image: `name.png`, the class of each pixel, and `name_overlay.png`."""
 
-    def __init__(self, folder: Path, inputs: Sequence[str], colours: NDArray[np.uint8], *, alpha: float) -> None:
+    def __init__(self, folder: Path, inputs: Sequence[str], colours: ByteArray, *, alpha: float) -> None:
         """Take a folder, which need not exist.
 
         Args:
@@ -113,7 +111,7 @@ class MaskFolder:
         """Never write over these files."""
         self._names.reserve(names)
 
-    def save(self, name: str, pixels: Any, labels: NDArray[np.uint8], areas: Sequence[Area]) -> Mapping[str, Path]:
+    def save(self, name: str, pixels: Any, labels: ByteArray, areas: Sequence[Area]) -> Mapping[str, Path]:
         """Write the mask and the overlay of an image, each whole or not at all.
 
         Args:

@@ -12,12 +12,10 @@ from attnkit.predict.image_inputs import Decoded
 from attnkit.report.growing_table import shown
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from attnkit.recipes.segmentation.segmenter import Segmenter
+    from attnkit.structures.arrays import ByteArray
 
-    SaveMask = Callable[[str, Any, NDArray[np.uint8], Sequence["Area"]], Mapping[str, Path]]
+    SaveMask = Callable[[str, Any, ByteArray, Sequence["Area"]], Mapping[str, Path]]
     """Writes the files of an image: its name, its pixels, its labels (H, W) and the areas of the classes."""
 
 
@@ -53,7 +51,7 @@ def segment_images(
     return answer_pixels(groups, answer, enough_memory=enough)
 
 
-def areas_of(labels: NDArray[np.uint8], class_names: Sequence[str]) -> list[Area]:
+def areas_of(labels: ByteArray, class_names: Sequence[str]) -> list[Area]:
     """The area of each class that is there, largest first."""
     from PIL import Image
 

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attnkit.data.config import Split
@@ -16,6 +15,7 @@ from attnkit.engine.memory import keep_pages
 from attnkit.engine.precision import find_device
 from attnkit.errors import CheckpointError, DataError
 from attnkit.run_dir import RunDir
+from attnkit.structures.arrays import IntArray
 
 Images = TypeVar("Images", bound=Sized)
 
@@ -109,7 +109,7 @@ def scored_images(found: Images | None, run: RunDir, split: Split) -> Images:
     return found
 
 
-def known_classes(names: Sequence[str], model_names: Sequence[str], run: RunDir, split: Split) -> NDArray[np.int64]:
+def known_classes(names: Sequence[str], model_names: Sequence[str], run: RunDir, split: Split) -> IntArray:
     """The model's number of each class of the data: the same, unless the classes changed after the training.
 
     Args:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from attnkit.report.picture_file import is_csv, short, write_csv, write_figure
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
+
+    from attnkit.structures.arrays import IntArray
 
 Unit = Literal["images", "pixels"]
 """What is counted."""
@@ -26,9 +27,7 @@ _SMALLEST_SHARE = 0.0005
 """Below, a share of pixels would be 0.0 %, and is not written."""
 
 
-def write_confusion(
-    path: Path, confusion: NDArray[np.int64], class_names: Sequence[str], *, unit: Unit = "images"
-) -> None:
+def write_confusion(path: Path, confusion: IntArray, class_names: Sequence[str], *, unit: Unit = "images") -> None:
     """Write a confusion matrix, in the form that the file's ending says.
 
     Args:
@@ -44,7 +43,7 @@ def write_confusion(
         write_figure(path, draw_confusion(confusion, class_names, unit=unit))
 
 
-def draw_confusion(confusion: NDArray[np.int64], class_names: Sequence[str], *, unit: Unit = "images") -> Any:
+def draw_confusion(confusion: IntArray, class_names: Sequence[str], *, unit: Unit = "images") -> Any:
     """A heat map: how the images or pixels of each class, a row, are shared out among the predicted ones, the columns.
 
     Up to 20 classes have their numbers in the cells, images as they are and pixels in percent of the row; up to 150
@@ -75,7 +74,7 @@ def draw_confusion(confusion: NDArray[np.int64], class_names: Sequence[str], *, 
     return figure
 
 
-def _title(confusion: NDArray[np.int64], unit: Unit) -> str:
+def _title(confusion: IntArray, unit: Unit) -> str:
     right, every = int(confusion.trace()), int(confusion.sum())
     percent = f"{100 * right / max(1, every):.2f} %"
     return f"{right} of {every} images right ({percent})" if unit == "images" else f"{percent} of the pixels right"
@@ -108,7 +107,7 @@ def _guide(axes: Any, count: int) -> None:
         axes.axvline(k - 0.5, color="#c9d3de", linewidth=0.5)
 
 
-def _write_numbers(axes: Any, confusion: NDArray[np.int64], shares: NDArray[Any], unit: Unit) -> None:
+def _write_numbers(axes: Any, confusion: IntArray, shares: NDArray[Any], unit: Unit) -> None:
     for i, row in enumerate(confusion):
         for k, counted in enumerate(row):
             if counted and (unit == "images" or shares[i, k] >= _SMALLEST_SHARE):

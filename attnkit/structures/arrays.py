@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+BoolArray = NDArray[np.bool_]
+ByteArray = NDArray[np.uint8]
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Size = tuple[int, int]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools import mask
+
+from attnkit.structures.arrays import BoolArray, FloatArray, IntArray
 
 Kind = Literal["box", "mask"]
 """What is compared."""
@@ -23,15 +24,15 @@ _CODES = 255
 class ImageTruth:
     """What is on an image."""
 
-    xywh: NDArray[np.float64]
+    xywh: FloatArray
     """(G, 4) boxes: left, top, width and height in pixels, as in COCO's files."""
-    labels: NDArray[np.int64]
+    labels: IntArray
     """(G,) classes, from 0."""
-    areas: NDArray[np.float64]
+    areas: FloatArray
     """(G,) as annotated: they say which objects are small; COCO's are those of the masks, for boxes too."""
-    crowd: NDArray[np.bool_]
+    crowd: BoolArray
     """(G,) regions of many objects: any number of detections inside is neither right nor wrong."""
-    difficult: NDArray[np.bool_] | None = None
+    difficult: BoolArray | None = None
     """(G,) single objects that need not be found: what finds them is neither right nor wrong (Pascal VOC)."""
     rles: Sequence[Rle] | None = None
     """The G masks."""
@@ -44,11 +45,11 @@ class ImageTruth:
 class ImageFound:
     """What was found on an image, in any order."""
 
-    xywh: NDArray[np.float64]
+    xywh: FloatArray
     """(D, 4) boxes, as those of what is there."""
-    scores: NDArray[np.float64]
+    scores: FloatArray
     """(D,) the higher, the surer."""
-    labels: NDArray[np.int64]
+    labels: IntArray
     """(D,) classes, from 0."""
     rles: Sequence[Rle] | None = None
     """The D masks."""
@@ -57,7 +58,7 @@ class ImageFound:
         return len(self.labels)
 
 
-def best_of_each_class(found: ImageFound, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def best_of_each_class(found: ImageFound, most: int) -> tuple[IntArray, IntArray]:
     """The detections that count: of each class so many, by score, of equal ones the earlier first.
 
     Returns:
@@ -70,11 +71,11 @@ def best_of_each_class(found: ImageFound, most: int) -> tuple[NDArray[np.int64],
     return order[kept], places[kept]
 
 
-def areas_of(found: ImageFound, rows: NDArray[np.int64], kind: Kind) -> NDArray[np.float64]:
+def areas_of(found: ImageFound, rows: IntArray, kind: Kind) -> FloatArray:
     """(D',) pixels of some detections, by their boxes or their masks."""
     if kind == "box":
         widths_and_heights = found.xywh[rows, 2:]
-        areas: NDArray[np.float64] = widths_and_heights[:, 0] * widths_and_heights[:, 1]
+        areas: FloatArray = widths_and_heights[:, 0] * widths_and_heights[:, 1]
         return areas
     assert found.rles is not None, "checked before"
     areas = np.zeros(len(rows))
@@ -84,7 +85,7 @@ def areas_of(found: ImageFound, rows: NDArray[np.int64], kind: Kind) -> NDArray[
     return areas
 
 
-def overlaps(found: ImageFound, rows: NDArray[np.int64], truth: ImageTruth, kind: Kind) -> NDArray[np.float64]:
+def overlaps(found: ImageFound, rows: IntArray, truth: ImageTruth, kind: Kind) -> FloatArray:
     """(D', G) intersection over union of some detections with all objects.
 
     Over a crowd the intersection is divided by the area of the detection alone.

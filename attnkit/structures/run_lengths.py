@@ -8,14 +8,15 @@ Letters: H W pixels of the image, h w pixels of the crop.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools import mask as rle
+
+from attnkit.structures.arrays import ByteArray, IntArray
 
 Code = dict[str, Any]
 """Its size [H, W], and its counts as bytes or as text; pycocotools' form."""
 
 
-def decode_crop(code: Code) -> tuple[NDArray[np.uint8], int, int]:
+def decode_crop(code: Code) -> tuple[ByteArray, int, int]:
     """The pixels of the instance, 0 and 1 (h, w) in the rows and columns where it has any, and x and y of the first.
 
     Raises:
@@ -37,7 +38,7 @@ def decode_crop(code: Code) -> tuple[NDArray[np.uint8], int, int]:
     return np.ascontiguousarray(pixels[rows[0] : rows[-1] + 1]), left, int(rows[0])
 
 
-def encode_crop(crop: NDArray[np.uint8], x: int, y: int, size: tuple[int, int]) -> Code:
+def encode_crop(crop: ByteArray, x: int, y: int, size: tuple[int, int]) -> Code:
     """The code of an instance, its counts as bytes.
 
     Args:
@@ -58,7 +59,7 @@ def encode_crop(crop: NDArray[np.uint8], x: int, y: int, size: tuple[int, int]) 
     return code
 
 
-def decode_counts(counts: bytes | str) -> NDArray[np.int64]:
+def decode_counts(counts: bytes | str) -> IntArray:
     """The lengths of the runs.
 
     Six bits a character, of which one says that the number goes on; the lowest come first. From the fourth on a number

@@ -18,7 +18,7 @@ from attnkit.data.file_tree import FileTree
 from attnkit.data.files import find_file_or_folder
 from attnkit.data.images.hold_back import ImageSplits, hold_back
 from attnkit.errors import DataError
-from attnkit.structures.arrays import IntArray
+from attnkit.structures.arrays import ByteArray, IntArray
 
 _IMAGE_BYTES = 3 * 32 * 32
 
@@ -98,7 +98,7 @@ class CifarSplits(ImageSplits[ImageSet]):
         return ArrayImages(pixels, labels, names, place=place)
 
 
-def _read_binary(tree: FileTree, number: int, layout: _Layout, classes: int) -> tuple[NDArray[np.uint8], IntArray]:
+def _read_binary(tree: FileTree, number: int, layout: _Layout, classes: int) -> tuple[ByteArray, IntArray]:
     content, width = tree.read(number), layout.label_bytes + _IMAGE_BYTES
     if not content or len(content) % width:
         raise DataError(
@@ -109,7 +109,7 @@ def _read_binary(tree: FileTree, number: int, layout: _Layout, classes: int) -> 
     return _checked(tree.place(number), records[:, layout.label_bytes :], labels, classes)
 
 
-def _read_python(tree: FileTree, number: int, layout: _Layout, classes: int) -> tuple[NDArray[np.uint8], IntArray]:
+def _read_python(tree: FileTree, number: int, layout: _Layout, classes: int) -> tuple[ByteArray, IntArray]:
     place = tree.place(number)
     content = _unpickle(tree.read(number), place)
     pixels, labels = content.get("data"), content.get(layout.key_of_labels)
@@ -121,9 +121,7 @@ def _read_python(tree: FileTree, number: int, layout: _Layout, classes: int) -> 
     return _checked(place, pixels, np.array(labels), classes)
 
 
-def _checked(
-    place: str, pixels: NDArray[Any], labels: NDArray[Any], classes: int
-) -> tuple[NDArray[np.uint8], IntArray]:
+def _checked(place: str, pixels: NDArray[Any], labels: NDArray[Any], classes: int) -> tuple[ByteArray, IntArray]:
     if pixels.dtype != np.uint8 or pixels.shape != (len(labels), _IMAGE_BYTES) or labels.dtype.kind not in "iu":
         raise DataError(
             f"{place}: {pixels.dtype} {pixels.shape} for {len(labels)} labels; expected uint8 "

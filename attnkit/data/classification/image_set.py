@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from attnkit.data.classification.config import ShapesConfig
@@ -29,7 +28,7 @@ from attnkit.data.images.numbered_images import NumberedImages
 from attnkit.data.images.shapes import CLASS_NAMES, FIRST_INDEX, generate
 from attnkit.errors import DataError
 from attnkit.run_dir import write_json
-from attnkit.structures.arrays import IntArray
+from attnkit.structures.arrays import ByteArray, IntArray
 
 DecodingProgress = Callable[[int, int], None]
 """Called now and then with how many images are done, of how many."""
@@ -65,7 +64,7 @@ class ArrayImages(ImageSet):
 
     def __init__(
         self,
-        pixels: NDArray[np.uint8],
+        pixels: ByteArray,
         labels: IntArray,
         class_names: Sequence[str],
         *,

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
 from attnkit.data.classification.config import AugmentConfig, ImageConfig
 from attnkit.data.images.image_randomness import UIntArray, torch_generator, uniforms
+from attnkit.structures.arrays import FloatArray
 
 _GREY = 128
 _BINS = 31
@@ -142,7 +142,7 @@ class TrainTransform:
                 varied.append(image)
         return torch.stack(varied)
 
-    def _erase_some(self, images: Tensor, draws: NDArray[np.float64], seeds: UIntArray) -> None:
+    def _erase_some(self, images: Tensor, draws: FloatArray, seeds: UIntArray) -> None:
         """Put noise over a rectangle of some of the images, in place."""
         chosen = np.flatnonzero(draws < self._augment.erase).tolist()
         if not chosen:
@@ -156,7 +156,7 @@ class TrainTransform:
 _Step = Callable[[Any], Any]
 
 
-def shift_and_flip(images: Tensor, draws: NDArray[np.float64], *, padding: int, flip: float, fill: Tensor) -> Tensor:
+def shift_and_flip(images: Tensor, draws: FloatArray, *, padding: int, flip: float, fill: Tensor) -> Tensor:
     """Move each image of a batch by up to `padding` pixels either way, and mirror some: all of them in one step.
 
     Args:

@@ -14,7 +14,7 @@ from attnkit.data.config import HoldBackConfig, Split
 from attnkit.data.files import find_file
 from attnkit.data.images.hold_back import ImageSplits, hold_back
 from attnkit.errors import DataError
-from attnkit.structures.arrays import IntArray
+from attnkit.structures.arrays import ByteArray, IntArray
 
 _NAMES: dict[Split, tuple[tuple[str, str], ...]] = {
     "train": (("x_train", "y_train"), ("train_images", "train_labels")),
@@ -132,7 +132,7 @@ def _labels(arrays: _Arrays, name: str) -> IntArray:
     return labels.astype(np.int64)
 
 
-def _pixels(images: NDArray[Any], place: str) -> NDArray[np.uint8]:
+def _pixels(images: NDArray[Any], place: str) -> ByteArray:
     """(N, 3, H, W); grey images keep one channel in memory, which is shown as three."""
     channels = 1 if images.ndim == 3 else images.shape[-1] if images.ndim == 4 else 0
     if images.dtype != np.uint8 or channels not in (1, 3):

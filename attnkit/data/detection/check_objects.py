@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.data.detection.object_files import box_of
 from attnkit.data.finding import Finding, and_more
 from attnkit.data.formats.annotations import Annotation
 from attnkit.data.formats.outlines import LEAST_COORDINATES, is_outline, short_polygon
-from attnkit.structures.arrays import FloatArray, IntArray
+from attnkit.structures.arrays import BoolArray, FloatArray, IntArray
 from attnkit.structures.objects import Objects
 
 _BEYOND = 1.0
@@ -24,7 +23,7 @@ _NEAR = 5.0
 """Pixels that the edges of two boxes may be apart to be alike."""
 _MISSED = "it cannot be learned, and counts as missed in scores"
 
-_Bools = NDArray[np.bool_]
+_Bools = BoolArray
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from attnkit.data.formats.coco_fields import NOT_DRAWN
 from attnkit.data.formats.outlines import code_of, is_outline
 from attnkit.data.images.decode import as_numbers, decode_image, decode_mask, stored_and_seen
 from attnkit.errors import DataError
-from attnkit.structures.arrays import IGNORE, IntArray, Size
+from attnkit.structures.arrays import IGNORE, ByteArray, IntArray, Size
 from attnkit.structures.boxes import box_areas
 from attnkit.structures.masks import Masks
 from attnkit.structures.objects import Objects
@@ -192,7 +192,7 @@ class SemanticMaps:
     files: Files
     num_classes: int
 
-    def read(self, image_name: str, size: tuple[int, int]) -> NDArray[np.uint8]:
+    def read(self, image_name: str, size: tuple[int, int]) -> ByteArray:
         """The map of an image, (H, W), with IGNORE.
 
         Raises:

@@ -7,8 +7,9 @@ import io
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+
+from attnkit.structures.arrays import ByteArray, FloatArray
 
 MOST_CLASSES = 255
 """0..254; 255 is of no class."""
@@ -17,13 +18,13 @@ _TAKEN = np.array([[0, 0, 0], [255, 255, 255]], dtype=np.float64)
 """Black is for pixels of no class, white lies behind a legend."""
 
 
-def palette(num_classes: int) -> NDArray[np.uint8]:
+def palette(num_classes: int) -> ByteArray:
     """Distinct colours of up to 255 classes: (K, 3) uint8, red, green and blue. Those of fewer begin those of more."""
     return _palette()[:num_classes].copy()
 
 
 @lru_cache(maxsize=1)
-def _palette() -> NDArray[np.uint8]:
+def _palette() -> ByteArray:
     """Of a grid of colours, one after the other that is farthest from all before it."""
     red, green, blue = np.meshgrid(_LEVELS, _LEVELS, _LEVELS, indexing="ij")
     grid = np.stack([red, green, blue], axis=-1).reshape(-1, 3)
@@ -36,15 +37,15 @@ def _palette() -> NDArray[np.uint8]:
     return np.array(chosen).astype(np.uint8)
 
 
-def _distance(colours: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+def _distance(colours: FloatArray, other: FloatArray) -> FloatArray:
     """About as people see it: reds differ more among bright reds, blues among dark ones."""
     redness = (colours[:, 0] + other[0]) / 2 / 255
     weights = np.stack([2 + redness, np.full_like(redness, 4.0), 3 - redness], axis=1)
-    distance: NDArray[np.float64] = (weights * (colours - other) ** 2).sum(1)
+    distance: FloatArray = (weights * (colours - other) ** 2).sum(1)
     return distance
 
 
-def palette_image(labels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> Image.Image:
+def palette_image(labels: ByteArray, colours: ByteArray) -> Image.Image:
     """A palette image, 8 bits for each pixel: its values are the numbers of the classes.
 
     Args:
@@ -57,7 +58,7 @@ def palette_image(labels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> Imag
     return picture
 
 
-def mask_png(labels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
+def mask_png(labels: ByteArray, colours: ByteArray) -> bytes:
     """The bytes of a mask's file.
 
     Args:

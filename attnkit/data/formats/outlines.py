@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools import mask as rle
 
 from attnkit.data.formats.coco_fields import NOT_DRAWN, brief
+from attnkit.structures.arrays import BoolArray, ByteArray, IntArray
 from attnkit.structures.run_lengths import Code, decode_counts
 
 LEAST_COORDINATES = 6
@@ -50,7 +50,7 @@ def are_masks(outlined: int, objects: int) -> bool:
     return objects > 0 and outlined >= _LEAST_OUTLINED * objects
 
 
-def runs_of(segmentation: Any, height: int, width: int) -> NDArray[np.int64]:
+def runs_of(segmentation: Any, height: int, width: int) -> IntArray:
     """Lengths of runs outside and inside of an object by turns, column by column; they cover the whole image.
 
     Args:
@@ -174,14 +174,14 @@ def _is_near(polygon: Sequence[float]) -> bool:
         return False
 
 
-def _int64(counts: Sequence[int]) -> NDArray[np.int64]:
+def _int64(counts: Sequence[int]) -> IntArray:
     try:
         return np.array(counts, dtype=np.int64)
     except OverflowError as error:
         raise ValueError("a run has over 64 bits") from error
 
 
-def _broken(codes: Sequence[bytes], pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _broken(codes: Sequence[bytes], pixels: IntArray) -> BoolArray:
     lengths = np.array([len(code) for code in codes])
     if not lengths.all():
         return lengths == 0
@@ -197,13 +197,13 @@ def _broken(codes: Sequence[bytes], pixels: NDArray[np.int64]) -> NDArray[np.boo
         return np.logical_or.reduceat(strange, ends - lengths)
     firsts = np.searchsorted(last, ends - lengths)  # the number that each code begins with
     runs = _runs(_numbers(characters, last, length), firsts)
-    broken: NDArray[np.bool_] = np.add.reduceat(runs, firsts) != pixels
+    broken: BoolArray = np.add.reduceat(runs, firsts) != pixels
     if runs.min() < 0:
         broken |= np.minimum.reduceat(runs, firsts) < 0
     return broken
 
 
-def _numbers(characters: NDArray[np.uint8], last: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:
+def _numbers(characters: ByteArray, last: IntArray, length: IntArray) -> IntArray:
     """The numbers of a code: five bits a character, the lowest first, and in the last one the sign."""
     first = last - length + 1
     numbers = (characters & 31)[first].astype(np.int64)
@@ -215,7 +215,7 @@ def _numbers(characters: NDArray[np.uint8], last: NDArray[np.int64], length: NDA
     return numbers
 
 
-def _runs(numbers: NDArray[np.int64], firsts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _runs(numbers: IntArray, firsts: IntArray) -> IntArray:
     """The lengths of all runs of codes that begin at some of the numbers.
 
     From the fourth on a number says by how much its run is longer than the one two before. So runs are sums in steps of

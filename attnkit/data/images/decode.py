@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from attnkit.errors import DataError
+from attnkit.structures.arrays import ByteArray
 
 # Of odd EXIF data, palettes and sizes below the limit, which a user can do nothing about. For the whole process: to set
 # and restore it for each image is not safe where several threads decode.
@@ -38,9 +39,9 @@ _TURNED = {
     8: Image.Transpose.ROTATE_90,
 }
 
-Values = NDArray[np.uint8] | NDArray[np.uint16]
+Values = ByteArray | NDArray[np.uint16]
 """(H, W) numbers, or (H, W, 3) uint8 colours."""
-Pixels = TypeVar("Pixels", NDArray[np.uint8], Values)
+Pixels = TypeVar("Pixels", ByteArray, Values)
 
 
 def decode_image(source: Path | bytes, place: str, *, turned: bool = True) -> Tensor:
@@ -159,7 +160,7 @@ def as_numbers(values: Values) -> Values:
     return values[..., 0] if values.ndim == 3 and (values == values[..., :1]).all() else values
 
 
-def mask_colours(source: Path | bytes, place: str) -> NDArray[np.uint8] | None:
+def mask_colours(source: Path | bytes, place: str) -> ByteArray | None:
     """The palette of a mask, (P, 3) uint8; None where it has none.
 
     Raises:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attnkit.structures.arrays import IntArray
+from attnkit.structures.arrays import FloatArray, IntArray
 
 UIntArray = NDArray[np.uint64]
 
@@ -34,7 +34,7 @@ def image_seeds(seed: int, epoch: int, indices: IntArray, repeats: IntArray) -> 
     return _scrambled(seeds + _GOLDEN)
 
 
-def uniforms(seeds: UIntArray, count: int) -> NDArray[np.float64]:
+def uniforms(seeds: UIntArray, count: int) -> FloatArray:
     """Numbers from 0 up to 1, (B, count): a row for each seed."""
     steps = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
     return (_scrambled(seeds[:, None] + steps) >> np.uint64(11)).astype(np.float64) * 2.0**-53

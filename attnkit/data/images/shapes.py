@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from attnkit.data.config import Split
 from attnkit.data.images.numbered_images import NumberedImages
 from attnkit.errors import DataError
-from attnkit.structures.arrays import IntArray, Size
+from attnkit.structures.arrays import BoolArray, ByteArray, FloatArray, IntArray, Size
 
 CLASS_NAMES = ("circle", "square", "triangle")
 FIRST_INDEX: dict[Split, int] = {"train": 0, "valid": 1 << 40, "test": 1 << 41}
@@ -29,13 +29,13 @@ _LEAST_VISIBLE = 0.6
 class ShapesImage:
     """One generated image with R shapes; later ones lie on top."""
 
-    image: NDArray[np.uint8]
+    image: ByteArray
     """(3, H, W)"""
     labels: IntArray
     """(R,) numbers of CLASS_NAMES."""
     boxes: NDArray[np.float32]
     """(R, 4) XYXY in pixels, of what is visible; x1 and y1 are exclusive."""
-    masks: NDArray[np.bool_]
+    masks: BoolArray
     """(R, H, W) the visible pixels."""
 
 
@@ -57,7 +57,7 @@ def generate(seed: int, index: int, *, size: int, num_shapes: int = 1) -> Shapes
     return ShapesImage(np.clip(image, 0, 255).round().astype(np.uint8), labels, boxes, masks)
 
 
-def _place(rng: np.random.Generator, labels: IntArray, size: int) -> NDArray[np.bool_]:
+def _place(rng: np.random.Generator, labels: IntArray, size: int) -> BoolArray:
     """Lay one shape over the other, so that most of each stays visible."""
     largest = size * (0.4 if len(labels) == 1 else 0.6 / max(1, len(labels)) ** 0.5)
     masks = np.zeros((len(labels), size, size), dtype=np.bool_)
@@ -77,7 +77,7 @@ def _place(rng: np.random.Generator, labels: IntArray, size: int) -> NDArray[np.
     return masks
 
 
-def _shape(rng: np.random.Generator, label: int, radius: float, size: int) -> NDArray[np.bool_]:
+def _shape(rng: np.random.Generator, label: int, radius: float, size: int) -> BoolArray:
     """The pixels whose centres lie in a shape of about this radius; the shape lies wholly in the image if it can."""
     reach = 1.25 * radius  # a triangle's corners are the farthest
     x, y = rng.uniform(min(reach, size / 2), max(size - reach, size / 2), 2)
@@ -90,7 +90,7 @@ def _shape(rng: np.random.Generator, label: int, radius: float, size: int) -> ND
     return (down <= 0.62 * radius) & (np.sqrt(3) * abs(right) - down <= 1.24 * radius)
 
 
-def _colour(rng: np.random.Generator, background: NDArray[np.float64]) -> NDArray[np.float64]:
+def _colour(rng: np.random.Generator, background: FloatArray) -> FloatArray:
     """A colour that stands out."""
     while True:
         colour = rng.uniform(0, 255, 3)
@@ -98,7 +98,7 @@ def _colour(rng: np.random.Generator, background: NDArray[np.float64]) -> NDArra
             return colour
 
 
-def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+def _box(mask: BoolArray) -> tuple[int, int, int, int]:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
 

@@ -13,7 +13,7 @@ from attnkit.data.images.decode import Values, as_numbers
 from attnkit.data.segmentation.named_ids import NamedIds, colours_unknown
 from attnkit.data.segmentation.segmentation_set import LabelMap, check_classes
 from attnkit.errors import DataError
-from attnkit.structures.arrays import IGNORE
+from attnkit.structures.arrays import IGNORE, ByteArray, IntArray
 
 _LARGEST_ID = 65535
 _UNKNOWN = 256
@@ -24,7 +24,7 @@ _UNKNOWN = 256
 class MaskCounts:
     """How many pixels of a mask are of what."""
 
-    per_class: NDArray[np.int64]
+    per_class: IntArray
     """(K,)"""
     ignored: dict[int, int]
     """Of each value that is ignored."""
@@ -41,7 +41,7 @@ class MaskClasses:
         *,
         ignore: Iterable[int],
         place: str,
-        palette_of_masks: NDArray[np.uint8] | None = None,
+        palette_of_masks: ByteArray | None = None,
     ) -> None:
         """Take the classes.
 
@@ -142,7 +142,7 @@ def unknown_values(unknown: list[int], ids: list[int], ignored: list[int], place
     )
 
 
-def _own_colours(of_masks: NDArray[np.uint8] | None, ids: list[int]) -> NDArray[np.uint8]:
+def _own_colours(of_masks: ByteArray | None, ids: list[int]) -> ByteArray:
     """The colours that a palette of masks has for the classes, if they are distinct and more than greys."""
     if of_masks is not None and ids[-1] < len(of_masks):
         colours = of_masks[ids]

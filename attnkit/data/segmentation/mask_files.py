@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from attnkit.data.config import HoldBackConfig, Split
@@ -19,7 +18,7 @@ from attnkit.data.segmentation.mask_pairs import Pairs, find_pairs
 from attnkit.data.segmentation.named_ids import found_classes, given_classes, read_classes
 from attnkit.data.segmentation.segmentation_set import LabelMap, SegmentationSet
 from attnkit.errors import DataError
-from attnkit.structures.arrays import IntArray
+from attnkit.structures.arrays import ByteArray, IntArray
 
 _HELD_OUT: tuple[Split, ...] = ("valid", "test")
 
@@ -155,7 +154,7 @@ def find_classes(root: DataRoot, config: MaskFilesConfig, train: Pairs) -> MaskC
     return MaskClasses(named, ignore=ignore, place=place, palette_of_masks=_palette(train.masks, masks[0]))
 
 
-def _palette(tree: FileTree, number: int) -> NDArray[np.uint8] | None:
+def _palette(tree: FileTree, number: int) -> ByteArray | None:
     """Of a training mask, if it has one and is not broken."""
     try:
         return mask_colours(tree.read(number), tree.place(number))

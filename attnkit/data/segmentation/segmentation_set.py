@@ -4,7 +4,6 @@ from abc import abstractmethod
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from attnkit.data.formats.annotations import check_names
@@ -12,9 +11,9 @@ from attnkit.data.formats.mask_png import MOST_CLASSES, palette
 from attnkit.data.images.numbered_images import NumberedImages
 from attnkit.data.images.shapes import CLASS_NAMES, GeneratedScenes, ShapesImage
 from attnkit.errors import DataError
-from attnkit.structures.arrays import IntArray
+from attnkit.structures.arrays import ByteArray, IntArray
 
-LabelMap = NDArray[np.uint8]
+LabelMap = ByteArray
 """(H, W), numbers of classes or IGNORE."""
 
 
@@ -22,7 +21,7 @@ class SegmentationSet(NumberedImages):
     """N images, each pixel of one of K classes, or of none."""
 
     class_names: tuple[str, ...]
-    colours: NDArray[np.uint8]
+    colours: ByteArray
     """(K, 3), red, green and blue, of the data where it has any."""
 
     @abstractmethod

@@ -11,6 +11,7 @@ from torch import Tensor
 from attnkit.data.text.ragged import Integers, Ragged, Rows, concatenate, ragged
 from attnkit.data.text.token_cache import TokenCache
 from attnkit.errors import DataError
+from attnkit.structures.arrays import IntArray
 
 Sampler = Callable[[Integers, int], tuple[Rows, Rows]]
 """Indices of pairs and the epoch to source and target ids, freshly cut."""
@@ -234,7 +235,7 @@ def _rectangle(rows: Ragged, pad_id: int, *, first: int | None = None, last: int
     lengths = rows.lengths
     width = int(lengths.max(initial=0)) + 1
     shift = 0 if first is None else 1
-    columns: NDArray[np.int64] = np.arange(width) - shift
+    columns: IntArray = np.arange(width) - shift
     filled = np.full((len(lengths), width), pad_id, dtype=np.int64)
     filled[(columns >= 0) & (columns < lengths[:, None])] = rows.flat()
     if first is not None:

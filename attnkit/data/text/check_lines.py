@@ -7,10 +7,10 @@ from importlib.resources.abc import Traversable
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attnkit.data.files import BYTE_ORDER_MARK, raw_lines
 from attnkit.data.finding import Finding
+from attnkit.structures.arrays import BoolArray
 
 _SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _ODD_SPACE = re.compile(f"[{_SPACES}]")
@@ -38,7 +38,7 @@ class Occurrences:
             self.first, self.example = number, example
         self.count += 1
 
-    def add_where(self, which: NDArray[np.bool_], first: int) -> None:
+    def add_where(self, which: BoolArray, first: int) -> None:
         """Count what holds in a chunk, where the first has the number `first`."""
         if count := int(which.sum()):
             if not self.count:

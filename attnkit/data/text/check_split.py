@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attnkit.data.config import Split
 from attnkit.data.finding import Finding
@@ -13,6 +12,7 @@ from attnkit.data.text.check_lines import Occurrences, OddCharacters, Place, che
 from attnkit.data.text.parallel_text import Pair, ParallelText
 from attnkit.data.text.ragged import Integers, ragged
 from attnkit.data.text.token_cache import Encoder, left_out
+from attnkit.structures.arrays import BoolArray
 
 _UNKNOWN_RATE = 0.001
 _UNTRANSLATED_WORDS = 4
@@ -198,14 +198,14 @@ def duplicates(parts: list[Integers]) -> tuple[int, int, int]:
     return len(repeats), int(order[earliest - 1]) + 1, int(order[earliest]) + 1
 
 
-def _check_lines(side: _Side, lines: list[str], first: int) -> NDArray[np.bool_]:
+def _check_lines(side: _Side, lines: list[str], first: int) -> BoolArray:
     """Count, and note what is odd in lines; return which are empty."""
     lengths = np.fromiter((len(line.strip()) for line in lines), dtype=np.int64, count=len(lines))
     stats = side.stats
     stats.chars += int(lengths.sum())
     stats.words += sum(len(line.split()) for line in lines)
     stats.longest = max(stats.longest, int(lengths.max()))
-    empty: NDArray[np.bool_] = lengths == 0
+    empty: BoolArray = lengths == 0
     stats.empty += int(empty.sum())
     side.odd.add(lines, first)
     return empty

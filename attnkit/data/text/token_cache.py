@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attnkit.data.files import cache_folder, cached_folder
 from attnkit.data.text.parallel_text import Pair, ParallelText, chunks
 from attnkit.data.text.ragged import Integers, MappedArray, MappedRagged, Ragged, RaggedWriter, ragged, write_ragged
 from attnkit.errors import DataError
 from attnkit.run_dir import write_json
+from attnkit.structures.arrays import BoolArray
 
 _FORMAT = 1
 _RATIO_FROM = 10
@@ -229,7 +229,7 @@ class _Builder:
         about = {"format": _FORMAT, "ids": ids.str, "keeps_text": self.keep_text, "counts": asdict(counts)}
         write_json(folder / "cache.json", {**about, "sizes": _sizes(folder)})
 
-    def _write_chunk(self, chunk: list[Pair], writers: list[RaggedWriter]) -> tuple[NDArray[np.bool_], Integers]:
+    def _write_chunk(self, chunk: list[Pair], writers: list[RaggedWriter]) -> tuple[BoolArray, Integers]:
         """Append one chunk; say which pairs were kept, and how many were dropped as empty, too long, uneven."""
         sides = [[pair.src for pair in chunk], [pair.tgt for pair in chunk]]
         src, tgt = ragged(self.src_tokenizer.encode(sides[0])), ragged(self.tgt_tokenizer.encode(sides[1]))
@@ -254,7 +254,7 @@ class _Builder:
 
 def left_out(
     src_lengths: Integers, tgt_lengths: Integers, *, max_length: int, max_ratio: float
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+) -> tuple[BoolArray, BoolArray, BoolArray]:
     """Which pairs training passes over because they are empty, too long, or uneven: one reason each."""
     shorter, longer = np.minimum(src_lengths, tgt_lengths), np.maximum(src_lengths, tgt_lengths)
     empty = shorter == 0

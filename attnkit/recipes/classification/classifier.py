@@ -23,6 +23,7 @@ from attnkit.models.kernels.inference import prepare_for_inference
 from attnkit.recipes.classification.recipe import ClassificationRecipe
 from attnkit.recipes.trained import check_finite, known_classes, open_trained, scored_images
 from attnkit.run_dir import RunDir
+from attnkit.structures.arrays import IntArray
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,8 @@ class SplitPredictions:
     """
 
     inputs: list[str]
-    labels: NDArray[np.int64]
-    top: NDArray[np.int64]
+    labels: IntArray
+    top: IntArray
     probs: NDArray[np.float32]
 
 

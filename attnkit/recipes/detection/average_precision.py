@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from attnkit.data.detection.detection_batches import DetectionBatch
 from attnkit.data.detection.detection_set import DetectionSet
 from attnkit.metrics.coco_ap import CocoAp
+from attnkit.structures.arrays import FloatArray
 from attnkit.structures.detections import Detections
 from attnkit.structures.image_objects import ImageFound, ImageTruth, Kind
 from attnkit.structures.objects import Objects
@@ -106,9 +106,9 @@ def found_of(found: Detections, size: tuple[int, int], *, mask_threshold: float 
     )
 
 
-def xywh(boxes: Tensor) -> NDArray[np.float64]:
+def xywh(boxes: Tensor) -> FloatArray:
     """(R, 4) left, top, width and height of boxes, as in COCO's files."""
-    corners: NDArray[np.float64] = boxes.cpu().double().numpy()
+    corners: FloatArray = boxes.cpu().double().numpy()
     return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
 
 

@@ -7,7 +7,6 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
@@ -24,7 +23,7 @@ from attnkit.recipes.segmentation.recipe import InferenceConfig, SegmentationRec
 from attnkit.recipes.segmentation.sliding import AugmentedImage, label
 from attnkit.recipes.trained import check_finite, known_classes, open_trained, scored_images
 from attnkit.run_dir import RunDir
-from attnkit.structures.arrays import IGNORE
+from attnkit.structures.arrays import IGNORE, ByteArray
 
 MEMORY = 4 << 30
 """Bytes for what a network computes on the way, of whole images; one that needs more is cut into windows."""
@@ -47,7 +46,7 @@ class Segmenter:
         recipe: SegmentationRecipe,
         model: UperNet,
         class_names: Sequence[str],
-        colours: NDArray[np.uint8],
+        colours: ByteArray,
         *,
         device: torch.device,
         precision: Precision = "auto",
@@ -205,7 +204,7 @@ def load_segmenter(
     return Segmenter(recipe, model, names, colours, device=chosen, precision=precision, memory=memory, say=say)
 
 
-def _colours(written: object, num_classes: int) -> NDArray[np.uint8]:
+def _colours(written: object, num_classes: int) -> ByteArray:
     """Those that the weights were saved with; weights from elsewhere may have none."""
     try:
         colours = np.array(written, dtype=np.uint8)
