@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from attnkit.cli.options import (
-    AlphaOption,
-    FlipOptions,
-    ImageInputs,
-    ModelOptions,
-    SegmenterOptions,
-    spread_options,
-)
+from attnkit.cli.options import AlphaOption, FlipOptions, ImageInputs, ModelOptions, SegmenterOptions, spread_options
 from attnkit.predict.image_answers import print_answers
 from attnkit.predict.image_inputs import decode_upright, decoded_inputs
 from attnkit.predict.segmented_images import area_table, areas_as_json, segment_images

@@ -19,14 +19,7 @@ from attnkit.interop.name_table import (
     to_own_names,
     with_qkv_biases,
 )
-from attnkit.interop.openmmlab import (
-    OFFICIAL_BLOCK,
-    RESNET_BLOCK,
-    SWIN_BLOCK,
-    backbone_of,
-    class_names,
-    data_set_meta,
-)
+from attnkit.interop.openmmlab import OFFICIAL_BLOCK, RESNET_BLOCK, SWIN_BLOCK, backbone_of, class_names, data_set_meta
 from attnkit.interop.sizes import upernet_config, vit_config, vit_image_size
 from attnkit.models.config import ResNetConfig, SwinConfig, ViTConfig
 

@@ -25,13 +25,7 @@ from attnkit.models.kernels.layer_norm import LayerNorm
 from attnkit.models.kernels.linear import Linear
 from attnkit.models.layers.dropout import Dropout, DropPath
 from attnkit.models.layers.mlp import ConvMlp, Mlp
-from attnkit.models.layers.window_attention import (
-    Shift,
-    WindowAttention,
-    WindowWeights,
-    classifier_shift,
-    padded_size,
-)
+from attnkit.models.layers.window_attention import Shift, WindowAttention, WindowWeights, classifier_shift, padded_size
 
 Map = Float[Tensor, "B H W C"]
 

@@ -11,16 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from attnkit.data.formats.mask_png import MOST_CLASSES, palette
 from attnkit.predict.detected_images import counts_of
-from attnkit.predict.overlay_page import (
-    Colour,
-    Entry,
-    Legend,
-    font_size_on,
-    line_width,
-    page,
-    photo_size,
-    short_name,
-)
+from attnkit.predict.overlay_page import Colour, Entry, Legend, font_size_on, line_width, page, photo_size, short_name
 
 if TYPE_CHECKING:
     from attnkit.predict.detected_images import FoundObject

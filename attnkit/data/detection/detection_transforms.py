@@ -8,14 +8,7 @@ from torch import Tensor
 
 from attnkit.data.detection.config import DetectionAugmentConfig, DetectionImageConfig
 from attnkit.data.detection.object_image import ObjectImage, Window, resize_pixels
-from attnkit.data.detection.resizing import (
-    NUM_UNIFORMS,
-    Crops,
-    LargeScaleJitter,
-    MultiScale,
-    Resizing,
-    detection_size,
-)
+from attnkit.data.detection.resizing import NUM_UNIFORMS, Crops, LargeScaleJitter, MultiScale, Resizing, detection_size
 from attnkit.data.images.distortion import distort, normalise
 from attnkit.data.images.image_randomness import UIntArray, uniforms
 from attnkit.structures.arrays import IntArray

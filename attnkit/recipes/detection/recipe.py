@@ -9,11 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from attnkit.config import Config, Count
-from attnkit.data.detection.config import (
-    DetectionAugmentConfig,
-    DetectionDataConfig,
-    DetectionImageConfig,
-)
+from attnkit.data.detection.config import DetectionAugmentConfig, DetectionDataConfig, DetectionImageConfig
 from attnkit.models.rcnn.config import DetectorConfig
 from attnkit.recipes.base import BaseRecipe, ImageBatchConfig, InitConfig
 
