@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from attnkit.run_dir import RunDir
     from attnkit.structures.image_objects import ImageFound, Rle
 
-MAX_DETECTIONS = 100
-"""Of a class on an image: COCO's. A run's own number stands in its recipe."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionOptions:
@@ -70,6 +67,7 @@ def evaluate_detection(request: Request, images: ImageOptions, options: Detectio
         _evaluate_run(request, images, options)
         return
     from attnkit.evaluation.detection_files import score_files
+    from attnkit.metrics.coco_ap import MAX_DETECTIONS
 
     assert options.ground_truth is not None, "checked before"
     most = options.max_detections or MAX_DETECTIONS

@@ -2,9 +2,6 @@
 
 import pytest
 
-from attnkit.evaluation.request import METRICS
-from attnkit.metrics.mean_iou import SEGMENTATION_METRICS
-from attnkit.metrics.text import TEXT_METRICS
 from tests.command import evaluate, refused
 
 FILES = ("--predictions", "results.json", "--ground-truth", "truth.json")
@@ -74,6 +71,8 @@ def test_mistakes(folder, arguments, message):
     assert refused(evaluate(*arguments)).startswith(message)
 
 
-def test_the_metrics_that_are_listed_are_those_of_the_package():
-    assert METRICS["translation"] == TEXT_METRICS
-    assert METRICS["segmentation"] == SEGMENTATION_METRICS
+def test_an_unknown_metric_is_answered_by_all_that_there_are():
+    names = "bleu, chrf, ter, top1, top5, ece, real, miou, macc, aacc, fwiou, ap"
+    assert refused(evaluate("--metric", "blue")) == (
+        f"--metric: there is no 'blue'; expected {names}; did you mean bleu?"
+    )
