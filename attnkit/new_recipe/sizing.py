@@ -71,7 +71,7 @@ class ImageSurvey:
     """Median of the shorter sides, in pixels."""
 
     @property
-    def held_back(self) -> HeldBack:
+    def held_back(self) -> "HeldBack":
         """What is held back of the training images."""
         return hold_back(self.train, self.valid, self.test)
 
