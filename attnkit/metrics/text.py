@@ -68,6 +68,7 @@ def score_text(
     lowercase: bool = False,
     whitespace: bool = False,
     resamples: int = RESAMPLES,
+    max_draws: int = MAX_DRAWS,
 ) -> TextScore:
     """Score translations against one or more references each.
 
@@ -80,6 +81,7 @@ def score_text(
         lowercase: ignore case in BLEU and chrF. TER always does, as it does by default in sacreBLEU.
         whitespace: let chrF's n-grams contain spaces.
         resamples: for the interval and the p value; 0 leaves both out (no numpy then, and quick enough for validation).
+        max_draws: sentences of all resamples at most, for they are in memory; there are fewer resamples then, or none.
 
     Returns:
         The score. Its interval is sacreBLEU's: the mean of the resampled scores, plus and minus half the width of their
@@ -93,7 +95,7 @@ def score_text(
     """
     _check_lengths(hypotheses, references, baseline)
     scorer = _scorer(metric, tokenize=tokenize, lowercase=lowercase, whitespace=whitespace)
-    count = _affordable(resamples, sentences=len(hypotheses))
+    count = _affordable(resamples, max_draws // len(hypotheses))
     if baseline is not None and count:
         return _compare(scorer, metric, hypotheses, references, baseline, count)
     result = scorer.corpus_score(hypotheses, references, n_bootstrap=count or 1)
@@ -188,7 +190,7 @@ def _check_lengths(
         raise ValueError(f"hypotheses, references and baseline have different lengths: {sorted(lengths)}")
 
 
-def _affordable(resamples: int, *, sentences: int) -> int:
-    """How many resamples fit in memory; 0 where too few would."""
-    count = min(resamples, MAX_DRAWS // sentences)
+def _affordable(resamples: int, most: int) -> int:
+    """How many resamples there are if no more than `most` may be; 0 where that is too few."""
+    count = min(resamples, most)
     return count if count >= min(resamples, MIN_RESAMPLES) else 0

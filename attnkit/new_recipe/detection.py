@@ -20,12 +20,11 @@ from attnkit.new_recipe.detection_size import FEW_IMAGES, ObjectSurvey, size_rec
 from attnkit.new_recipe.networks import SWIN_KEYS
 from attnkit.new_recipe.own_data import OwnData
 from attnkit.new_recipe.recipe_text import NewRecipe, init_comment, write_recipe
-from attnkit.new_recipe.sizing import few_images, read_each, refuse_too_few, sample, this_machine, why_held_back
+from attnkit.new_recipe.sizing import SAMPLE, few_images, read_each, refuse_too_few, sample, this_machine, why_held_back
 from attnkit.new_recipe.speed import detector_speed
 from attnkit.structures.arrays import IntArray, Size
 
 MOST_FILES = 50_000
-"""Files of annotations that are read to count objects, evenly spread; a json is always read whole."""
 _ANY_SIZE = (1 << 16, 1 << 16)
 """Stands in for what annotations do not say, so that no image is opened: YOLO's shares of it are the same."""
 FEWEST_IMAGES = 10
@@ -46,6 +45,8 @@ def new_detection(
     name: str,
     side: int | None = None,
     minutes: float | None = None,
+    samples: int = SAMPLE,
+    most_files: int = MOST_FILES,
 ) -> NewRecipe:
     """Write a recipe sized to images with objects, and to this machine.
 
@@ -56,6 +57,8 @@ def new_detection(
         name: of the recipe.
         side: pixels of the shorter side that images are resized to; None chooses.
         minutes: of training; None is an hour on processor cores, and twelve on a GPU.
+        samples: images with objects that are opened to learn sizes.
+        most_files: of annotations, that are read to count objects, evenly spread; a json is always read whole.
 
     Raises:
         DataError: images and objects are missing, do not belong together, or are too few.
@@ -64,10 +67,13 @@ def new_detection(
     assert train is not None, "nothing is held back"
     what = "training images with annotations"
     refuse_too_few(given, len(train), least=FEWEST_IMAGES, what=what, hundreds="for a useful model")
-    whole = config.format == "coco"
-    counts = _count_objects(train, whole=whole)
-    sizes = _sample_sizes(train, _sample_with_objects(train, counts))
-    survey = _survey(given, (train, valid, test), counts, sizes, whole=whole)
+    counts, *others = (
+        _count_objects(part, len(part) if config.format == "coco" else most_files)
+        for part in (train, valid, test)
+        if part is not None
+    )
+    sizes = _sample_sizes(train, _sample_with_objects(train, counts, samples))
+    survey = _survey(given, (train, valid, test), [counts, *others], sizes)
     machine = this_machine()
 
     def speed(model: MaskRcnnConfig, size: Size) -> float:
@@ -154,14 +160,11 @@ class SampledSizes:
 def _survey(
     path: str,
     parts: tuple[ObjectFiles, ObjectFiles | None, ObjectFiles | None],
-    counts: ObjectCounts,
+    all_counts: Sequence[ObjectCounts],
     sizes: SampledSizes,
-    *,
-    whole: bool,
 ) -> ObjectSurvey:
     """What counts and sizes of training images say about all, and counts of the others."""
-    train, valid, test = parts
-    all_counts = [counts, *(_count_objects(part, whole=whole) for part in (valid, test) if part is not None)]
+    (train, valid, test), counts = parts, all_counts[0]
     sides = np.sort(np.array(sizes.sizes), axis=1)
     quarter, half, most = np.quantile(sizes.box_sides, (0.25, 0.5, 0.9)).tolist()
     return ObjectSurvey(
@@ -181,14 +184,14 @@ def _survey(
     )
 
 
-def _count_objects(images: ObjectFiles, *, whole: bool) -> ObjectCounts:
-    """Count the objects of every image; of very many images, on an even sample, unless all stand in one file."""
+def _count_objects(images: ObjectFiles, most: int) -> ObjectCounts:
+    """Count the objects of every image; of very many images, on an even sample."""
 
     def count(index: int) -> tuple[int, list[int], int]:
         objects = _objects(images, index)
         return index, [one.label for one in objects], sum(is_outline(one.outline) for one in objects)
 
-    counted, broken = read_each(sample(len(images), len(images) if whole else MOST_FILES), count)
+    counted, broken = read_each(sample(len(images), most), count)
     indices, labels, outlined = zip(*counted, strict=True)
     of_classes = np.zeros(len(images.class_names), dtype=np.int64)
     np.add.at(of_classes, [label for own in labels for label in own], 1)
@@ -225,12 +228,12 @@ def _size_and_box_sides(images: ObjectFiles, index: int) -> tuple[Size, list[flo
     return size, ((width * height)[real].sqrt() / min(size)).tolist()
 
 
-def _sample_with_objects(images: ObjectFiles, counts: ObjectCounts) -> list[int]:
+def _sample_with_objects(images: ObjectFiles, counts: ObjectCounts, samples: int) -> list[int]:
     """An even sample of the images that have objects: no other is trained on."""
     there = counts.images[counts.objects > 0]
     if not len(there):
         raise _without_objects(images, len(counts.images))
-    return there[sample(len(there))].tolist()
+    return there[sample(len(there), samples)].tolist()
 
 
 def _without_objects(images: ObjectFiles, sampled: int) -> DataError:

@@ -81,9 +81,9 @@ class ImageSurvey:
         return f"{self.train:,} training, {self.valid:,} validation and {self.test:,} test images"
 
 
-def sample(count: int, most: int | None = None) -> list[int]:
-    """Indices of at most so many items, or SAMPLE of them, evenly spread over `count`."""
-    chosen: list[int] = np.linspace(0, count - 1, min(SAMPLE if most is None else most, count)).astype(int).tolist()
+def sample(count: int, most: int = SAMPLE) -> list[int]:
+    """Indices of at most so many items, evenly spread over `count`."""
+    chosen: list[int] = np.linspace(0, count - 1, min(most, count)).astype(int).tolist()
     return chosen
 
 

@@ -19,7 +19,6 @@ Opened = TypeVar("Opened")
 
 GMACS_FOR_SPEED = 20.0
 """Up to here the speed is measured unasked: it takes about two seconds."""
-_MEASURED_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +98,7 @@ def measure_speed(
     *,
     gmacs: float,
     predict: Callable[[nn.Module, Tensor], object] = nn.Module.__call__,
+    seconds: float = 1.0,
 ) -> dict[str, Any]:
     """Images per second of the network at work, on random images, here and now, in the default precision.
 
@@ -107,6 +107,7 @@ def measure_speed(
         size: height and width of the images.
         gmacs: per image, in units of 10^9.
         predict: puts the prepared network to work on a batch of them.
+        seconds: of measuring.
     """
     device = find_device("auto")
     precision = decide_precision("auto", device)
@@ -115,7 +116,7 @@ def measure_speed(
     images = torch.randn(batch, 3, *size, device=device)
     rounds, started = -1, time.perf_counter()  # the first round is warming up
     with torch.inference_mode():
-        while rounds < 1 or time.perf_counter() - started < _MEASURED_SECONDS:
+        while rounds < 1 or time.perf_counter() - started < seconds:
             if rounds == 0:
                 started = time.perf_counter()
             predict(model, images)

@@ -16,9 +16,6 @@ from torchvision.ops import roi_align
 
 from attnkit.structures.run_lengths import Code, decode_crop, encode_crop
 
-_STACK = 1 << 22
-"""Pixels of crops that `targets` spreads out at a time."""
-
 Crop = tuple[Tensor, int, int]
 """Pixels (h, w), and x and y of the first."""
 
@@ -171,7 +168,7 @@ class Masks:
     # learned
 
     def targets(
-        self, boxes: Float[Tensor, "N 4"], which: Int64[Tensor, "N"], size: int
+        self, boxes: Float[Tensor, "N 4"], which: Int64[Tensor, "N"], size: int, *, most_pixels: int = 1 << 22
     ) -> Float[Tensor, "N {size} {size}"]:
         """What a mask head is to draw: 1 in the cells of a box of which its mask has half or more (RoIAlign), else 0.
 
@@ -179,22 +176,23 @@ class Masks:
             boxes: inside the image.
             which: the number of the mask of each.
             size: cells of a side.
+            most_pixels: of masks that are spread out at once.
         """
         found = boxes.new_zeros(len(boxes), size, size)
         filled = which[self._areas_of_windows()[which] > 0]
-        for stack in self._stacks(filled.unique().tolist()):
+        for stack in self._stacks(filled.unique().tolist(), most_pixels):
             chosen = torch.isin(which, which.new_tensor(stack)).nonzero()[:, 0]
             found[chosen] = self._aligned(boxes[chosen], which[chosen], size)
         return (found >= 0.5).to(boxes.dtype)
 
-    def _stacks(self, numbers: list[int]) -> list[list[int]]:
+    def _stacks(self, numbers: list[int], most_pixels: int) -> list[list[int]]:
         """Masks of about one size together, so that what is spread out for them stays small."""
         sides = (self.windows[:, 2:] - self.windows[:, :2]).tolist()
         stacks: list[list[int]] = []
         width = height = 0
         for number in sorted(numbers, key=lambda number: max(sides[number])):
             width, height = max(width, sides[number][0]), max(height, sides[number][1])
-            if not stacks or (len(stacks[-1]) + 1) * width * height > _STACK:
+            if not stacks or (len(stacks[-1]) + 1) * width * height > most_pixels:
                 stacks.append([])
                 width, height = sides[number]
             stacks[-1].append(number)

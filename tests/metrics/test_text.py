@@ -6,7 +6,6 @@ import math
 import pytest
 
 from attnkit.errors import AttnkitError
-from attnkit.metrics import text
 from attnkit.metrics.text import reading, score_text
 
 
@@ -126,12 +125,10 @@ def test_a_baseline_does_not_change_the_score_or_its_interval():
         assert compared.signature == alone.signature
 
 
-def test_large_sets_get_fewer_resamples_then_none(monkeypatch):
+def test_large_sets_get_fewer_resamples_then_none():
     hypotheses, references = many(50, wrong=3)
-    monkeypatch.setattr(text, "MAX_DRAWS", 50 * 77)
-    assert "bs:77|" in score_text("bleu", hypotheses, [references]).signature
-    monkeypatch.setattr(text, "MAX_DRAWS", 50 * 39)
-    score = score_text("bleu", hypotheses, [references], baseline=references)
+    assert "bs:77|" in score_text("bleu", hypotheses, [references], max_draws=50 * 77).signature
+    score = score_text("bleu", hypotheses, [references], baseline=references, max_draws=50 * 39)
     assert (score.low, score.baseline.p_value, score.baseline.value) == (None, None, pytest.approx(100))
 
 

@@ -1,5 +1,7 @@
 """attnkit recipe new detection through the command line, on small sets in the forms of COCO, YOLO and Pascal VOC."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.new_recipe import detection as new_detection
 from attnkit.new_recipe import speed as measured
 from attnkit.new_recipe.networks import DETECTOR_NANO as NANO
+from attnkit.new_recipe.own_data import coco_data, found_data
 from attnkit.new_recipe.sizing import Machine
 from tests.command import attnkit, refused
 from tests.data.formats.coco_files import annotation, coco, pictures
@@ -171,15 +174,20 @@ def test_many_objects_reach_the_recipe(folder):
     assert recipe.model.rpn.anchor_scale == 2
 
 
-def test_objects_of_all_images_are_counted(folder, monkeypatch):
+def written(source, data, **options):
+    """The lines that a recipe explains itself with, and its warnings."""
+    made = new_detection.new_detection(source, data, output=Path("photos.yaml"), name="photos", **options)
+    return [*made.reasons, *made.warnings]
+
+
+def test_objects_of_all_images_are_counted(folder):
     """Sizes are those of some, and of images with objects alone: here the first and the last that have one."""
-    monkeypatch.setattr("attnkit.new_recipe.sizing.SAMPLE", 2)
     dogs = [annotation((x, 3, x + 2, 6), number=x, image=7, category=8) for x in range(55)]
     cats = [annotation((0, 0, side, side), number=100 + side, image=side) for side in (2, 20)]
     crowd = annotation((0, 0, 60, 40), number=9, image=1, iscrowd=1, segmentation=None)
     outside = annotation((90, 90, 95, 95), number=8, image=1)
     write_coco(folder, objects=[*cats, *dogs, crowd, outside])
-    lines = new("--image-size", "40").stderr.splitlines()
+    lines = written("photos", coco_data("photos", "objects.json"), side=40, samples=2)
     assert lines[1:3] == [
         "classes: 2, as the data names them, and their objects in training: cat 2, dog 55",
         "sampled: objects are counted on all images; sizes are those of 2 images with objects, evenly spread",
@@ -199,9 +207,8 @@ def test_the_fullest_image_may_be_one_to_validate_on(folder):
 
 
 @pytest.mark.parametrize("form", ["yolo", "voc"])
-def test_of_very_many_files_some_are_read(form, folder, monkeypatch):
+def test_of_very_many_files_some_are_read(form, folder):
     """The one that is left out has many objects."""
-    monkeypatch.setattr("attnkit.new_recipe.detection.MOST_FILES", 11)
     box = b"<bndbox><xmin>3</xmin><ymin>2</ymin><xmax>30</xmax><ymax>20</ymax></bndbox>"
     objects = [9 if image == 10 else 1 for image in range(12)]
     one = {"yolo": b"0 0.5 0.5 0.2 0.2\n", "voc": b"<object><name>dog</name>" + box + b"</object>"}[form]
@@ -214,7 +221,7 @@ def test_of_very_many_files_some_are_read(form, folder, monkeypatch):
         notes = {name.replace("labels", "images"): content for name, content in notes.items()}
     write_files(folder, notes)
     data = "pets/yolo" if form == "yolo" else "pets/voc/images"
-    lines = new("--data", data, "-o", "x.yaml", images=None, annotations=None).stderr.splitlines()
+    lines = written(data, found_data(data), most_files=11)
     assert lines[1] == "classes: 1, as the data names them, and their objects in training: dog 11"
     assert any(line.startswith("objects: 1 per image, 1 at most: ") for line in lines)
 

@@ -141,13 +141,12 @@ def boxes(count: int) -> Tensor:
 
 
 @pytest.mark.parametrize("at_once", [1 << 22, 2000, 1])
-def test_targets_are_roi_align_of_the_bitmaps(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masks_module, "_STACK", at_once)
+def test_targets_are_roi_align_of_the_bitmaps(at_once: int) -> None:
     some, which = boxes(200), torch.arange(200) % 7
     rois = torch.cat([which[:, None].float(), some], dim=1)
     shares = roi_align(bitmaps()[:, None].float(), rois, 5, sampling_ratio=0, aligned=True)[:, 0]
     sure = (shares - 0.5).abs() > 1e-5
-    found = masks().targets(some, which, 5)
+    found = masks().targets(some, which, 5, most_pixels=at_once)
     assert sure.float().mean() > 0.9
     assert torch.equal(found[sure], (shares >= 0.5).float()[sure])
     assert found.mean() > 0.2
@@ -172,10 +171,9 @@ def test_little_is_spread_out_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
         return roi_align(stack, *rest, **options)
 
     monkeypatch.setattr(masks_module, "roi_align", noticed)
-    monkeypatch.setattr(masks_module, "_STACK", 500)
     crops = [(torch.ones(3, 5), 3 * i, i) for i in range(20)] + [(torch.ones(1, 90), 5, 7), (torch.ones(90, 1), 7, 5)]
     found = Masks.from_crops(crops, (100, 100))
-    targets = found.targets(found.boxes()[[*range(22), 3]], torch.tensor([*range(22), 3]), 3)
+    targets = found.targets(found.boxes()[[*range(22), 3]], torch.tensor([*range(22), 3]), 3, most_pixels=500)
     assert bool((targets == 1).all())
     assert sum(len(stack) for stack in seen) == 22
     assert len(seen) == 3

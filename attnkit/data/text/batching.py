@@ -20,8 +20,6 @@ _PAIRS_AT_ONCE = 10_000
 _MEASURED_PAIRS = 1000
 _GROWTH_MARGIN = 1.08
 """Pairs whose lengths vary at random fit together less well: room for the padding that this adds (seen on Multi30k)."""
-_RELEASE_EVERY = 256
-"""Batches; after so many the mapped pages are let go, so that memory does not grow with the corpus."""
 _LIMIT_STEP = 1.02
 
 
@@ -88,6 +86,7 @@ class TokenBatches:
         bos_id: int = 2,
         eos_id: int = 3,
         sampler: Sampler | None = None,
+        release_every: int = 256,
     ) -> None:
         """Plan batches over a cache.
 
@@ -100,6 +99,7 @@ class TokenBatches:
                 cached lengths times the mean growth measured on some pairs, so that skipping batches needs no
                 sampling; if an epoch turns out longer than planned, its batches exceed their limits by the few
                 percent it takes. Nothing is ever truncated.
+            release_every: after so many batches mapped pages are let go, so that memory does not grow with the corpus.
 
         Raises:
             DataError: a single pair is above the limits.
@@ -108,6 +108,7 @@ class TokenBatches:
         self._limits = batch_tokens
         self._seed = seed
         self._pool = pool
+        self._release_every = release_every
         self._ids = {"pad_id": pad_id, "bos_id": bos_id, "eos_id": eos_id}
         self._sampler = sampler
         self._growth = (1.0, 1.0) if sampler is None else _growth(cache, sampler)
@@ -146,7 +147,7 @@ class TokenBatches:
                 src, tgt = (drawn[0].rows(chosen), drawn[1].rows(chosen)) if drawn else self._cache.rows(indices)
                 yield _pad(src, tgt, indices, **self._ids)
                 made += 1
-                if made % _RELEASE_EVERY == 0:
+                if made % self._release_every == 0:
                     self._cache.release()
             start = (start - len(cuts)) % every
 

@@ -14,9 +14,6 @@ from torch import Tensor
 
 SmoothingForm = Literal["paper", "torch"]
 
-_CHUNK_ELEMENTS = 1 << 22
-"""Logits per chunk: 8 MB in bfloat16, which stays in the cache of a CPU."""
-
 
 def smoothed_targets(epsilon: float, vocab_size: int, form: SmoothingForm) -> tuple[float, float]:
     """The target probability of the truth, and that of every other token.
@@ -36,6 +33,7 @@ def linear_cross_entropy(
     *,
     label_smoothing: float = 0.0,
     form: SmoothingForm = "paper",
+    chunk_elements: int = 1 << 22,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Smoothed cross entropy and plain negative log-likelihood of `softmax(hidden weight^T)`, each summed over N.
 
@@ -47,6 +45,7 @@ def linear_cross_entropy(
         targets: the true token of each row.
         label_smoothing: epsilon.
         form: how epsilon is shared out, see `smoothed_targets`.
+        chunk_elements: logits at once, 8 MB in bfloat16, which stay in the cache of a CPU.
 
     Returns:
         (smoothed, with a gradient; plain, without one), in nats.
@@ -56,7 +55,7 @@ def linear_cross_entropy(
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
     on_truth, elsewhere = smoothed_targets(label_smoothing, len(weight), form)
-    loss, nll = _LinearCrossEntropy.apply(hidden, weight, targets, on_truth, elsewhere, dtype)
+    loss, nll = _LinearCrossEntropy.apply(hidden, weight, targets, on_truth, elsewhere, dtype, chunk_elements)
     return loss, nll
 
 
@@ -69,7 +68,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, on_truth: float, elsewhere: float, dtype: torch.dtype
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        on_truth: float,
+        elsewhere: float,
+        dtype: torch.dtype,
+        chunk_elements: int,
     ) -> tuple[Tensor, Tensor]:
         needs_grad = hidden.requires_grad or weight.requires_grad
         matrix = weight.detach().to(dtype)  # (V, C)
@@ -79,7 +85,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         nll = hidden.new_zeros((), dtype=torch.float32)
         grad_hidden = torch.empty_like(hidden, dtype=torch.float32) if needs_grad else None
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if needs_grad else None
-        rows = max(16, _CHUNK_ELEMENTS // len(weight))
+        rows = max(16, chunk_elements // len(weight))
         for first in range(0, len(hidden), rows):
             chunk = hidden.detach()[first : first + rows].to(dtype)  # (n, C)
             truth = targets[first : first + rows]  # (n,)
@@ -109,4 +115,4 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_hidden, grad_weight = ctx.saved_tensors
         hidden_dtype, weight_dtype = ctx.dtypes
         scale = grads[0]
-        return (grad_hidden * scale).to(hidden_dtype), (grad_weight * scale).to(weight_dtype), None, None, None, None
+        return (grad_hidden * scale).to(hidden_dtype), (grad_weight * scale).to(weight_dtype), *[None] * 5

@@ -24,9 +24,6 @@ from attnkit.structures.arrays import Size
 from attnkit.structures.detections import Detections
 from attnkit.structures.objects import Objects
 
-_KEPT = 12 << 20
-"""Pixels of inputs whose feature maps are kept until masks are predicted, about 2 GiB; others are computed again."""
-
 
 @dataclass(frozen=True)
 class _AugmentedProposals:
@@ -55,6 +52,7 @@ class Detector:
         has_masks: bool,
         device: torch.device,
         precision: Precision = "auto",
+        kept_pixels: int = 12 << 20,
     ) -> None:
         """Put a model to work; its weights must stay as they are from here on.
 
@@ -66,11 +64,14 @@ class Detector:
             has_masks: whether the model predicts masks.
             device: where to compute.
             precision: of the products; auto is bfloat16 where the device multiplies it in hardware.
+            kept_pixels: of inputs whose feature maps are kept until masks are predicted, about 2 GiB; others are
+                computed again.
         """
         self.class_names = tuple(class_names)
         self.category_ids = tuple(category_ids)
         self.has_masks = has_masks
         self.device = device
+        self._kept_pixels = kept_pixels
         self.precision: Precision = decide_precision(precision, device)
         self.inference = recipe.inference
         self._image, self._rpn = recipe.image, recipe.model.rpn
@@ -110,7 +111,7 @@ class Detector:
 
     def _propose(self, pixels: Tensor, inference: DetectionInferenceConfig) -> list[_AugmentedProposals]:
         proposals: list[_AugmentedProposals] = []
-        room = _KEPT
+        room = self._kept_pixels
         for augmentation in augmentations(self._image, inference):
             resized, image = augmentation.apply(pixels)
             maps = self._model.features(resized.to(self.device))

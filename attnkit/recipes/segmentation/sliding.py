@@ -28,11 +28,6 @@ Span = tuple[int, int]
 Network = Callable[[Tensor], Tensor]
 """From pixels, uint8 (B, 3, height, width), to logits (B, K, h, w), float32, on any device."""
 
-_BAND_BYTES = 32 << 20
-"""Of the probabilities of a band."""
-_MAP_BYTES = 1 << 30
-"""Of the maps of windows that are kept at once."""
-
 
 @dataclass(frozen=True)
 class AugmentedImage:
@@ -130,6 +125,8 @@ def label(
     num_classes: int,
     pixels_per_cell: int = 4,
     windows_at_once: int = 1,
+    band_bytes: int = 32 << 20,
+    map_bytes: int = 1 << 30,
 ) -> Tensor:
     """Find the most probable class of each pixel.
 
@@ -140,28 +137,30 @@ def label(
         num_classes: K.
         pixels_per_cell: along a side, in the maps that the network makes.
         windows_at_once: how many the network gets together.
+        band_bytes: of the probabilities of a band of rows.
+        map_bytes: of the maps of windows that are kept at once.
 
     Returns:
         uint8 (H, W), on the CPU.
     """
     labels = torch.empty(size, dtype=torch.uint8)
-    map_bytes = num_classes * sum(image.map_bytes(pixels_per_cell) for image in images)
-    for left, right in _stripes(images, size[1], map_bytes):
+    all_bytes = num_classes * sum(image.map_bytes(pixels_per_cell) for image in images)
+    for left, right in _stripes(images, size[1], math.ceil(all_bytes / map_bytes)):
         passes = [_Pass(image, size, (left, right), network, windows_at_once) for image in images]
-        band = max(1, _BAND_BYTES // (4 * num_classes * (right - left)))
+        band = max(1, band_bytes // (4 * num_classes * (right - left)))
         for top in range(0, size[0], band):
             bottom = min(top + band, size[0])
             labels[top:bottom, left:right] = _label_band(passes, (top, bottom), (left, right), num_classes)
     return labels
 
 
-def _stripes(images: Sequence[AugmentedImage], width: int, map_bytes: int) -> Iterator[Span]:
-    """The image from left to right: as a rule one stripe; more where the maps would take too much otherwise.
+def _stripes(images: Sequence[AugmentedImage], width: int, count: int) -> Iterator[Span]:
+    """The image from left to right: at most so many stripes, one as a rule, more where its maps would take too much.
 
     A window on the border of two stripes is computed in each, so that none is narrower than two windows.
     """
     widest = max((image.columns[0][1] - image.columns[0][0]) / image.width for image in images)
-    count = max(1, min(math.ceil(map_bytes / _MAP_BYTES), int(0.5 / widest)))
+    count = max(1, min(count, int(0.5 / widest)))
     borders = [round(number * width / count) for number in range(count + 1)]
     yield from pairwise(borders)
 

@@ -207,8 +207,8 @@ def test_data_that_cannot_be_opened(tmp_path):
     assert lines(check(root, quick=True))[0].startswith(f"error {root}/val/c/1.png: class c has no training image; ")
 
 
-def test_it_tells_how_far_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr("attnkit.data.images.check_splits._REPORTED_EVERY", 8)
+def test_it_tells_how_far_it_is():
     told = []
-    check(folder(tmp_path), progress=lambda *values: told.append(values))
-    assert told == [("train", 8, 20), ("train", 16, 20)]
+    config = ShapesConfig(format="shapes", train_images=1003, valid_images=3, test_images=2, size=16)
+    check_images(OpenedData(config), quick=True, progress=lambda *values: told.append(values))
+    assert told == [("train", 500, 1003), ("train", 1000, 1003)]

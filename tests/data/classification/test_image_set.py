@@ -102,8 +102,8 @@ def test_a_cache_that_is_cut_off_is_made_again(tmp_path):
     assert np.array_equal(opened(root).read(4).numpy(), pixels(picture(seed=4)))
 
 
-def test_it_tells_how_far_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr("attnkit.data.classification.image_set._TOLD_EVERY", 2)
+def test_it_tells_how_far_it_is(tmp_path):
     told = []
-    opened(write_files(tmp_path, FILES), progress=lambda done, total: told.append((done, total)))
-    assert told == [(2, 5), (4, 5)]
+    files = {f"train/{name}/{i}.png": png(5, 7) for name in "ab" for i in range(1003)}
+    opened(write_files(tmp_path, files), progress=lambda done, total: told.append((done, total)))
+    assert told == [(1000, 2006), (2000, 2006)]

@@ -430,18 +430,21 @@ def test_labels_of_yolo_and_voc_say_no_areas(tmp_path):
     )
 
 
-def test_progress_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("attnkit.data.images.check_splits._REPORTED_EVERY", 4)
+def test_progress_is_told():
     told = []
     config = DetectionShapesConfig(
-        format="shapes", train_images=9, valid_images=3, test_images=2, size=16, most_shapes=1
+        format="shapes", train_images=1003, valid_images=3, test_images=2, size=16, most_shapes=1
     )
     check_detection(config, OpenedData(config), quick=True, progress=lambda *how_far: told.append(how_far))
-    assert told == [("train", 4, 9), ("train", 8, 9)]
+    assert told == [("train", 500, 1003), ("train", 1000, 1003)]
 
 
-def test_a_quick_look_draws_some_outlines_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("attnkit.data.images.check_splits._QUICK_IMAGES", 2)
-    wrong = annotation((1, 1, 6, 6), number=7, segmentation={"size": [W, H], "counts": [H * W]})
-    root = folder(tmp_path, more={image: [wrong | {"image_id": image}] for image in (11, 12)})
-    assert [line.split(": the")[0] for line in lines(check(root, quick=True), root)] == ["error a/valid.json: image 11"]
+def test_a_quick_look_draws_some_outlines_alone(tmp_path):
+    """Two hundred, evenly chosen: of 300 images the first and the second, but not the third."""
+    size, images = {"size": [W, H], "counts": [H * W]}, range(101, 401)
+    wrong = [annotation((1, 1, 6, 6), number=image, image=image, segmentation=size) for image in (101, 103)]
+    right = [one for image in images for one in objects(image)]
+    files = pictures(images, folder="many") | {"a/many.json": coco([*wrong, *right], images=images)}
+    root = folder(tmp_path, files=files)
+    report = check(root, quick=True, valid={"images": "many", "annotations": "a/many.json"})
+    assert [line.split(": the")[0] for line in lines(report, root)] == ["error a/many.json: image 101"]

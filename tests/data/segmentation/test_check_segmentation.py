@@ -274,14 +274,16 @@ def test_images_that_stand_twice(tmp_path):
     ]
 
 
-def test_a_quick_look_decodes_some_masks_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("attnkit.data.images.check_splits._QUICK_IMAGES", 2)
-    root = folder(tmp_path, {"masks/train/5.png": mask(labels() + 50), "masks/train/6.png": mask(labels(size=(7, 5)))})
+def test_a_quick_look_decodes_some_masks_alone(tmp_path):
+    """Two hundred, evenly chosen: of 300 masks not the third, with values of no class; all are compared in size."""
+    root = folder(tmp_path, scenes(*(f"{i:03}" for i in range(10, 300)), images="images/train", masks="masks/train"))
+    (root / "masks/train/011.png").write_bytes(mask(labels() + 50))
+    (root / "masks/train/6.png").write_bytes(mask(labels(size=(7, 5))))
     report = check(root, quick=True, classes=["a", "b", "c"])
     assert [line.split(";")[0] for line in lines(report, root)] == [
         "warning masks/train/6.png: 5 x 7 pixels, but its image images/train/6.jpg has 7 x 5"
     ]
-    assert report.stats["train"].masks_read == 2
+    assert report.stats["train"].masks_read == 200
 
 
 def test_missing_splits(tmp_path):
@@ -322,12 +324,11 @@ def test_coco_with_other_categories(tmp_path):
     ) in lines(check_segmentation(OpenedData(config), quick=True))
 
 
-def test_progress_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("attnkit.data.images.check_splits._REPORTED_EVERY", 4)
+def test_progress_is_told():
     told = []
-    config = MaskFilesConfig(format="mask_files", path=str(folder(tmp_path)))
-    check_segmentation(OpenedData(config), progress=lambda *how_far: told.append(how_far))
-    assert told == [("train", 4, 10), ("train", 8, 10)]
+    config = SegmentationShapesConfig(format="shapes", train_images=1003, valid_images=3, test_images=2, size=16)
+    check_segmentation(OpenedData(config), quick=True, progress=lambda *how_far: told.append(how_far))
+    assert told == [("train", 500, 1003), ("train", 1000, 1003)]
 
 
 def test_data_that_cannot_be_opened(tmp_path):

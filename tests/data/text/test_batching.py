@@ -167,13 +167,10 @@ def test_a_sentence_above_the_limit(cache):
 
 
 def test_the_pages_are_let_go(cache, monkeypatch):
-    from attnkit.data.text import batching
-
     released = []
-    monkeypatch.setattr(batching, "_RELEASE_EVERY", 10)
     release = type(cache).release
     monkeypatch.setattr(type(cache), "release", lambda self: released.append(release(self)))
-    count = len(list(batches_of(cache).batches(0)))
+    count = len(list(batches_of(cache, release_every=10).batches(0)))
     assert len(released) == count // 10 > 5
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attnkit.data.text import parallel_text, token_cache
+from attnkit.data.text import token_cache
 from attnkit.data.text.token_cache import PairCounts, SubwordSampler, TokenCache, build_token_cache
 from attnkit.errors import DataError
 from tests.data.fakes import ListedPairs, Numbers, line
@@ -50,16 +50,21 @@ def test_the_ratio_is_allowed_to_be_met(tmp_path):
     assert len(build(tmp_path, [(line(12), line(3)), (line(13), line(3))])) == 1
 
 
-def test_chunks_do_not_show(tmp_path, monkeypatch):
-    pairs = [(line(1 + i % 5, first=i % 50), line(1 + i % 3)) for i in range(23)]
+def test_chunks_do_not_show(tmp_path):
+    pairs = [(line(1 + i % 5, first=i % 50), line(1 + i % 3)) for i in range(23_000)]
     pairs[9] = ("", "5")
-    whole = build(tmp_path / "whole", pairs, keep_text=True)
-    monkeypatch.setattr(parallel_text, "_PAIRS_AT_ONCE", 4)
     seen = []
-    parts = build(tmp_path / "parts", pairs, keep_text=True, progress=seen.append)
-    assert seen == [4, 8, 12, 16, 20, 23]
-    for path in whole.folder.iterdir():
-        assert path.read_bytes() == (parts.folder / path.name).read_bytes(), path.name
+    cache = build(tmp_path, pairs, keep_text=True, progress=seen.append)
+    assert seen == [10_000, 20_000, 23_000]
+    kept = [pair for pair in pairs if pair[0]]
+    src, tgt = zip(*kept, strict=True)
+    everything = np.arange(len(kept))
+    assert len(cache) == len(kept)
+    assert cache.lines(everything) == (list(src), list(tgt))
+    assert cache.numbers.tolist() == [i for i in range(1, 23_001) if i != 10]
+    for side, rows in zip((src, tgt), cache.rows(everything), strict=True):
+        assert rows.flat().tolist() == [int(word) for text in side for word in text.split()]
+        assert rows.lengths.tolist() == [len(text.split()) for text in side]
 
 
 def test_the_text_is_kept_when_asked(tmp_path):

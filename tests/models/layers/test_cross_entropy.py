@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -7,7 +8,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from attnkit.models.layers import cross_entropy
 from attnkit.models.layers.cross_entropy import SmoothingForm, linear_cross_entropy, smoothed_targets
 
 N, C, V = 53, 7, 31
@@ -102,16 +102,16 @@ def test_form_torch_is_torch_s(epsilon: float) -> None:
 
 
 @pytest.mark.parametrize("form", ["paper", "torch"])
-def test_many_chunks_are_one(form: SmoothingForm, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run() -> tuple[Tensor, ...]:
+def test_many_chunks_are_one(form: SmoothingForm) -> None:
+    def run(**chunks: int) -> tuple[Tensor, ...]:
         hidden, weight, targets = tensors()
-        loss, nll = linear_cross_entropy(hidden, weight, targets, label_smoothing=0.1, form=form)
+        loss, nll = linear_cross_entropy(hidden, weight, targets, label_smoothing=0.1, form=form, **chunks)
         return loss, nll, *torch.autograd.grad(loss, (hidden, weight))
 
     whole = run()
-    monkeypatch.setattr(cross_entropy, "_CHUNK_ELEMENTS", 17 * V)  # 17, 17, 17 and 2 rows
-    assert products(run) == 3 * 4
-    torch.testing.assert_close(run(), whole, rtol=1e-5, atol=1e-5)
+    in_chunks = partial(run, chunk_elements=17 * V)  # 17, 17, 17 and 2 rows
+    assert products(in_chunks) == 3 * 4
+    torch.testing.assert_close(in_chunks(), whole, rtol=1e-5, atol=1e-5)
 
 
 def products(run: Callable[[], object]) -> int:

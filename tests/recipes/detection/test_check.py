@@ -106,10 +106,9 @@ def test_training_asks_with_the_numbers_of_its_recipe(tmp_path, monkeypatch):
     assert asked == [(True, DetectionLimits(detections=7, proposals=30))]
 
 
-def test_generated_shapes_and_progress(monkeypatch):
-    monkeypatch.setattr("attnkit.data.images.check_splits._REPORTED_EVERY", 2)
-    data = DetectionShapesConfig(format="shapes", train_images=3, valid_images=1, test_images=1, size=16)
+def test_generated_shapes_and_progress():
+    data = DetectionShapesConfig(format="shapes", train_images=503, valid_images=1, test_images=1, size=16)
     told = []
     found = check(object_recipe(data.model_dump()), OpenedData(data), decode=False, say=told.append)
-    assert told == ["train: 2 of 3 images checked"]
+    assert told == ["train: 500 of 503 images checked"]
     assert [line.split(":")[0] for line in found.lines if not line.startswith(" ")] == ["train", "valid", "test"]

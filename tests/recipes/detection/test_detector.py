@@ -9,7 +9,6 @@ from attnkit.data.open import OpenedData
 from attnkit.engine.checkpoint import load_tensors, load_weights, save_tensors
 from attnkit.errors import CheckpointError, DataError
 from attnkit.models.rcnn.rcnn import Rcnn
-from attnkit.recipes.detection import detector as module
 from attnkit.recipes.detection.detector import Detector, detect_split, load_detector
 from attnkit.recipes.detection.recipe import DetectionInferenceConfig
 from tests.recipes.object_runs import CATEGORY_IDS, CLASSES, FindsColours, object_recipe, object_run, painted
@@ -19,7 +18,7 @@ BOXES = [[4, 8, 20, 24], [8, 28, 52, 36], [28, 4, 44, 28]]
 """By how sure they are."""
 
 
-def colour_detector(network=None, *, has_masks=True, **sections):
+def colour_detector(network=None, *, has_masks=True, kept_pixels=12 << 20, **sections):
     return Detector(
         object_recipe(**sections),
         network or FindsColours(),
@@ -28,6 +27,7 @@ def colour_detector(network=None, *, has_masks=True, **sections):
         has_masks=has_masks,
         device=torch.device("cpu"),
         precision="float32",
+        kept_pixels=kept_pixels,
     )
 
 
@@ -47,11 +47,11 @@ def augmented_with(**inference):
     ids=str,
 )
 @pytest.mark.parametrize("kept", [0, 1 << 30], ids=["again", "kept"])
-def test_every_augmentation(inference, kept, monkeypatch):
+def test_every_augmentation(inference, kept):
     """Rectangles are found where they are, whether feature maps are kept until masks are predicted or not."""
-    monkeypatch.setattr(module, "_KEPT", kept)
     network = FindsColours()
-    found = colour_detector(network).detect(painted((40, 56), **PICTURE), inference=inference)
+    detector = colour_detector(network, kept_pixels=kept)
+    found = detector.detect(painted((40, 56), **PICTURE), inference=inference)
     inputs = len(inference.short_sides or (64,)) * (1 + inference.flip)
     assert len(network.seen) == (inputs if kept else 3 * inputs - 2), "the first one's are kept in any case"
     assert found.labels.tolist() == [0, 2, 1]

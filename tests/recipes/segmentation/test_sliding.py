@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from attnkit.recipes.segmentation import sliding
 from attnkit.recipes.segmentation.sliding import (
     AugmentedImage,
     interpolate_side,
@@ -141,16 +140,15 @@ def test_several_sizes_and_the_mirrored_image(window):
 @pytest.mark.parametrize("windows_at_once", [1, 3])
 @pytest.mark.parametrize("map_bytes", [1, 1 << 30])
 @pytest.mark.parametrize("band_bytes", [1, 4 * CLASSES * 53 * 3, 1 << 30])
-def test_bands_and_stripes_change_nothing(monkeypatch, band_bytes, map_bytes, windows_at_once):
+def test_bands_and_stripes_change_nothing(band_bytes, map_bytes, windows_at_once):
     pixels = picture(41, 53)
     images = [
         AugmentedImage(pixels, (11, 12), 0.333),
         AugmentedImage(resized(pixels, (23, 31)), (11, 12), 0.333, flipped=True),
     ]
     expected = label(images, (41, 53), network, num_classes=CLASSES)
-    monkeypatch.setattr(sliding, "_BAND_BYTES", band_bytes)
-    monkeypatch.setattr(sliding, "_MAP_BYTES", map_bytes)
-    found = label(images, (41, 53), network, num_classes=CLASSES, windows_at_once=windows_at_once)
+    options = {"windows_at_once": windows_at_once, "band_bytes": band_bytes, "map_bytes": map_bytes}
+    found = label(images, (41, 53), network, num_classes=CLASSES, **options)
     assert torch.equal(found, expected)
 
 
@@ -177,18 +175,19 @@ def peak_bytes(work):
 
 
 @pytest.mark.parametrize("flipped", [False, True])
-def test_memory_does_not_grow_with_the_image(monkeypatch, flipped):
+def test_memory_does_not_grow_with_the_image(flipped):
     """The probabilities of all its pixels would take 7.2 MB."""
-    monkeypatch.setattr(sliding, "_BAND_BYTES", 1 << 18)
     image = AugmentedImage(picture(400, 900), (64, 96), 0.25, flipped=flipped)
-    assert 500_000 < peak_bytes(lambda: label([image], (400, 900), network, num_classes=CLASSES)) < 2_500_000
+    peak = peak_bytes(lambda: label([image], (400, 900), network, num_classes=CLASSES, band_bytes=1 << 18))
+    assert 500_000 < peak < 2_500_000
 
 
-def test_many_augmented_images_are_labelled_in_stripes(monkeypatch):
+def test_many_augmented_images_are_labelled_in_stripes():
     pixels = picture(48, 500)
     images = [AugmentedImage(resized(pixels, (48, 500 + 8 * i)), (48, 48), 0.0) for i in range(4)]
-    monkeypatch.setattr(sliding, "_BAND_BYTES", 1 << 12)
-    one = peak_bytes(lambda: label(images, (48, 500), network, num_classes=CLASSES))
-    monkeypatch.setattr(sliding, "_MAP_BYTES", 1 << 15)
-    several = peak_bytes(lambda: label(images, (48, 500), network, num_classes=CLASSES))
+
+    def peak(**options):
+        return peak_bytes(lambda: label(images, (48, 500), network, num_classes=CLASSES, band_bytes=1 << 12, **options))
+
+    one, several = peak(), peak(map_bytes=1 << 15)
     assert several < 0.6 * one
