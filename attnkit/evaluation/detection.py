@@ -49,8 +49,7 @@ class DetectionOptions:
         bool, typer.Option("--errors", help="Count detections that are wrong by their kinds, and what they cost.")
     ] = False
     curves: Annotated[
-        Path | None,
-        typer.Option("--curves", metavar="FILE", help="Draw precision over recall: .png, .svg, or .csv."),
+        Path | None, typer.Option("--curves", metavar="FILE", help="Draw precision over recall: .png, .svg, or .csv.")
     ] = None
 
     tasks = frozenset({"detection"})
@@ -157,13 +156,7 @@ def _save(saver: CocoResultsWriter, detector: Detector, one: DetectedImage, foun
 
     detections = one.detections
     codes: Sequence[Rle | None] = found.rles or [None] * len(detections)
-    rows = zip(
-        detections.labels.tolist(),
-        detections.scores.tolist(),
-        detections.boxes.tolist(),
-        codes,
-        strict=True,
-    )
+    rows = zip(detections.labels.tolist(), detections.scores.tolist(), detections.boxes.tolist(), codes, strict=True)
     results = [CocoResult(detector.category_ids[label], score, tuple(box), code) for label, score, box, code in rows]
     saver.add(one.image_id, one.place, results)
 

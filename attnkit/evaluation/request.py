@@ -68,8 +68,7 @@ class ImageOptions:
     """Options of all tasks about images."""
 
     predictions: Annotated[
-        str | None,
-        typer.Option("--predictions", metavar="FILE|DIR", help="Score these, no run; see above."),
+        str | None, typer.Option("--predictions", metavar="FILE|DIR", help="Score these, no run; see above.")
     ] = None
     per_class: Annotated[
         bool, typer.Option("--per-class", help="A table of the classes, that of the lowest recall, IoU or AP first.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from attnkit.errors import AttnkitError
+from attnkit.report.growing_table import shown
 
 SUFFIXES = (".png", ".svg", ".pdf", ".csv")
 _LONGEST_NAME = 24
@@ -64,6 +65,5 @@ def write_figure(path: Path, figure: Any) -> None:
 
 def short(name: str) -> str:
     """The name of a class as there is room for it."""
-    name = name if name.isprintable() else repr(name)[1:-1]
-    half = _LONGEST_NAME // 2
+    name, half = shown(name), _LONGEST_NAME // 2
     return name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[-half:]}"

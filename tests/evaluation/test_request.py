@@ -74,5 +74,5 @@ def test_mistakes(folder, arguments, message):
 def test_an_unknown_metric_is_answered_by_all_that_there_are():
     names = "bleu, chrf, ter, top1, top5, ece, real, miou, macc, aacc, fwiou, ap"
     assert refused(evaluate("--metric", "blue")) == (
-        f"--metric: there is no 'blue'; expected {names}; did you mean bleu?"
+        f"--metric: there is no 'blue'; expected {names}; did you mean bleu?\n"
     )
