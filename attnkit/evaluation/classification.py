@@ -63,11 +63,8 @@ def _check(request: Request, images: ImageOptions, labels: LabelOptions, options
         if request.save is not None and request.save.suffix.lower() not in (".csv", ".jsonl"):
             raise AttnkitError(f"--save {request.save}: no known ending; expected .csv or .jsonl; rename it")
         return
-    if request.uses_a_run() or options.batch_size is not None or images.precision is not None:
-        raise AttnkitError(
-            "--predictions: scores a file, no run; expected no --run, --checkpoint, --save, --batch-size or "
-            "--precision; leave them out, or --predictions"
-        )
+    own = (options.batch_size, images.precision)
+    request.refuse_run("--predictions", "a file", *own, others="--batch-size or --precision")
     needs_labels = images.per_class or labels.confusion is not None or set(request.metrics) - {"real"}
     if labels.labels is None and (options.real is None or needs_labels):
         raise AttnkitError("--predictions: nothing to compare with; expected the true classes too; add --labels FILE")

@@ -91,11 +91,8 @@ def _check(request: Request, images: ImageOptions, options: DetectionOptions) ->
                 f"--save {request.save}: is a folder; expected a file for results; name results.json in it"
             )
         return
-    if request.uses_a_run() or images.precision is not None:
-        raise AttnkitError(
-            "--predictions: scores detections, no run; expected no --run, --checkpoint, --save, --precision, --sizes, "
-            "--flip, --nms-threshold or --soft-nms; leave them out, or --predictions"
-        )
+    others = "--precision, --sizes, --flip, --nms-threshold or --soft-nms"
+    request.refuse_run("--predictions", "detections", images.precision, others=others)
     if options.max_detections is not None and options.max_detections < 1:
         raise AttnkitError(f"--max-detections {options.max_detections}: must be at least 1")
     if options.ground_truth is None:

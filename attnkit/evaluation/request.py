@@ -49,10 +49,23 @@ class Request:
 
         return OpenedData(config) if self.data is None else self.data
 
-    def uses_a_run(self) -> bool:
-        """Whether it says anything that only a run can be asked."""
-        given = (self.run, self.checkpoint, self.save)
-        return any(option is not None for option in given) or bool(self.overrides)
+    def refuse_run(self, option: str, scored: str, *own: object, others: str) -> None:
+        """Refuse what only a run can be asked, where files are scored.
+
+        Args:
+            option: that names the files.
+            scored: what they hold, for people.
+            own: values of options of the task that are for runs; None where they are not given.
+            others: the names of these, and of options that change a recipe.
+
+        Raises:
+            AttnkitError: there is such a thing.
+        """
+        if self.overrides or any(given is not None for given in (self.run, self.checkpoint, self.save, *own)):
+            raise AttnkitError(
+                f"{option}: scores {scored}, no run; expected no --run, --checkpoint, --save, {others}; leave them "
+                f"out, or {option}"
+            )
 
 
 class OptionGroup(Protocol):

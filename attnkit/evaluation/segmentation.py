@@ -90,11 +90,8 @@ def _check(request: Request, images: ImageOptions, labels: LabelOptions, options
         if request.save is not None and request.save.is_file():
             raise AttnkitError(f"--save {request.save}: is a file; expected a folder for masks; name another")
         return
-    if request.uses_a_run() or images.precision is not None:
-        raise AttnkitError(
-            "--predictions: scores masks, no run; expected no --run, --checkpoint, --save, --precision, --scales, "
-            "--flip, --window or --overlap; leave them out, or --predictions"
-        )
+    others = "--precision, --scales, --flip, --window or --overlap"
+    request.refuse_run("--predictions", "masks", images.precision, others=others)
     if labels.labels is None:
         raise AttnkitError("--predictions: nothing to compare with; expected the true masks too; add --labels DIR")
 

@@ -90,11 +90,7 @@ def evaluate_translation(request: Request, options: TranslationOptions) -> None:
     if options.hyp is None:
         _evaluate_run(request, options, metrics, references, baseline)
         return
-    if request.uses_a_run():
-        raise AttnkitError(
-            "--hyp: scores a file, no run; expected no --run, --checkpoint, --beam-size, --length-penalty or --save; "
-            "leave them out, or --hyp"
-        )
+    request.refuse_run("--hyp", "a file", others="--beam-size or --length-penalty")
     if not references:
         raise AttnkitError("--hyp: nothing to compare with; expected the references too; add --ref FILE")
     scores = _score_lines(metrics, options, _read_text(options.hyp), references, baseline)

@@ -69,10 +69,3 @@ def test_mistakes(folder, arguments, message):
         (folder / "runs/text").mkdir(parents=True)
         (folder / "runs/text/recipe.yaml").write_text("task: translation\n")
     assert refused(evaluate(*arguments)).startswith(message)
-
-
-def test_an_unknown_metric_is_answered_by_all_that_there_are():
-    names = "bleu, chrf, ter, top1, top5, ece, real, miou, macc, aacc, fwiou, ap"
-    assert refused(evaluate("--metric", "blue")) == (
-        f"--metric: there is no 'blue'; expected {names}; did you mean bleu?\n"
-    )
