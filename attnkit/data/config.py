@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from attnkit.config import Config, Seed
+from attnkit.config import Config, Count, Seed
 
 Split = Literal["train", "valid", "test"]
 """The parts of a data set."""
@@ -19,4 +19,16 @@ class HoldBackConfig(Config):
 
     valid: float = Field(default=0.1, ge=0.0, lt=1.0)
     test: float = Field(default=0.0, ge=0.0, lt=1.0)
+    seed: Seed = 1
+
+
+class GeneratedImagesConfig(Config):
+    """Images of shapes that are drawn when they are needed, the same for the same seed. They need no file."""
+
+    format: Literal["shapes"]
+    train_images: Count = 1000
+    valid_images: Count = 100
+    test_images: Count = 200
+    size: int = Field(default=64, ge=16, le=65_536)
+    """Pixels of the height and of the width."""
     seed: Seed = 1

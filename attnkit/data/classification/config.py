@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from attnkit.config import MOST, Config, Count, Mean, NonNegative, Range, Seed, Std
-from attnkit.data.config import HoldBackConfig
+from attnkit.config import MOST, Config, Count, Mean, NonNegative, Range, Std
+from attnkit.data.config import GeneratedImagesConfig, HoldBackConfig
 
 
 class ImageFolderConfig(Config):
@@ -44,15 +44,10 @@ class NpzImagesConfig(Config):
     hold_back: HoldBackConfig = HoldBackConfig()
 
 
-class ShapesConfig(Config):
-    """Generated: circles, squares and triangles with exact labels, boxes and masks. Without any file."""
+class ShapesConfig(GeneratedImagesConfig):
+    """A circle, square or triangle on each image."""
 
-    format: Literal["shapes"]
-    train_images: Count = 1000
-    valid_images: Count = 100
-    test_images: Count = 200
     size: int = Field(default=32, ge=16, le=65_536)
-    seed: Seed = 1
 
 
 ImagesConfig = Annotated[

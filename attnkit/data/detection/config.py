@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from attnkit.config import Config, Count, Mean, Range, Seed, Std, Width
-from attnkit.data.config import HoldBackConfig
+from attnkit.config import Config, Count, Mean, Range, Std, Width
+from attnkit.data.config import GeneratedImagesConfig, HoldBackConfig
 
 _LEAST_SIDE = 16
 """Smallest shorter side, in pixels, of an image that a detector is shown."""
@@ -82,17 +82,12 @@ class VocConfig(Config):
     hold_back: HoldBackConfig = HoldBackConfig()
 
 
-class DetectionShapesConfig(Config):
-    """Generated images of several circles, squares and triangles with exact boxes and masks. They need no file."""
+class DetectionShapesConfig(GeneratedImagesConfig):
+    """Several circles, squares and triangles on each image, with exact boxes and masks."""
 
-    format: Literal["shapes"]
-    train_images: Count = 1000
-    valid_images: Count = 100
-    test_images: Count = 200
     size: int = Field(default=96, ge=16, le=65_536)
     most_shapes: Count = 4
     """The most shapes of an image, which has at least one."""
-    seed: Seed = 1
 
 
 DetectionDataConfig = Annotated[

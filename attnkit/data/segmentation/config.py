@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from attnkit.config import Config, Count, Mean, Range, Seed, Std, Width
-from attnkit.data.config import HoldBackConfig
+from attnkit.config import Config, Count, Mean, Range, Std, Width
+from attnkit.data.config import GeneratedImagesConfig, HoldBackConfig
 
 
 class MaskSplitConfig(Config):
@@ -68,17 +68,11 @@ class CocoMasksConfig(Config):
     hold_back: HoldBackConfig = HoldBackConfig()
 
 
-class SegmentationShapesConfig(Config):
-    """Generated images of several circles, squares and triangles, with a class for each pixel. They need no file."""
+class SegmentationShapesConfig(GeneratedImagesConfig):
+    """Several circles, squares and triangles on each image, with a class for each pixel."""
 
-    format: Literal["shapes"]
-    train_images: Count = 1000
-    valid_images: Count = 100
-    test_images: Count = 200
-    size: int = Field(default=64, ge=16, le=65_536)
     most_shapes: Count = 4
     """The most shapes of an image, which has at least one."""
-    seed: Seed = 1
 
 
 SegmentationDataConfig = Annotated[
