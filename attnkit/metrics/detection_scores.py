@@ -89,7 +89,7 @@ class Scored:
     def plain(self) -> dict[str, Any]:
         """All as plain values, for JSON."""
         errors = {} if self.errors is None else {
-            "errors": {kind: [_no_nan(one.as_dict()) for one in some] for kind, some in self.errors.items()}
+            "errors": {kind: [_no_nan(one.as_dict()) for one in types] for kind, types in self.errors.items()}
         }  # fmt: skip
         return {"scores": self.plain_scores(), "per_class": self._per_class(), **errors}
 

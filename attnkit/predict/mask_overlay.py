@@ -45,7 +45,7 @@ def draw_areas(
     picture = Image.blend(resized, mask.convert("RGB"), alpha)
     picture.paste(_LINE, mask=_borders(np.asarray(mask), thick=line_width(size)))
     entries = [Entry(tuple(colours[area.index].tolist()), area.name, _rounded(area.share)) for area in areas]
-    return page(picture, Legend(entries, least_width=size[0], font_size=font_size_on(size)).draw())
+    return page(picture, Legend(entries, least_width=size[0], font_size=font_size_on(size)).render())
 
 
 def _borders(labels: ByteArray, *, thick: int) -> Image.Image:

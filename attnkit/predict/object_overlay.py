@@ -71,7 +71,7 @@ def draw_objects(
     if not objects:
         return picture
     entries = [Entry(colour_of(count.index), count.name, str(count.objects)) for count in counts_of(objects)]
-    return page(picture, Legend(entries, least_width=size[0], font_size=font_size_on(size)).draw())
+    return page(picture, Legend(entries, least_width=size[0], font_size=font_size_on(size)).render())
 
 
 def colour_of(index: int) -> Colour:

@@ -67,7 +67,7 @@ class Legend:
     font_size: int
     """Height of the letters, in pixels; everything else is in proportion."""
 
-    def draw(self) -> Image.Image:
+    def render(self) -> Image.Image:
         """Draw the legend on white."""
         picture = Image.new("RGB", (self._width, self._height), _PAPER)
         pen = ImageDraw.Draw(picture, "RGBA")

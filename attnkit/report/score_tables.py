@@ -204,10 +204,8 @@ def print_class_aps(scored: Scored, *, rows: int | None) -> None:
     """
     objects = scored.objects
     kinds = [f"{kind} {name}" for kind in scored.scores for name in ("AP", "AP50")]
-    values = [some for scores in scored.scores.values() for some in (scores.class_ap, scores.class_ap50)]
-    table = [
-        [scored.class_names[k], str(objects[k]), *(_cell(some[k]) for some in values)] for k in scored.lowest_first()
-    ]
+    values = [ap for scores in scored.scores.values() for ap in (scores.class_ap, scores.class_ap50)]
+    table = [[scored.class_names[k], str(objects[k]), *(_cell(ap[k]) for ap in values)] for k in scored.lowest_first()]
     means = [scores.means[name].value for scores in scored.scores.values() for name in ("AP", "AP50")]
     last = [f"mean of {(objects > 0).sum()}", str(objects.sum()), *map(_cell, means)]
     _print_class_rows(["class", "objects", *kinds], table, last, rows=rows)
@@ -219,7 +217,7 @@ def print_errors(scored: Scored) -> None:
     every = list(scored.errors.values())
     table = [["error", *(name for kind in scored.errors for name in (kind, "costs AP50"))]]
     for row, first in enumerate(every[0]):
-        cells = [cell for some in every for cell in (str(some[row].count), _cell(some[row].cost))]
+        cells = [cell for errors in every for cell in (str(errors[row].count), _cell(errors[row].cost))]
         table.append([first.name, *cells])
     print_table(table, right=range(1, len(table[0])))
 

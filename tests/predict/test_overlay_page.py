@@ -6,7 +6,7 @@ from attnkit.predict.overlay_page import Entry, Legend
 def legend(count, room, name="class {}"):
     return Legend(
         [Entry((9, 9, 9), name.format(k), f"{k}.5 %") for k in range(count)], least_width=room, font_size=13
-    ).draw()
+    ).render()
 
 
 def test_legends_fill_the_room_in_columns():

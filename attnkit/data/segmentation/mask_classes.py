@@ -135,9 +135,9 @@ def counts_of(labels: LabelMap, num_classes: int) -> MaskCounts:
 
 def unknown_values(unknown: list[int], ids: list[int], ignored: list[int], place: str) -> DataError:
     """The error of pixel values outside the classes."""
-    some = "value" if len(unknown) == 1 else "values"
+    noun = "value" if len(unknown) == 1 else "values"
     return DataError(
-        f"{place}: pixel {some} {listed(unknown)} of no class; expected {_ranges(ids)}, or {listed(ignored)} to be "
+        f"{place}: pixel {noun} {listed(unknown)} of no class; expected {_ranges(ids)}, or {listed(ignored)} to be "
         "ignored; fix the mask, or add to data.classes or data.ignore"
     )
 

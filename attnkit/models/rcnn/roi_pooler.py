@@ -74,9 +74,9 @@ class _AlignOnCpu(torch.autograd.Function):
         if not ctx.aligned:
             sides = sides.clamp(min=1.0)
         of_maps = grads[0].new_zeros(batch, height, width, channels)
-        for some in sides.prod(dim=1).argsort().split(_TOGETHER):
-            grad = grads[0][some].permute(0, 2, 3, 1)  # (N, S, S, C)
-            _add_cells(of_maps, grad, regions[some, 0].long(), start[some], sides[some], ctx.sampling_ratio)
+        for rows in sides.prod(dim=1).argsort().split(_TOGETHER):
+            grad = grads[0][rows].permute(0, 2, 3, 1)  # (N, S, S, C)
+            _add_cells(of_maps, grad, regions[rows, 0].long(), start[rows], sides[rows], ctx.sampling_ratio)
         return of_maps.permute(0, 3, 1, 2), None, None, None, None, None
 
 
@@ -167,8 +167,8 @@ class RoiFeatures(nn.Module):
         level_of = self.level_of(rois[:, 1:])
         chosen = [(level_of == number).nonzero()[:, 0] for number in range(len(self.strides))]
         parts = [
-            self._pool(level, rois[some], size, stride)
-            for level, some, stride in zip(levels, chosen, self.strides, strict=False)
+            self._pool(level, rois[rows], size, stride)
+            for level, rows, stride in zip(levels, chosen, self.strides, strict=False)
         ]
         return torch.cat(parts)[torch.cat(chosen).argsort()]
 

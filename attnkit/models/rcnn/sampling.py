@@ -101,7 +101,7 @@ def _assigned(
 def _paired_iou(boxes: Float[Tensor, "P 4"], objects: Float[Tensor, "P 4"]) -> Float[Tensor, "P"]:
     low, high = torch.maximum(boxes[:, :2], objects[:, :2]), torch.minimum(boxes[:, 2:], objects[:, 2:])
     shared = (high - low).clamp(min=0).prod(dim=1)
-    areas = ((some[:, 2:] - some[:, :2]).prod(dim=1) for some in (boxes, objects))
+    areas = ((corners[:, 2:] - corners[:, :2]).prod(dim=1) for corners in (boxes, objects))
     return shared / (sum(areas) - shared)
 
 
