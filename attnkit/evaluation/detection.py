@@ -129,16 +129,16 @@ def _detect(request: Request, detector: Detector, recipe: DetectionRecipe, run: 
     scoring: DetectionScoring | None = None
     saver = None if request.save is None else CocoResultsWriter(request.save)
     with saver or nullcontext():
-        for one in detect_split(detector, request.opened_data(recipe.data), run, request.split):
-            masks = detector.has_masks and one.objects.masks is not None
+        for image in detect_split(detector, request.opened_data(recipe.data), run, request.split):
+            masks = detector.has_masks and image.objects.masks is not None
             scoring = scoring or DetectionScoring(
                 detector.class_names, masks=masks, max_detections=inference.max_detections
             )
             drawn = masks or (detector.has_masks and saver is not None)
-            found = found_of(one.detections, one.size, mask_threshold=inference.mask_threshold if drawn else None)
-            scoring.add(truth_of(one.objects, masks=masks), found, image_id=one.image_id)
+            found = found_of(image.detections, image.size, mask_threshold=inference.mask_threshold if drawn else None)
+            scoring.add(truth_of(image.objects, masks=masks), found, image_id=image.image_id)
             if saver is not None:
-                _save(saver, detector, one, found)
+                _save(saver, detector, image, found)
     if scoring is None or not scoring.has_objects:
         raise DataError(
             f"{run.recipe}: data.{request.split}: no objects; expected some to be found; see attnkit data check"
@@ -148,14 +148,14 @@ def _detect(request: Request, detector: Detector, recipe: DetectionRecipe, run: 
     return scoring
 
 
-def _save(saver: CocoResultsWriter, detector: Detector, one: DetectedImage, found: ImageFound) -> None:
+def _save(saver: CocoResultsWriter, detector: Detector, image: DetectedImage, found: ImageFound) -> None:
     from attnkit.data.formats.coco_results import CocoResult
 
-    detections = one.detections
+    detections = image.detections
     codes: Sequence[Rle | None] = found.rles or [None] * len(detections)
     rows = zip(detections.labels.tolist(), detections.scores.tolist(), detections.boxes.tolist(), codes, strict=True)
     results = [CocoResult(detector.category_ids[label], score, tuple(box), code) for label, score, box, code in rows]
-    saver.add(one.image_id, one.place, results)
+    saver.add(image.image_id, image.place, results)
 
 
 def _score(

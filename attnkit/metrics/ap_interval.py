@@ -90,24 +90,24 @@ def _scores(rankings: Sequence[ClassRanking], times: NDArray[np.float32], counts
     """(9 + M, R) every score of every resample, 0 to 1, as a mean over the classes that it has objects of."""
     sums = np.zeros((9 + len(counts), times.shape[1]))
     classes = np.zeros_like(sums)
-    for one in rankings:
-        if not one.object_counts.any():
+    for ranking in rankings:
+        if not ranking.object_counts.any():
             continue
-        scores = _class_scores(one, times, counts)
+        scores = _class_scores(ranking, times, counts)
         there = ~np.isnan(scores)
         sums[there] += scores[there]
         classes += there
     return np.divide(sums, classes, out=np.full_like(sums, np.nan), where=classes > 0)
 
 
-def _class_scores(one: ClassRanking, times: NDArray[np.float32], counts: Sequence[int]) -> FloatArray:
+def _class_scores(ranking: ClassRanking, times: NDArray[np.float32], counts: Sequence[int]) -> FloatArray:
     """(9 + M, R) of one class; NaN where a resample has no object of it."""
-    objects = one.object_counts.T.astype(np.float32) @ times[one.object_image]  # (A, R)
-    hits = (one.right | (one.counts != one.inside[one.candidate, None])).any(axis=(1, 2)).nonzero()[0]
-    drawn = times[one.image[one.candidate[hits]]]  # (C', R)
-    ap = np.stack([_average_precisions(one, times, hits, drawn, a, objects[a]) for a in range(len(objects))])
+    objects = ranking.object_counts.T.astype(np.float32) @ times[ranking.object_image]  # (A, R)
+    hits = (ranking.right | (ranking.counts != ranking.inside[ranking.candidate, None])).any(axis=(1, 2)).nonzero()[0]
+    drawn = times[ranking.image[ranking.candidate[hits]]]  # (C', R)
+    ap = np.stack([_average_precisions(ranking, times, hits, drawn, a, objects[a]) for a in range(len(objects))])
     overall, every = ap.mean(axis=1), ap[0]  # (A, R), (T, R)
-    recall = _found(one, hits, counts) @ drawn  # (M + 3, R)
+    recall = _found(ranking, hits, counts) @ drawn  # (M + 3, R)
     rows = [overall[0], every[0], every[_THREE_QUARTERS], *overall[1:], *recall]
     sizes = [1, 2, 3]  # that the scores are about
     there = objects[[0, 0, 0, *sizes, *[0] * len(counts), *sizes]]  # (9 + M, R)
@@ -116,16 +116,16 @@ def _class_scores(one: ClassRanking, times: NDArray[np.float32], counts: Sequenc
     return np.where(there > 0, scores, np.nan)
 
 
-def _found(one: ClassRanking, hits: IntArray, counts: Sequence[int]) -> NDArray[np.float32]:
+def _found(ranking: ClassRanking, hits: IntArray, counts: Sequence[int]) -> NDArray[np.float32]:
     """(M + 3, C') at how many of the overlaps a detection is right, for each recall: of all sizes among the first, and
     of each size."""
-    share = one.right[hits].mean(axis=1, dtype=np.float32)  # (C', A)
-    first = [share[:, 0] * (one.place[hits] < most) for most in counts]
+    share = ranking.right[hits].mean(axis=1, dtype=np.float32)  # (C', A)
+    first = [share[:, 0] * (ranking.place[hits] < most) for most in counts]
     return np.stack([*first, *share.T[1:]])
 
 
 def _average_precisions(
-    one: ClassRanking,
+    ranking: ClassRanking,
     times: NDArray[np.float32],
     hits: IntArray,
     drawn: NDArray[np.float32],
@@ -133,16 +133,17 @@ def _average_precisions(
     positives: NDArray[np.float32],
 ) -> FloatArray:
     """(T, R) of one size."""
-    overlaps = one.right.shape[1]
+    overlaps = ranking.right.shape[1]
     ap = np.zeros((overlaps, times.shape[1]))
-    right, inside = one.right[hits, :, a], one.inside[:, a]  # (C', T), (n,)
+    right, inside = ranking.right[hits, :, a], ranking.inside[:, a]  # (C', T), (n,)
     known = np.flatnonzero(right.any(axis=1))
     if not len(known):
         return ap
-    counted = _sums(times, one.image[inside], inside.cumsum()[one.candidate[hits[known]]])  # if nothing were found
+    # if nothing were found
+    counted = _sums(times, ranking.image[inside], inside.cumsum()[ranking.candidate[hits[known]]])
     row_of = np.zeros(len(hits), dtype=np.int64)
     row_of[known] = np.arange(len(known))
-    more = one.counts[hits, :, a].astype(np.float32) - inside[one.candidate[hits], None]  # (C', T)
+    more = ranking.counts[hits, :, a].astype(np.float32) - inside[ranking.candidate[hits], None]  # (C', T)
     levels = _levels(positives)
     for t in range(overlaps):
         rows = right[:, t].nonzero()[0]

@@ -166,29 +166,29 @@ def outside(area: FloatArray) -> BoolArray:
 def _precision(rankings: tuple[ClassRanking, ...]) -> FloatArray:
     """(T, R, K, A)"""
     precision = np.full((len(OVERLAPS), len(RECALLS), len(rankings), len(SIZES)), np.nan)
-    for k, one in enumerate(rankings):
-        counted = _counted(one)
-        for a in one.positives.nonzero()[0]:
+    for k, ranking in enumerate(rankings):
+        counted = _counted(ranking)
+        for a in ranking.positives.nonzero()[0]:
             for t in range(len(OVERLAPS)):
-                precision[t, :, k, a] = at_recalls(counted[one.right[:, t, a], t, a], int(one.positives[a]))
+                precision[t, :, k, a] = at_recalls(counted[ranking.right[:, t, a], t, a], int(ranking.positives[a]))
     return precision
 
 
-def _counted(one: ClassRanking) -> IntArray:
+def _counted(ranking: ClassRanking) -> IntArray:
     """(C, T, A) how many detections count up to each that overlaps an object."""
-    counted: IntArray = one.inside.cumsum(axis=0)[one.candidate, None]
-    more = one.counts.astype(np.int64) - one.inside[one.candidate, None]
+    counted: IntArray = ranking.inside.cumsum(axis=0)[ranking.candidate, None]
+    more = ranking.counts.astype(np.int64) - ranking.inside[ranking.candidate, None]
     return counted + more.cumsum(axis=0)
 
 
 def _recall(rankings: tuple[ClassRanking, ...], counts: list[int]) -> FloatArray:
     """(T, K, A, M)"""
     recall = np.full((len(OVERLAPS), len(rankings), len(SIZES), len(counts)), np.nan)
-    for k, one in enumerate(rankings):
-        there = one.positives > 0
+    for k, ranking in enumerate(rankings):
+        there = ranking.positives > 0
         for m, most in enumerate(counts):
-            found = one.right[one.place < most].sum(axis=0)  # (T, A)
-            recall[:, k, there, m] = found[:, there] / one.positives[there]
+            found = ranking.right[ranking.place < most].sum(axis=0)  # (T, A)
+            recall[:, k, there, m] = found[:, there] / ranking.positives[there]
     return recall
 
 

@@ -128,29 +128,29 @@ class TrainMaker:
         return None
 
     def _batch(self, images: Sequence[_Varied], indices: IntArray) -> DetectionBatch:
-        sizes = [one.shown.size for one in images]
+        sizes = [image.shown.size for image in images]
         height, width = self.vary.resizing.padded(np.array(sizes)).max(0).tolist()
         batch = torch.zeros(len(images), 3, height, width)
-        for one, onto in zip(images, batch, strict=True):
-            self.vary.write(one.shown.pixels, one.seed, onto)
+        for image, onto in zip(images, batch, strict=True):
+            self.vary.write(image.shown.pixels, image.seed, onto)
         return DetectionBatch(
             batch,
             sizes,
-            [one.shown.objects for one in images],
-            [one.original for one in images],
+            [image.shown.objects for image in images],
+            [image.original for image in images],
             indices,
-            _maps([one.shown.semantic for one in images], (height, width)),
+            _maps([image.shown.semantic for image in images], (height, width)),
         )
 
 
 def _maps(given: Sequence[Tensor | None], size: Size) -> Tensor | None:
     """All maps in one tensor, IGNORE where there is no image."""
-    found = [one for one in given if one is not None]
+    found = [semantic for semantic in given if semantic is not None]
     if not found:
         return None
     maps = torch.full((len(found), *size), IGNORE, dtype=torch.uint8)
-    for one, onto in zip(found, maps, strict=True):
-        onto[: one.shape[0], : one.shape[1]] = one
+    for semantic, onto in zip(found, maps, strict=True):
+        onto[: semantic.shape[0], : semantic.shape[1]] = semantic
     return maps
 
 

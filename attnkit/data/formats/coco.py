@@ -217,11 +217,11 @@ def _kind(annotations: Sequence[_Annotation], categories: Sequence[CocoCategory]
 def _with_annotations(image: _Image, annotations: Sequence[_Annotation], ids: dict[int, int], place: str) -> CocoImage:
     parts: dict[int, int] = {}
     objects: list[bytes] = []
-    for one in annotations:
-        if one.segments is None:
-            objects.append(b"[%d,%b" % (_number(one.id, one.category, ids, place), one.rest))
+    for annotation in annotations:
+        if annotation.segments is None:
+            objects.append(b"[%d,%b" % (_number(annotation.id, annotation.category, ids, place), annotation.rest))
         else:
-            parts |= {key: _number(str(key), category, ids, place) for key, category in one.segments.items()}
+            parts |= {key: _number(str(key), category, ids, place) for key, category in annotation.segments.items()}
     panoptic_file = next((one.panoptic_file for one in annotations if one.panoptic_file is not None), None)
     packed = b"[%b]" % b",".join(objects) if panoptic_file is None else _JSON.encode(parts).encode()
     return CocoImage(*image, annotations=packed, panoptic_file=panoptic_file)

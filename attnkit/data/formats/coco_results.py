@@ -271,8 +271,8 @@ class CocoResultsWriter:
     def add(self, image_id: int, file_name: str, results: Iterable[CocoResult]) -> None:
         """Write the detections on an image."""
         assert self._file is not None, "inside the context"
-        for one in results:
-            line = json.dumps({"image_id": image_id, "file_name": file_name, **_as_json(one)})
+        for result in results:
+            line = json.dumps({"image_id": image_id, "file_name": file_name, **_as_json(result)})
             self._file.write(("\n" if self._empty else ",\n") + line)
             self._empty = False
 

@@ -80,19 +80,19 @@ def _of_inputs(
     return [lists[place] for place in places if place is not None]
 
 
-def _place_of(one: Any, places: Mapping[str, int], numbers: Mapping[int, int], name: str, *, all_known: bool) -> int:
+def _place_of(label: Any, places: Mapping[str, int], numbers: Mapping[int, int], name: str, *, all_known: bool) -> int:
     """The number of a class that the file names or numbers; NEVER where no prediction can name it."""
-    place = places.get(one) if isinstance(one, str) else numbers.get(one) if isinstance(one, int) else None
+    place = places.get(label) if isinstance(label, str) else numbers.get(label) if isinstance(label, int) else None
     if place is not None:
         return place
-    if all_known or not isinstance(one, str | int):
+    if all_known or not isinstance(label, str | int):
         raise DataError(
-            f"{name}: there is no class {one!r}; expected a name, or a number below {len(places)}, the number of "
+            f"{name}: there is no class {label!r}; expected a name, or a number below {len(places)}, the number of "
             "classes; see that the file belongs to these classes"
         )
-    if not numbers and not isinstance(one, str):
+    if not numbers and not isinstance(label, str):
         raise DataError(
-            f"{name}: class {one} is a number, but the predictions have names only; expected numbers there, too; "
+            f"{name}: class {label} is a number, but the predictions have names only; expected numbers there, too; "
             "add the column index"
         )
     return NEVER
