@@ -1,47 +1,15 @@
 """attnkit evaluate of detections in COCO's files, through the real entry point, and every mistake in one line."""
 
 import copy
-import csv
 import gzip
 import json
 
 import pytest
 
 from attnkit.data.formats.outlines import code_of, runs_of
-from attnkit.report import precision_recall_plot
 from tests.command import evaluate, printed, refused
+from tests.evaluation.lecture_files import FILES, lecture, with_masks, write
 from tests.metrics.coco_sets import outline, pycocotools_eval, random_set
-
-FILES = ("--predictions", "results.json", "--ground-truth", "truth.json")
-
-
-def write(folder, instances, results):
-    (folder / "truth.json").write_text(json.dumps(instances))
-    (folder / "results.json").write_text(json.dumps(results))
-
-
-def lecture():
-    """The seven detections of five objects, with a second class that is not there."""
-    instances = {
-        "images": [{"id": 4, "file_name": "a.jpg", "height": 100, "width": 120}],
-        "categories": [{"id": 7, "name": "pear"}, {"id": 3, "name": "apple"}],
-        "annotations": [
-            {"id": i + 1, "image_id": 4, "category_id": 3, "bbox": [20 * i, 0, 10, 10], "area": 100, "iscrowd": 0}
-            for i in range(5)
-        ],
-    }
-    places = [(0, 0), (20, 0), (0, 50), (20, 50), (40, 50), (40, 0), (60, 0)]
-    results = [
-        {"image_id": 4, "category_id": 3, "bbox": [x, y, 10, 10], "score": 0.9 - 0.1 * rank}
-        for rank, (x, y) in enumerate(places)
-    ]
-    return instances, results
-
-
-def with_masks(instances, results):
-    for one in (*instances["annotations"], *results):
-        one["segmentation"] = outline(one["bbox"])
-    return instances, results
 
 
 @pytest.fixture
@@ -356,72 +324,6 @@ def test_curves(masks):
     result = evaluate(*FILES, "--metric", "ap", "--curves", "out/curves.png")
     assert result.stderr == "out/curves.png: precision over recall of 2 classes\n"
     assert (masks / "out/curves.png").read_bytes()[:4] == b"\x89PNG"
-
-
-def test_curves_as_numbers(masks):
-    evaluate(*FILES, "--metric", "ap", "--curves", "curves.csv")
-    with (masks / "curves.csv").open() as file:
-        header, *rows = csv.reader(file)
-    assert header == ["of", "class", "IoU", "recall", "precision", "interpolated"]
-    assert len(rows) == 2 * 2 * 101
-    assert rows[0] == ["box", "apple", "0.50", "0.00", "1.000000", "1.000000"]
-    assert rows[60] == ["box", "apple", "0.50", "0.60", "0.500000", "0.571429"]
-    assert rows[-1] == ["mask", "apple", "0.75", "1.00", "0.000000", "0.000000"]
-
-
-class Panel:
-    """What is drawn into it."""
-
-    def __init__(self):
-        self.lines = {}
-
-    def plot(self, x, y, *, label, **_):
-        self.lines[label] = list(zip(x, y, strict=True))
-
-    step = plot
-
-    def __getattr__(self, name):
-        return self if name == "spines" else lambda *_, **__: None
-
-    def __getitem__(self, part):
-        return self
-
-
-def test_what_is_drawn_is_the_lectures():
-    """The raw curve goes down at 0.4 and up again; the other one is where it will be at best."""
-    import numpy as np
-
-    from attnkit.metrics.average_precision import precision_recall
-
-    curve = precision_recall(np.array([True, True, False, False, False, True, True]), 5)
-    panel = Panel()
-    precision_recall_plot._draw(panel, "apple", {"0.50": precision_recall_plot._corners(curve)})
-    raw, interpolated = panel.lines.values()
-    assert [(round(x, 2), round(y, 2)) for x, y in raw] == [(0.2, 1), (0.4, 1), (0.4, 0.4), (0.6, 0.5), (0.8, 0.57)]
-    assert [(round(x, 2), round(y, 2)) for x, y in interpolated] == [
-        (0, 1), (0.2, 1), (0.4, 1), (0.4, 0.57), (0.6, 0.57), (0.8, 0.57)
-    ]  # fmt: skip
-
-
-def test_panels(folder, monkeypatch):
-    """The mean of boxes and that of masks, then each class that has objects, the lowest first."""
-    pytest.importorskip("matplotlib")
-    instances, results = random_set(5, masks=True, detections=15)
-    write(folder, instances, results)
-    drawn = []
-    draw = precision_recall_plot._draw
-    monkeypatch.setattr(precision_recall_plot, "_draw", lambda *given: drawn.append(given[1:]) or draw(*given))
-    assert evaluate(*FILES, "--curves", "c.svg").exit_code == 0
-    titles = [title for title, _ in drawn]
-    assert [title.split("  ")[0] for title in titles[:2]] == ["mean of 4 classes, box", "mean of 4 classes, mask"]
-    ap = [float(title.split("AP ")[1]) for title in titles[2:]]
-    assert (len(ap), ap) == (4, sorted(ap))
-    assert all(set(curves) == {"0.50", "0.75"} for _, curves in drawn)
-    means = drawn[1][1]["0.50"]
-    assert sum(means.interpolated) / 101 * 100 == pytest.approx(
-        printed(evaluate(*FILES, "--json"))["scores"]["mask_ap50"]["value"]
-    )
-    assert all(raw <= smooth + 1e-12 for raw, smooth in zip(means.precision, means.interpolated, strict=True))
 
 
 # Mistakes
