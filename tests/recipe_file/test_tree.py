@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from attnkit.errors import RecipeError
 from attnkit.recipe_file import load
-from attnkit.recipe_file.tree import OPTION_LINE, Place, parse_value
+from attnkit.recipe_file.tree import OPTION_LINE, Node, Place, parse_value
 from tests.recipe_file.test_load import MINIMAL
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -80,3 +80,37 @@ def test_anything_becomes_a_recipe_or_a_line(tmp_path_factory, before, after, at
     file.write_text(MINIMAL[:at] + before + MINIMAL[at:] + after, encoding="utf-8")
     with contextlib.suppress(RecipeError):
         load(file, [f"name={before}", f"train.steps={after}"])
+
+
+def test_equal_keys(mistakes):
+    text = MINIMAL + "name: other\nloss:\n  label_smoothing: 0.1\n  label_smoothing: 0.2\n"
+    assert mistakes(text) == [
+        "my.yaml:6: name: stands here twice, first at my.yaml:1; remove one of them",
+        "my.yaml:9: loss.label_smoothing: stands here twice, first at my.yaml:8; remove one of them",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "my.yaml:1: empty; expected a recipe; start from one: attnkit recipe copy translation/toy"),
+        ("- 1\n", "my.yaml:1: not a section of keys; expected a recipe; "
+                  "start from one: attnkit recipe copy translation/toy"),
+        ("a: [1\nb: 2\n", "my.yaml:2: not YAML, while parsing a flow sequence, expected ',' or ']', but got ':'; "
+                          "expected key: value; fix this line"),
+        ("a: b: c\n", "my.yaml:1: not YAML, mapping values are not allowed here; expected key: value; fix this line"),
+        (b"name: x\ntrain: \xfc\n", "my.yaml:2: not UTF-8, byte 0xfc; expected a text file; save it as UTF-8"),
+    ],
+)  # fmt: skip
+def test_not_a_recipe_at_all(mistakes, text, message):
+    assert mistakes(text) == [message]
+
+
+def test_plain_values():
+    tree = parse_value("{a: [1, {b: null}], c: 2020-01-01}", Place(1, "x"))
+    assert tree.plain() == {"a": [1, {"b": None}], "c": "2020-01-01"}
+    assert Node(Place(1, "x")).plain() is None
+
+
+def test_byte_order_mark_and_crlf(my):
+    assert my(b"\xef\xbb\xbf" + MINIMAL.replace("\n", "\r\n").encode()).name == "mine"
