@@ -1,4 +1,4 @@
-"""attnkit data check of images, through the command line."""
+"""attnkit data check of text and of images, through the command line."""
 
 import json
 
@@ -7,6 +7,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from attnkit.cli import app
+from tests.command import attnkit
 
 RECIPE = """\
 task: classification
@@ -72,3 +73,30 @@ def test_many_classes_in_one_line(folder):
         for image in range(10):
             Image.new("RGB", (120, 120), (number, 9 * image, 200)).save(folder / f"photos/c{number:02}/{image}.png")
     assert "    6 of c00 to 12 of rose\n" in check("my.yaml").stdout
+
+
+def test_data_check(folder):
+    result = attnkit("data", "check", "translation/toy")
+    assert result.exit_code == 0
+    assert "train: 4,000 pairs" in result.stdout
+    assert "0.000% unknown" in result.stdout
+    assert result.stderr.splitlines()[0] == "learning characters from the training text"
+
+
+def test_data_check_of_missing_files(folder):
+    result = attnkit("data", "check", "translation/multi30k_en_de", "--json")
+    assert result.exit_code == 2
+    report = json.loads(result.stdout)
+    assert not report["ok"]
+    assert {finding["what"] for finding in report["findings"] if finding["severity"] == "error"} == {"no such file"}
+
+
+def test_data_check_finds_that_the_vocabulary_is_too_large(folder):
+    (folder / "a.tsv").write_text("".join(f"{n} a\tb {n}\n" for n in range(50)))
+    (folder / "my.yaml").write_text("name: a\ntrain: {steps: 1}\ndata: {format: tsv, train: a.tsv}\n")
+    result = attnkit("data", "check", "my.yaml", "--json", "--set", "tokenizer.vocab_size=9000")
+    assert result.exit_code == 2
+    error = json.loads(result.stdout)["findings"][0]
+    assert error["severity"] == "error"
+    assert "9000" in error["what"]
+    assert attnkit("data", "check", "my.yaml", "--json", "--no-tokens").exit_code == 0

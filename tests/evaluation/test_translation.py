@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from attnkit.metrics.text import score_text
-from tests.command import attnkit, evaluate, refused
+from tests.command import evaluate, refused
 
 REFERENCES = [
     "Das ist ein Test.",
@@ -40,11 +40,6 @@ def test_files_alone(folder):
     assert row.split() == ["BLEU", f"{score.value:.2f}", f"{score.low:.2f}", "to", f"{score.high:.2f}", score.signature]
     assert note == "  reading: over 60: quality often better than human"
     assert result.stderr == ""
-
-
-def test_evaluate_is_the_same_command(folder):
-    long = attnkit("evaluate", "--hyp", "hyp.de", "--ref", "ref.de")
-    assert long.stdout == evaluate("--hyp", "hyp.de", "--ref", "ref.de").stdout != ""
 
 
 def test_several_metrics_and_references(folder):

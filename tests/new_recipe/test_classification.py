@@ -162,14 +162,6 @@ def test_mistakes(folder):
     assert sorted(folder.rglob("*.yaml")) == before
 
 
-def test_options_of_images_are_refused_for_text():
-    result = attnkit("recipe", "new", "translation", "--src", "a", "--tgt", "b", "--minutes", "3")
-    assert result.exit_code == 2
-    assert result.stderr.startswith("--minutes: not an option of translation; expected --src, --tgt,")
-    result = attnkit("recipe", "new", "translation", "--src", "a")
-    assert result.stderr == "--tgt: not given; expected --src and --tgt for translation; add it\n"
-
-
 # sizing
 
 

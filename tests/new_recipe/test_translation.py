@@ -251,14 +251,6 @@ def test_a_name_that_no_recipe_may_have(folder):
     assert not list(folder.glob("*.yaml"))
 
 
-def test_unknown_tasks(folder):
-    message = (
-        "recipe new: there is no task 'sorting'; expected translation, classification, segmentation or detection; "
-        "write one of them\n"
-    )
-    assert refused(new("--src", "train.en", "--tgt", "train.de", task="sorting")) == message
-
-
 def test_no_torch(folder):
     code = (
         "import sys; from attnkit.cli import app\n"

@@ -99,20 +99,3 @@ def test_speed_is_measured_where_that_is_quick(folder):
     assert facts(*large)["gmacs"] > GMACS_FOR_SPEED
     assert "images_per_second" not in facts(*large)
     assert "images_per_second" in facts(*large, "--speed")
-
-
-def test_mistakes(folder):
-    def refused(*arguments):
-        result = run(*arguments)
-        assert (result.exit_code, result.stdout) == (2, "")
-        return result.stderr
-
-    assert refused("swin_q") == "swin_q: no such recipe, run or architecture; did you mean swin_t?\n"
-    assert refused("nothing_like_it").startswith("nothing_like_it: no such recipe; looked in ")
-    architecture = "--set: swin_t is an architecture, not a recipe; expected a recipe; leave it out\n"
-    assert refused("swin_t", "--set", "image.size=32") == architecture
-    size = "--image-size: is for architectures; expected --set image.size=N for a recipe; write that\n"
-    assert refused("classification/toy", "--image-size", "64") == size
-    for option, arguments in (("--speed", ["--speed"]), ("--convention", ["--convention", "mmcv"])):
-        message = f"{option}: is for images, but translation/toy is a translation recipe; leave it out\n"
-        assert refused("translation/toy", *arguments) == message

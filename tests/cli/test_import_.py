@@ -1,4 +1,4 @@
-"""`attnkit import` and `attnkit export` of classifiers and segmenters, through the real entry point."""
+"""`attnkit import` of classifiers, segmenters and detectors, and back, through the real entry point."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from attnkit.interop import torchvision_weights
 from attnkit.interop.foreign_file import read_foreign_file
 from attnkit.models.build import build_model
 from attnkit.models.config import ViTConfig
-from attnkit.recipes.segmentation.recipe import SegmentationRecipe
+from attnkit.models.rcnn.config import RpnConfig
 from tests.command import attnkit
 from tests.interop.foreign_weights import K, shaken
+from tests.interop.mmdet_names import OFFICIAL, as_mmdet
 from tests.interop.test_google_vit import arrays
-from tests.new_recipe.new_run import new_run
-from tests.recipes.tiny_images import recipe_with
+from tests.models.rcnn import nano
 from tests.reference import mmseg_network as mmseg
 from tests.reference.test_mmseg_weights import random
 
-CLASSES = ["background", "circle", "square", "triangle"]
 VIT = ViTConfig(embed_dim=12, depth=2, num_heads=3, patch_size=4)
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -116,50 +120,6 @@ def test_a_run_that_is_there(vit_file: Path) -> None:
     assert "runs/tiny: holds a run already; expected a new folder" in again.stderr
 
 
-@pytest.mark.parametrize(
-    ("model", "file_format", "message"),
-    [
-        ({"name": "lenet5"}, "timm", "timm: no names for the model lenet5; expected vit or swin, resnet for torch"),
-        ({"name": "vit", "embed_dim": 8, "depth": 1, "num_heads": 2, "patch_size": 4, "pooling": "average"},
-         "torchvision", "torchvision: its ViT has a class token, this one takes the mean of the patches; expected mod"),
-        ({"name": "vit", "embed_dim": 8, "depth": 1, "num_heads": 2, "patch_size": 4, "distillation": True},
-         "torchvision", "torchvision: has no place for distillation_token and 2 more weights; expected a model that t"),
-        ({"name": "vit", "embed_dim": 8, "depth": 1, "num_heads": 2, "patch_size": 4, "representation": True},
-         "transformers", "transformers: has no place for representation.weight and 1 more weights; expected a model"),
-    ],
-)  # fmt: skip
-def test_what_a_library_does_not_have(tmp_path: Path, model: Any, file_format: str, message: str) -> None:
-    untrained_run(tmp_path, model)
-    done = attnkit("export", "--format", file_format, "--run", tmp_path / "run", tmp_path / "out")
-    assert done.exit_code == 2
-    assert done.stderr.startswith(message)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
-
-
-def test_an_export_that_is_there(tmp_path: Path) -> None:
-    untrained_run(tmp_path, {"name": "vit", "embed_dim": 8, "depth": 1, "num_heads": 2, "patch_size": 4})
-    for file_format in ("torchvision", "timm", "transformers"):
-        done = attnkit("export", "--format", file_format, "--run", tmp_path / "run", tmp_path)
-        assert done.exit_code == 2
-        assert done.stderr == f"{tmp_path}: exists already; expected the name of a new file or folder; name another\n"
-
-
-def test_formats_are_for_their_task(tmp_path: Path) -> None:
-    untrained_run(tmp_path, {"name": "lenet5"})
-    done = attnkit("export", "--format", "ct2", "--run", tmp_path / "run", tmp_path / "out")
-    assert done.exit_code == 2
-    assert "a classification run; expected a translation run" in done.stderr
-
-
-def untrained_run(folder: Path, model: dict[str, Any]) -> None:
-    from attnkit.engine.checkpoint import save_weights
-
-    recipe = recipe_with(model=model)
-    run = new_run(folder / "run", recipe)
-    network = build_model(recipe.model, num_classes=3, image_size=recipe.image.size)
-    save_weights(run.model, network, {"classes": ["circle", "square", "triangle"]})
-
-
 def test_a_segmenter_in_and_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     w = mmseg.swin_weights(mmseg.MMSEG, random())
@@ -182,69 +142,26 @@ def test_a_segmenter_in_and_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert after[1]["classes"] == facts["classes"]
 
 
-@pytest.mark.parametrize(
-    ("file_format", "backbone"), [("timm", "swin"), ("torchvision", "swin"), ("transformers", "resnet")]
-)
-def test_libraries_without_such_a_segmenter(tmp_path: Path, file_format: str, backbone: str) -> None:
-    segmentation_run(tmp_path, backbone={"name": "resnet", "depth": 18} if backbone == "resnet" else TINY_SWIN)
-    done = attnkit("export", "--format", file_format, "--run", tmp_path / "run", tmp_path / "out")
-    assert (done.exit_code, sorted(path.name for path in tmp_path.iterdir())) == (2, ["run"])
-    assert done.stderr == (
-        f"{file_format}: no names for the model upernet on {backbone}; expected upernet on swin, for transformers; "
-        "export it as onnx instead\n"
+def test_a_detector_in() -> None:
+    torch.save({"state_dict": as_mmdet(nano.build("cascade", rpn=RpnConfig()), OFFICIAL)}, "mine.pth")
+    Path("names.txt").write_text("ant\nbee\ncat\ndog\nelk\n")
+    done = attnkit("import", "mine.pth", "--classes", "names.txt", "--image-size", 96)
+    assert (done.exit_code, done.stdout) == (0, "runs/mine\n"), done.stderr
+    assert done.stderr.startswith(
+        "recognised: cascade_mask_rcnn on swin by its names from the official Swin for detect"
     )
+    assert done.stderr.splitlines()[-1] == "imported; use it: attnkit detect --run runs/mine photo.jpg --save found"
+    weights, facts = load_tensors(Path("runs/mine/model.safetensors"))
+    assert weights["box_heads.2.classes.weight"].shape == (nano.K + 1, 11)
+    assert (facts["classes"], facts["category_ids"]) == (["ant", "bee", "cat", "dog", "elk"], [1, 2, 3, 4, 5])
+    assert (facts["masks"], facts["semantic_classes"]) == (True, None)
+    assert "short_side: 96" in Path("runs/mine/recipe.yaml").read_text()
 
 
-@pytest.mark.parametrize("size", ["0x64", "64x64x3", "big", "64x"])
-def test_sizes_that_are_none(tmp_path: Path, size: str) -> None:
-    done = attnkit("export", "--format", "onnx", "--image-size", size, tmp_path / "out")
-    assert (done.exit_code, done.stderr) == (
-        2,
-        f"--image-size {size}: no size; expected height x width in pixels, 8 or more; write 512x1024\n",
-    )
-
-
-@pytest.mark.parametrize(
-    ("file_format", "what"), [("transformers", "segmentation as transformers"), ("ct2", "a transl")]
-)
-def test_exports_without_a_choice_of_the_size(tmp_path: Path, file_format: str, what: str) -> None:
-    segmentation_run(tmp_path)
-    done = attnkit(
-        "export", "--format", file_format, "--run", tmp_path / "run", "--image-size", "64x96", tmp_path / "o"
-    )
-    assert done.exit_code == 2
-    assert done.stderr.startswith(f"--image-size 64x96: {what}")
-    assert done.stderr.endswith(
-        " has no choice of it; expected it for the onnx of a segmentation or detection run; leave it out\n"
-    )
-
-
-@pytest.mark.parametrize("classes", [None, []])
-def test_a_segmenter_whose_weights_do_not_name_their_classes(tmp_path: Path, classes: list[str] | None) -> None:
-    segmentation_run(tmp_path, classes=classes)
-    done = attnkit("export", "--format", "transformers", "--run", tmp_path / "run", tmp_path / "out")
-    assert done.exit_code == 2
-    assert "does not name its classes; expected weights of a segmentation run; use its model.safetensors" in done.stderr
-
-
-TINY_SWIN = {"name": "swin", "embed_dim": 6, "depths": [1, 1], "num_heads": [1, 2], "window_size": 3}
-
-
-def segmentation_run(
-    folder: Path, *, classes: list[str] | None = CLASSES, backbone: dict[str, Any] = TINY_SWIN
-) -> None:
-    from attnkit.engine.checkpoint import save_weights
-
-    recipe = SegmentationRecipe.model_validate(
-        {
-            "task": "segmentation",
-            "name": "tiny",
-            "data": {"format": "shapes"},
-            "image": {"crop": [64, 64]},
-            "model": {"backbone": backbone, "channels": 4, "pool_scales": [1]},
-            "train": {"steps": 3},
-        }
-    )
-    run = new_run(folder / "run", recipe)
-    facts = {} if classes is None else {"classes": classes}
-    save_weights(run.model, build_model(recipe.model, num_classes=4, image_size=64), facts)
+def test_weights_that_do_not_fit_a_detector() -> None:
+    tensors = as_mmdet(nano.build("mask_rcnn", rpn=RpnConfig()), OFFICIAL)
+    del tensors["rpn_head.rpn_conv.bias"]
+    torch.save(tensors, "w.pth")
+    done = attnkit("import", "w.pth")
+    assert (done.exit_code, done.stderr.splitlines()[1]) == (2, "  missing: rpn.conv.bias 8")
+    assert not Path("runs").exists()
