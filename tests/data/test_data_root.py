@@ -1,6 +1,6 @@
 import pytest
 
-from attnkit.data.data_root import DataRoot, find_image
+from attnkit.data.data_root import DataRoot, find_image, open_tree_once
 from attnkit.data.finding import listed
 from attnkit.errors import DataError
 from tests.data.image_files import write_files, write_tar
@@ -67,3 +67,16 @@ def test_folders_in_front_are_dropped(tmp_path):
     assert found("1.jpg") == found("./1.jpg") == found("/home/b/1.jpg") == found("C:\\b\\1.jpg") == "1.jpg"
     assert found("a/1.jpg") == found("b//a/1.jpg") == found("b\\a\\1.jpg") == "a/1.jpg"
     assert [found(name) for name in ("2.jpg", "b/2.jpg", "", "/")] == [None] * 4
+
+
+def test_an_archive_is_listed_once_until_it_changes(tmp_path):
+    path = write_tar(tmp_path / "a.tar", {"a": b"1"})
+    tree = open_tree_once(path)
+    assert open_tree_once(path) is tree
+    assert open_tree_once(write_tar(tmp_path / "b.tar", {"b": b"1"})).names == ["b"]
+    assert open_tree_once(write_tar(path, {"a": b"1", "c": b"2"})).names == ["a", "c"]
+
+
+def test_a_folder_is_listed_every_time(tmp_path):
+    assert open_tree_once(write_files(tmp_path / "folder", {"a": b"1"})).names == ["a"]
+    assert open_tree_once(write_files(tmp_path / "folder", {"b": b"2"})).names == ["a", "b"]

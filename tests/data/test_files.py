@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attnkit.data.files import cache_folder, cached_folder, find_file, hash_file, raw_lines, read_lines
+from attnkit.data.files import (
+    cache_folder,
+    cached_folder,
+    find_file,
+    find_file_or_folder,
+    hash_file,
+    raw_lines,
+    read_lines,
+)
 from attnkit.errors import DataError
 
 
@@ -223,3 +231,16 @@ def test_a_faster_process_is_as_good(tmp_path):
         (tmp_path / "x/a").write_text("theirs")
 
     assert cached_folder(tmp_path / "x", read=read, write=slower) == "theirs"
+
+
+def test_a_file_or_a_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set").mkdir()
+    assert find_file_or_folder("set") == tmp_path / "set"
+    assert find_file_or_folder(str(tmp_path / "set")) == tmp_path / "set"
+    with pytest.raises(
+        DataError, match=r"^none: no such file; looked in .*, \$ATTNKIT_DATA \(not set\), .*cache.*; corr"
+    ):
+        find_file_or_folder("none")
+    with pytest.raises(DataError, match=r"none: no such file; expected a folder or a data file; correct the path$"):
+        find_file_or_folder(str(tmp_path / "none"))

@@ -5,7 +5,6 @@ import pytest
 from attnkit.data.finding import Finding
 from attnkit.data.open import OpenedData
 from attnkit.data.text.check import check_parallel_text
-from attnkit.data.text.check_split import duplicates, hashes
 from attnkit.data.text.config import (
     EmbeddedTatoebaConfig,
     PairOfFiles,
@@ -280,11 +279,6 @@ def test_one_file_for_both_sides(folder):
         "warning: a.tsv:1: the line ends in CR LF (and 1 more)",
         "warning: a.tsv:2: empty line, but a.tsv:2 has text",
     ]
-
-
-def test_duplicates_by_hand():
-    assert duplicates([hashes(["a", "b"]), hashes(["c", "b", "a", "b"])]) == (3, 2, 4)
-    assert duplicates([hashes(["a", "b"])]) == (0, 0, 0)
 
 
 def test_an_error_is_taken_apart():
