@@ -1,14 +1,8 @@
 """The lines of a data check."""
 
-import pytest
-
 from attnkit.data.detection.config import DetectionShapesConfig
-from attnkit.data.detection.enough_detections import DetectionLimits
 from attnkit.data.open import OpenedData
-from attnkit.errors import DataError
 from attnkit.recipes.detection.check import check
-from attnkit.recipes.detection.train import train
-from attnkit.run_dir import create_run
 from tests.data.formats.coco_files import annotation, coco, pictures
 from tests.data.image_files import write_files
 from tests.recipes.object_runs import object_recipe
@@ -90,20 +84,6 @@ def test_how_many_objects_are_found_is_the_recipe_s_to_say(tmp_path):
         "the detector gives the 30 surest of an image, and AP looks at no more of a class: the others count as missed; "
         "set inference.max_detections=100 and model.rpn.proposals=100, and score files with --max-detections 100"
     ]
-
-
-def test_training_asks_with_the_numbers_of_its_recipe(tmp_path, monkeypatch):
-    asked = []
-
-    def stop(config, data, *, quick, limits, progress):
-        asked.append((quick, limits))
-        raise DataError("stop")
-
-    monkeypatch.setattr("attnkit.recipes.detection.train.check_detection", stop)
-    recipe = object_recipe(inference={"max_detections": 7})
-    with pytest.raises(DataError, match="stop"):
-        train(recipe, create_run(tmp_path / "run"), OpenedData(recipe.data), resume=False, device="cpu")
-    assert asked == [(True, DetectionLimits(detections=7, proposals=30))]
 
 
 def test_generated_shapes_and_progress():

@@ -4,6 +4,7 @@ import pytest
 
 from attnkit import recipe_file
 from attnkit.errors import RecipeError
+from tests.recipes.scene_runs import scene_recipe
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,11 @@ from attnkit.errors import RecipeError
 def test_numbers_that_cannot_be(override, message):
     with pytest.raises(RecipeError, match=message):
         recipe_file.load("segmentation/toy", [override])
+
+
+def test_a_resnet_refuses_a_crop_of_one_cell():
+    model = {"name": "upernet", "backbone": {"name": "resnet", "depth": 18}}
+    message = "image.crop: 64x63 is but a cell of a ResNet's last map, of 32 pixels each; expected 64 or more; enlarge"
+    with pytest.raises(ValueError, match=message):
+        scene_recipe(model=model, image={"crop": [64, 63]})
+    assert scene_recipe(model=model, image={"crop": [64, 64]}).image.crop == (64, 64)

@@ -5,7 +5,6 @@ import re
 
 import pytest
 import torch
-from pydantic import ValidationError
 
 from attnkit import recipe_file
 from attnkit.data.open import OpenedData
@@ -156,15 +155,6 @@ def test_learned_positions_are_trained(run):
     made = run(recipe_with(filter__max_length=9, model__positions="learned", model__max_positions=10))
     assert load_tensors(made.model)[0]["src_positions.table"].shape == (10, 16)
     assert made.finished, "an untrained model babbles in validation, but not beyond the table"
-
-
-def test_a_table_of_positions_that_is_too_short():
-    with pytest.raises(
-        ValidationError,
-        match=r"model\.max_positions: 9 is too short for filter\.max_length 9 and an end of sentence; expected at "
-        r"least 10; change one of the two",
-    ):
-        recipe_with(filter__max_length=9, model__positions="learned", model__max_positions=9)
 
 
 def test_a_validation_sentence_beyond_the_table(tmp_path):
