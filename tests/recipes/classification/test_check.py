@@ -42,9 +42,8 @@ def test_what_is_cut_off_counts_as_broken_where_images_are_decoded(tmp_path):
     assert deep.startswith("train: 5 images of 2 classes, 1 broken")
 
 
-def test_progress(monkeypatch):
-    monkeypatch.setattr("attnkit.data.images.check_splits._REPORTED_EVERY", 2)
-    data = ShapesConfig(format="shapes", train_images=3, valid_images=1, test_images=1, size=16)
+def test_progress():
+    data = ShapesConfig(format="shapes", train_images=503, valid_images=1, test_images=1, size=16)
     told = []
     check(recipe_with(), OpenedData(data), decode=False, say=told.append)
-    assert told == ["train: 2 of 3 images checked"]
+    assert told == ["train: 500 of 503 images checked"]
