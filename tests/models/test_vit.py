@@ -244,14 +244,14 @@ def test_layers_for_layer_wise_decay() -> None:
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
-        ({}, {"class_token", "positions"}),
-        ({"distillation": True}, {"class_token", "distillation_token", "positions"}),
-        ({"pooling": "average"}, {"positions"}),
+        ({}, ["class_token", "positions"]),
+        ({"distillation": True}, ["class_token", "distillation_token", "positions"]),
+        ({"pooling": "average"}, ["positions"]),
     ],
     ids=str,
 )
-def test_no_weight_decay(changes: dict[str, object], names: set[str]) -> None:
-    assert build(small_vit(**changes)).no_weight_decay == names
+def test_no_weight_decay(changes: dict[str, object], names: list[str]) -> None:
+    assert sorted(build(small_vit(**changes)).no_weight_decay) == names
 
 
 def test_head_names() -> None:

@@ -11,7 +11,6 @@ from attnkit import recipe_file
 from attnkit.data.open import OpenedData
 from attnkit.models.build import build_model
 from attnkit.new_recipe import classification as new_classification
-from attnkit.new_recipe import speed as measured
 from attnkit.new_recipe.classification import FolderSurvey, size_recipe
 from attnkit.new_recipe.networks import CLASSIFIER_BASE as BASE
 from attnkit.new_recipe.networks import CLASSIFIER_MICRO as MICRO
@@ -122,10 +121,6 @@ def test_broken_images_are_said(folder):
         "photos: 1 of 33 sampled images are broken; see attnkit data check photos.yaml"
         in new("--data", "photos").stderr.splitlines()
     )
-
-
-def test_the_speed_of_a_network_is_measured():
-    assert measured.classifier_speed(NANO.config(16), 16, seconds=0.0) > 0
 
 
 # mistakes
@@ -244,14 +239,6 @@ def test_batches_fit_into_memory():
     assert sizing.recipe.batch.images * classifier_bytes(sizing.recipe.model, 224) <= 4 << 30
     assert "parts that fit into memory" in sizing.reasons[3]
     assert sizing.recipe.train.schedule.lr == 1e-3
-
-
-def test_activation_bytes():
-    # one stage of one block, 2 x 2 tokens of 3 channels, one head, windows of 2
-    config = NANO.config(32).model_copy(
-        update={"patch_size": 4, "depths": (1,), "num_heads": (1,), "embed_dim": 3, "window_size": 2}
-    )
-    assert classifier_bytes(config, 8) == 4 * 4 * (20 * 3 + 2 * 4)
 
 
 @pytest.mark.parametrize(("images", "share"), [(20, 0.1), (100_000, 0.1), (1_281_167, 0.008)])

@@ -9,8 +9,6 @@ from attnkit import recipe_file
 from attnkit.data.open import OpenedData
 from attnkit.models.rcnn.rcnn import Rcnn
 from attnkit.new_recipe import detection as new_detection
-from attnkit.new_recipe import speed as measured
-from attnkit.new_recipe.networks import DETECTOR_NANO as NANO
 from attnkit.new_recipe.own_data import coco_data, found_data
 from attnkit.new_recipe.sizing import Machine
 from tests.command import attnkit, refused
@@ -255,14 +253,6 @@ def test_annotations_that_cannot_be_read_are_counted(folder):
     said = "pets: the annotations of 2 of 12 images cannot be read; see attnkit data check pets.yaml\n"
     assert said in result.stderr
     assert "sampled images, or their" not in result.stderr
-
-
-@pytest.mark.parametrize("masks", [True, False])
-def test_the_speed_of_a_network_is_measured(masks):
-    model = NANO.config(anchor_scale=4, proposals=20, samples=8)
-    small = {"embed_dim": 4, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 1, 1)}
-    model = model.model_copy(update={"backbone": model.backbone.model_copy(update=small)})
-    assert measured.detector_speed(model, (64, 96), num_classes=3, masks=masks, seconds=0.0) > 0
 
 
 # mistakes

@@ -11,7 +11,6 @@ from attnkit.data.open import OpenedData
 from attnkit.data.segmentation.config import MaskFilesConfig
 from attnkit.models.build import build_model
 from attnkit.new_recipe import segmentation as new_segmentation
-from attnkit.new_recipe import speed as measured
 from attnkit.new_recipe.networks import SEGMENTER_BASE as BASE
 from attnkit.new_recipe.networks import SEGMENTER_FLAT as FLAT
 from attnkit.new_recipe.networks import SEGMENTER_MICRO as MICRO
@@ -151,10 +150,6 @@ def test_what_is_wrong_with_some_is_said(folder):
     assert any(line.startswith("photos: no pixel of d, e on 19 sampled masks; expected every class") for line in lines)
 
 
-def test_the_speed_of_a_network_is_measured():
-    assert measured.segmenter_speed(FLAT.config(32), 32, 3, seconds=0.0) > 0
-
-
 # mistakes
 
 
@@ -277,16 +272,6 @@ def test_batches_fit_into_memory_and_are_two_at_least():
     sizing, _ = sized(machine=replace(CORES, memory=2 * 5 * needed))
     assert sizing.recipe.batch.images == 4
     assert sizing.recipe.train.schedule.lr == 5e-4  # 1e-3 at 16, by the root
-
-
-def test_activation_bytes():
-    # one stage of one block, 2 x 2 tokens of 3 channels, one head, windows of 2; 5 channels; 7 classes
-    model = NANO.config(128)
-    changes = {"depths": (1,), "num_heads": (1,), "embed_dim": 3, "window_size": 2}
-    model = model.model_copy(update={"channels": 5, "backbone": model.backbone.model_copy(update=changes)})
-    assert segmenter_bytes(model, 8, 7) == 4 * (4 * (28 * 3 + 2 * 4) + 12 * 5 * 4 + 6 * 7 * 64)
-    model = model.model_copy(update={"backbone": model.backbone.model_copy(update={"mlp_convolution": False})})
-    assert segmenter_bytes(model, 8, 7) == 4 * (4 * (20 * 3 + 2 * 4) + 12 * 5 * 4 + 6 * 7 * 64)
 
 
 def test_balance_decides_weights_and_crops():
